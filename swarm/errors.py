@@ -1,0 +1,191 @@
+"""The whole error tree, sorted by who must act.
+
+    SwarmError
+      Mistake        the caller asked for something that cannot be
+        GraphRefused, AgentRefused, ConfigRefused, NotFound, Conflict, NotBuilt, NotAllowed
+      PeerFault      another process broke the protocol, vanished, or is not who it should be
+        NotLeader, OutcomeUnknown, NotTrusted, ProtocolBroken, Unreachable, RunFailed
+      LimitReached   a bound said no
+        TooLarge, QueueFull, OutOfTime
+      Bug            we broke our own rule; never caught, stops the process
+
+Every error has a stable `code`, says where (`place`) and what to do (`remedy`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason something was refused: where it is, what is wrong, what to do."""
+
+    code: str
+    place: str
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{text} ({self.remedy})" if self.remedy else text
+
+
+class SwarmError(Exception):
+    """Root of everything we raise on purpose."""
+
+    code = "swarm"
+
+    def __init__(
+        self, message: str, *, place: str = "", remedy: str = "", problems: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        self.remedy = remedy
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}" if self.place else self.message
+        if self.problems:
+            text += "".join(f"\n  - {problem}" for problem in self.problems)
+        return f"{text}\n  remedy: {self.remedy}" if self.remedy else text
+
+
+class Mistake(SwarmError):
+    """The caller asked for something that cannot be; asking again will not help."""
+
+    code = "mistake"
+
+
+class GraphRefused(Mistake):
+    """A graph that cannot run; `problems` holds every reason."""
+
+    code = "graph_refused"
+
+
+class AgentRefused(Mistake):
+    """An agent file that may not be deployed; `problems` holds every reason."""
+
+    code = "agent_refused"
+
+
+class ConfigRefused(Mistake):
+    """A configuration file or option that makes no sense."""
+
+    code = "config_refused"
+
+
+class NotFound(Mistake):
+    """No such run, agent or node."""
+
+    code = "not_found"
+
+
+class Conflict(Mistake):
+    """It exists already, or its state does not allow this."""
+
+    code = "conflict"
+
+
+class NotBuilt(Mistake):
+    """A feature the model knows and this version cannot run yet."""
+
+    code = "not_built"
+
+
+class NotAllowed(Mistake):
+    """The caller's role does not cover this."""
+
+    code = "not_allowed"
+
+
+class PeerFault(SwarmError):
+    """Another process broke the protocol, vanished, or is not who it should be."""
+
+    code = "peer_fault"
+
+
+class NotLeader(PeerFault):
+    """This replica may not decide; `hint` names the one that may, if known."""
+
+    code = "not_leader"
+
+    def __init__(self, hint: str | None = None) -> None:
+        super().__init__(
+            f"the leader is {hint}" if hint else "there is no leader at the moment",
+            remedy="ask the leader, or try again in a second",
+        )
+        self.hint = hint
+
+
+class OutcomeUnknown(PeerFault):
+    """It may or may not have been committed: retry with the same idempotency key."""
+
+    code = "outcome_unknown"
+
+
+class NotTrusted(PeerFault):
+    """A certificate that is missing, expired, of another authority or of another node."""
+
+    code = "not_trusted"
+
+
+class ProtocolBroken(PeerFault):
+    """A message that no honest peer sends."""
+
+    code = "protocol_broken"
+
+
+class Unreachable(PeerFault):
+    """Nobody answers at the address."""
+
+    code = "unreachable"
+
+
+class RunFailed(PeerFault):
+    """A run ended without succeeding; the message names the step and its error."""
+
+    code = "run_failed"
+
+
+class LimitReached(SwarmError):
+    """A bound said no."""
+
+    code = "limit_reached"
+
+
+class TooLarge(LimitReached):
+    """A payload, file or graph above its bound."""
+
+    code = "too_large"
+
+
+class QueueFull(LimitReached):
+    """Too much is waiting already; try again later."""
+
+    code = "queue_full"
+
+
+class OutOfTime(LimitReached):
+    """A deadline passed."""
+
+    code = "out_of_time"
+
+
+class Bug(SwarmError):
+    """We broke our own rule: never caught, stops the process."""
+
+    code = "bug"
+
+
+def by_code() -> dict[str, type[SwarmError]]:
+    """Every error class by its code, to rebuild one that crossed the wire."""
+    found: dict[str, type[SwarmError]] = {}
+    todo: list[type[SwarmError]] = [SwarmError]
+    while todo:
+        kind = todo.pop()
+        found[kind.code] = kind
+        todo.extend(kind.__subclasses__())
+    return found

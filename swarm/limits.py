@@ -1,0 +1,68 @@
+"""Every bound of the runtime in one place, with its unit, and the relations between them.
+
+A bound is part of the contract with the user: raising one is a decision, not an edit.
+The sandbox and the .af format keep their own bounds beside their own code.
+"""
+
+from __future__ import annotations
+
+KIB = 1 << 10
+MIB = 1 << 20
+
+# -- graphs ------------------------------------------------------------------
+GRAPH_NODES_MAX = 100_000
+GRAPH_EDGES_MAX = 400_000
+GRAPH_BYTES_MAX = 32 * MIB  # canonical encoding
+NAME_CHARS_MAX = 128
+EDGE_ITEMS_MAX = 1 << 16
+STEP_TIMEOUT_MS_DEFAULT = 60_000
+STEP_TIMEOUT_MS_MAX = 24 * 3600 * 1000
+ATTEMPTS_DEFAULT = 3
+ATTEMPTS_MAX = 20
+BACKOFF_MS_DEFAULT = 50
+BACKOFF_MS_MAX = 30_000
+
+# -- payloads: what travels inline; larger data is refused with a clear error -----------
+VALUE_BYTES_MAX = 1 * MIB  # one payload on an edge
+STEP_BYTES_MAX = 8 * MIB  # everything one step takes or gives
+RUN_INPUT_BYTES_MAX = 8 * MIB  # everything submitted with one run
+AGENT_FILE_BYTES_MAX = 64 * MIB
+CHUNK_BYTES = 1 * MIB  # of a streamed upload
+
+# -- the wire -----------------------------------------------------------------
+MESSAGE_BYTES_MAX = 48 * MIB
+ENTRY_BYTES_MAX = 44 * MIB  # one entry of the replicated log
+ERROR_CHARS_MAX = 2_000
+ERROR_PROBLEMS_MAX = 50
+WATCH_BATCH_ITEMS = 1_000
+LIST_ITEMS_MAX = 1_000
+
+# -- scheduling ---------------------------------------------------------------
+RUNS_ACTIVE_MAX = 10_000
+RUNS_KEPT_MAX = 1_000  # ended runs remembered, oldest forgotten first
+RUNS_KEPT_BYTES_MAX = 512 * MIB  # payloads of remembered runs
+NODE_SLOTS_DEFAULT = 64  # steps in flight on one node
+NODE_SLOTS_MAX = 4_096
+NODE_LOSSES_MAX = 8  # times one step may lose its node before it is given up
+UNHOSTED_MS_MAX = 30_000  # how long a step waits for any node to offer its agent
+LOOSE_WAIT_MS = 1_000  # how late a loose input may be before the step runs without it
+TAKEOVER_GRACE_MS = 400  # a new leader waits this long for nodes to claim what they run
+TICK_MS = 20
+RECORDS_BATCH_MAX = 512  # step records in one log entry
+RECORDS_BATCH_BYTES_MAX = 16 * MIB
+
+# -- nodes --------------------------------------------------------------------
+HEARTBEAT_MS = 500
+NODE_SILENCE_MS_MAX = 2_500  # then its link is cut and its steps run elsewhere
+RECONNECT_MS_MIN = 20
+RECONNECT_MS_MAX = 1_000
+DRAIN_MS_MAX = 10_000
+CELLS_PER_AGENT_MAX = 16
+OUTBOX_ITEMS_MAX = 100_000
+
+assert VALUE_BYTES_MAX <= STEP_BYTES_MAX <= RECORDS_BATCH_BYTES_MAX
+assert GRAPH_BYTES_MAX + RUN_INPUT_BYTES_MAX < ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX
+assert RECORDS_BATCH_BYTES_MAX + STEP_BYTES_MAX < ENTRY_BYTES_MAX
+assert HEARTBEAT_MS * 3 < NODE_SILENCE_MS_MAX
+assert CHUNK_BYTES < MESSAGE_BYTES_MAX
+assert NODE_SLOTS_DEFAULT <= NODE_SLOTS_MAX <= OUTBOX_ITEMS_MAX
