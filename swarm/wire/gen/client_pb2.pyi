@@ -1,0 +1,356 @@
+from swarm.wire.gen import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Freshness(_message.Message):
+    __slots__ = ("applied_index", "term", "leader", "answered_by")
+    APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_BY_FIELD_NUMBER: _ClassVar[int]
+    applied_index: int
+    term: int
+    leader: str
+    answered_by: str
+    def __init__(self, applied_index: _Optional[int] = ..., term: _Optional[int] = ..., leader: _Optional[str] = ..., answered_by: _Optional[str] = ...) -> None: ...
+
+class SubmitRequest(_message.Message):
+    __slots__ = ("graph", "inputs", "priority", "key", "on_behalf_of")
+    GRAPH_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    graph: bytes
+    inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
+    priority: int
+    key: str
+    on_behalf_of: str
+    def __init__(self, graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., key: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class SubmitReply(_message.Message):
+    __slots__ = ("run", "index", "existed")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    EXISTED_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    index: int
+    existed: bool
+    def __init__(self, run: _Optional[str] = ..., index: _Optional[int] = ..., existed: _Optional[bool] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("run", "offset", "follow")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    offset: int
+    follow: bool
+    def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
+
+class StepEvent(_message.Message):
+    __slots__ = ("offset", "step", "capability", "node", "attempt", "status", "error", "started_ms", "wall_ms")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    STARTED_MS_FIELD_NUMBER: _ClassVar[int]
+    WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    step: str
+    capability: str
+    node: str
+    attempt: int
+    status: str
+    error: _common_pb2.Error
+    started_ms: int
+    wall_ms: float
+    def __init__(self, offset: _Optional[int] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ..., status: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+
+class WatchReply(_message.Message):
+    __slots__ = ("events", "run", "freshness")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[StepEvent]
+    run: RunSummary
+    freshness: Freshness
+    def __init__(self, events: _Optional[_Iterable[_Union[StepEvent, _Mapping]]] = ..., run: _Optional[_Union[RunSummary, _Mapping]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
+class RunSummary(_message.Message):
+    __slots__ = ("run", "graph", "graph_digest", "status", "reason", "steps_total", "steps_ok", "steps_failed", "steps_skipped", "submitted_ms", "ended_ms", "principal", "priority", "settled")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    GRAPH_FIELD_NUMBER: _ClassVar[int]
+    GRAPH_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STEPS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    STEPS_OK_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FAILED_FIELD_NUMBER: _ClassVar[int]
+    STEPS_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_MS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    graph: str
+    graph_digest: str
+    status: str
+    reason: str
+    steps_total: int
+    steps_ok: int
+    steps_failed: int
+    steps_skipped: int
+    submitted_ms: int
+    ended_ms: int
+    principal: str
+    priority: int
+    settled: bool
+    def __init__(self, run: _Optional[str] = ..., graph: _Optional[str] = ..., graph_digest: _Optional[str] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ..., steps_total: _Optional[int] = ..., steps_ok: _Optional[int] = ..., steps_failed: _Optional[int] = ..., steps_skipped: _Optional[int] = ..., submitted_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., principal: _Optional[str] = ..., priority: _Optional[int] = ..., settled: _Optional[bool] = ...) -> None: ...
+
+class ListRunsRequest(_message.Message):
+    __slots__ = ("limit", "status")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    status: str
+    def __init__(self, limit: _Optional[int] = ..., status: _Optional[str] = ...) -> None: ...
+
+class ListRunsReply(_message.Message):
+    __slots__ = ("runs", "freshness")
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    runs: _containers.RepeatedCompositeFieldContainer[RunSummary]
+    freshness: Freshness
+    def __init__(self, runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
+class ShowRunRequest(_message.Message):
+    __slots__ = ("run", "outputs")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    outputs: bool
+    def __init__(self, run: _Optional[str] = ..., outputs: _Optional[bool] = ...) -> None: ...
+
+class ShowRunReply(_message.Message):
+    __slots__ = ("run", "outputs", "steps", "freshness")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    run: RunSummary
+    outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
+    steps: _containers.RepeatedCompositeFieldContainer[StepState]
+    freshness: Freshness
+    def __init__(self, run: _Optional[_Union[RunSummary, _Mapping]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[StepState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
+class StepState(_message.Message):
+    __slots__ = ("step", "capability", "status", "node", "attempt", "error", "wall_ms")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    capability: str
+    status: str
+    node: str
+    attempt: int
+    error: _common_pb2.Error
+    wall_ms: float
+    def __init__(self, step: _Optional[str] = ..., capability: _Optional[str] = ..., status: _Optional[str] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+
+class CancelRunRequest(_message.Message):
+    __slots__ = ("run", "reason", "on_behalf_of")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    reason: str
+    on_behalf_of: str
+    def __init__(self, run: _Optional[str] = ..., reason: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class CancelRunReply(_message.Message):
+    __slots__ = ("run",)
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    run: RunSummary
+    def __init__(self, run: _Optional[_Union[RunSummary, _Mapping]] = ...) -> None: ...
+
+class DeployRequest(_message.Message):
+    __slots__ = ("start", "chunk")
+    START_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    start: DeployStart
+    chunk: bytes
+    def __init__(self, start: _Optional[_Union[DeployStart, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class DeployStart(_message.Message):
+    __slots__ = ("size_bytes", "sha256", "on_behalf_of")
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    size_bytes: int
+    sha256: str
+    on_behalf_of: str
+    def __init__(self, size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class DeployReply(_message.Message):
+    __slots__ = ("agent", "nodes", "index")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    agent: _common_pb2.Agent
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    index: int
+    def __init__(self, agent: _Optional[_Union[_common_pb2.Agent, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., index: _Optional[int] = ...) -> None: ...
+
+class RemoveAgentRequest(_message.Message):
+    __slots__ = ("name", "on_behalf_of")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    on_behalf_of: str
+    def __init__(self, name: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class RemoveAgentReply(_message.Message):
+    __slots__ = ("agent",)
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    agent: _common_pb2.Agent
+    def __init__(self, agent: _Optional[_Union[_common_pb2.Agent, _Mapping]] = ...) -> None: ...
+
+class ListAgentsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AgentState(_message.Message):
+    __slots__ = ("agent", "nodes", "refused")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    agent: _common_pb2.Agent
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    refused: _containers.RepeatedCompositeFieldContainer[AgentRefusal]
+    def __init__(self, agent: _Optional[_Union[_common_pb2.Agent, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., refused: _Optional[_Iterable[_Union[AgentRefusal, _Mapping]]] = ...) -> None: ...
+
+class AgentRefusal(_message.Message):
+    __slots__ = ("node", "error")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    error: _common_pb2.Error
+    def __init__(self, node: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
+class ListAgentsReply(_message.Message):
+    __slots__ = ("agents", "freshness")
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    agents: _containers.RepeatedCompositeFieldContainer[AgentState]
+    freshness: Freshness
+    def __init__(self, agents: _Optional[_Iterable[_Union[AgentState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
+class ListNodesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NodeState(_message.Message):
+    __slots__ = ("node", "address", "role", "state", "slots", "in_flight", "layers", "tier", "agents", "load", "steps_done")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    STEPS_DONE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    address: str
+    role: str
+    state: str
+    slots: int
+    in_flight: int
+    layers: _containers.RepeatedScalarFieldContainer[str]
+    tier: str
+    agents: _containers.RepeatedScalarFieldContainer[str]
+    load: float
+    steps_done: int
+    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., state: _Optional[str] = ..., slots: _Optional[int] = ..., in_flight: _Optional[int] = ..., layers: _Optional[_Iterable[str]] = ..., tier: _Optional[str] = ..., agents: _Optional[_Iterable[str]] = ..., load: _Optional[float] = ..., steps_done: _Optional[int] = ...) -> None: ...
+
+class ListNodesReply(_message.Message):
+    __slots__ = ("nodes", "freshness")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[NodeState]
+    freshness: Freshness
+    def __init__(self, nodes: _Optional[_Iterable[_Union[NodeState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("cluster", "node", "leader", "term", "applied_index", "nodes_attached", "agents", "runs_active", "steps_ready", "steps_in_flight", "version", "uptime_ms", "draining", "voters", "pid")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]
+    NODES_ATTACHED_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    RUNS_ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_READY_FIELD_NUMBER: _ClassVar[int]
+    STEPS_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_MS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    node: str
+    leader: str
+    term: int
+    applied_index: int
+    nodes_attached: int
+    agents: int
+    runs_active: int
+    steps_ready: int
+    steps_in_flight: int
+    version: str
+    uptime_ms: int
+    draining: bool
+    voters: _containers.RepeatedScalarFieldContainer[str]
+    pid: int
+    def __init__(self, cluster: _Optional[str] = ..., node: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., nodes_attached: _Optional[int] = ..., agents: _Optional[int] = ..., runs_active: _Optional[int] = ..., steps_ready: _Optional[int] = ..., steps_in_flight: _Optional[int] = ..., version: _Optional[str] = ..., uptime_ms: _Optional[int] = ..., draining: _Optional[bool] = ..., voters: _Optional[_Iterable[str]] = ..., pid: _Optional[int] = ...) -> None: ...
+
+class BlobChunk(_message.Message):
+    __slots__ = ("sha256", "size_bytes", "data")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    size_bytes: int
+    data: bytes
+    def __init__(self, sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class BlobPutReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BlobGetRequest(_message.Message):
+    __slots__ = ("sha256",)
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    def __init__(self, sha256: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,107 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Payload(_message.Message):
+    __slots__ = ("kind", "data")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    data: bytes
+    def __init__(self, kind: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class PortItems(_message.Message):
+    __slots__ = ("port", "many", "items")
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    MANY_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    port: str
+    many: bool
+    items: _containers.RepeatedCompositeFieldContainer[Payload]
+    def __init__(self, port: _Optional[str] = ..., many: _Optional[bool] = ..., items: _Optional[_Iterable[_Union[Payload, _Mapping]]] = ...) -> None: ...
+
+class Problem(_message.Message):
+    __slots__ = ("code", "place", "message", "remedy")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    place: str
+    message: str
+    remedy: str
+    def __init__(self, code: _Optional[str] = ..., place: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
+
+class Error(_message.Message):
+    __slots__ = ("code", "message", "place", "remedy", "problems", "hint")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    place: str
+    remedy: str
+    problems: _containers.RepeatedCompositeFieldContainer[Problem]
+    hint: str
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., place: _Optional[str] = ..., remedy: _Optional[str] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., hint: _Optional[str] = ...) -> None: ...
+
+class Port(_message.Message):
+    __slots__ = ("name", "kind", "dtype", "has_shape", "shape", "many", "optional")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    HAS_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    MANY_FIELD_NUMBER: _ClassVar[int]
+    OPTIONAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    dtype: str
+    has_shape: bool
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    many: bool
+    optional: bool
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., dtype: _Optional[str] = ..., has_shape: _Optional[bool] = ..., shape: _Optional[_Iterable[int]] = ..., many: _Optional[bool] = ..., optional: _Optional[bool] = ...) -> None: ...
+
+class Capability(_message.Message):
+    __slots__ = ("name", "inputs", "outputs", "deterministic", "effects")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    DETERMINISTIC_FIELD_NUMBER: _ClassVar[int]
+    EFFECTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedCompositeFieldContainer[Port]
+    outputs: _containers.RepeatedCompositeFieldContainer[Port]
+    deterministic: bool
+    effects: str
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., deterministic: _Optional[bool] = ..., effects: _Optional[str] = ...) -> None: ...
+
+class Agent(_message.Message):
+    __slots__ = ("name", "version", "digest", "kind", "size_bytes", "capabilities", "memory_mb", "cpu_cores", "layers")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_MB_FIELD_NUMBER: _ClassVar[int]
+    CPU_CORES_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    digest: str
+    kind: str
+    size_bytes: int
+    capabilities: _containers.RepeatedCompositeFieldContainer[Capability]
+    memory_mb: int
+    cpu_cores: float
+    layers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., size_bytes: _Optional[int] = ..., capabilities: _Optional[_Iterable[_Union[Capability, _Mapping]]] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., layers: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -1,0 +1,126 @@
+from swarm.wire.gen import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Entry(_message.Message):
+    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    RUN_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    STEPS_RECORDED_FIELD_NUMBER: _ClassVar[int]
+    RUN_CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_DEPLOYED_FIELD_NUMBER: _ClassVar[int]
+    AGENT_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    at_ms: int
+    run_submitted: RunSubmitted
+    steps_recorded: StepsRecorded
+    run_cancelled: RunCancelled
+    agent_deployed: AgentDeployed
+    agent_removed: AgentRemoved
+    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ...) -> None: ...
+
+class RunSubmitted(_message.Message):
+    __slots__ = ("run", "graph", "inputs", "priority", "principal", "key")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    GRAPH_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    graph: bytes
+    inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
+    priority: int
+    principal: str
+    key: str
+    def __init__(self, run: _Optional[str] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., principal: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
+
+class StepRecord(_message.Message):
+    __slots__ = ("run", "step", "term", "attempt", "node", "status", "outputs", "error", "started_ms", "wall_ms")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    STARTED_MS_FIELD_NUMBER: _ClassVar[int]
+    WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    step: int
+    term: int
+    attempt: int
+    node: str
+    status: str
+    outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
+    error: _common_pb2.Error
+    started_ms: int
+    wall_ms: float
+    def __init__(self, run: _Optional[str] = ..., step: _Optional[int] = ..., term: _Optional[int] = ..., attempt: _Optional[int] = ..., node: _Optional[str] = ..., status: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+
+class StepsRecorded(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[StepRecord]
+    def __init__(self, records: _Optional[_Iterable[_Union[StepRecord, _Mapping]]] = ...) -> None: ...
+
+class RunCancelled(_message.Message):
+    __slots__ = ("run", "reason", "principal")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    reason: str
+    principal: str
+    def __init__(self, run: _Optional[str] = ..., reason: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
+
+class AgentDeployed(_message.Message):
+    __slots__ = ("agent", "principal")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    agent: _common_pb2.Agent
+    principal: str
+    def __init__(self, agent: _Optional[_Union[_common_pb2.Agent, _Mapping]] = ..., principal: _Optional[str] = ...) -> None: ...
+
+class AgentRemoved(_message.Message):
+    __slots__ = ("name", "principal")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    principal: str
+    def __init__(self, name: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
+
+class Snapshot(_message.Message):
+    __slots__ = ("version", "runs", "agents")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    runs: _containers.RepeatedCompositeFieldContainer[RunState]
+    agents: _containers.RepeatedCompositeFieldContainer[AgentDeployed]
+    def __init__(self, version: _Optional[int] = ..., runs: _Optional[_Iterable[_Union[RunState, _Mapping]]] = ..., agents: _Optional[_Iterable[_Union[AgentDeployed, _Mapping]]] = ...) -> None: ...
+
+class RunState(_message.Message):
+    __slots__ = ("submitted", "submitted_ms", "records", "status", "reason", "ended_ms", "cancelled_after")
+    SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_MS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    submitted: RunSubmitted
+    submitted_ms: int
+    records: _containers.RepeatedCompositeFieldContainer[StepRecord]
+    status: str
+    reason: str
+    ended_ms: int
+    cancelled_after: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., submitted_ms: _Optional[int] = ..., records: _Optional[_Iterable[_Union[StepRecord, _Mapping]]] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ..., ended_ms: _Optional[int] = ..., cancelled_after: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -1,0 +1,168 @@
+from swarm.wire.gen import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class FromNode(_message.Message):
+    __slots__ = ("hello", "outcomes", "heartbeat", "hosting")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    HOSTING_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    outcomes: Outcomes
+    heartbeat: Heartbeat
+    hosting: Hosting
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., outcomes: _Optional[_Union[Outcomes, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., hosting: _Optional[_Union[Hosting, _Mapping]] = ...) -> None: ...
+
+class ToNode(_message.Message):
+    __slots__ = ("welcome", "assignments", "withdrawals", "receipts", "agents")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAWALS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    assignments: Assignments
+    withdrawals: Withdrawals
+    receipts: Receipts
+    agents: AgentSet
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignments: _Optional[_Union[Assignments, _Mapping]] = ..., withdrawals: _Optional[_Union[Withdrawals, _Mapping]] = ..., receipts: _Optional[_Union[Receipts, _Mapping]] = ..., agents: _Optional[_Union[AgentSet, _Mapping]] = ...) -> None: ...
+
+class StepKey(_message.Message):
+    __slots__ = ("run", "step", "term", "attempt")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    step: int
+    term: int
+    attempt: int
+    def __init__(self, run: _Optional[str] = ..., step: _Optional[int] = ..., term: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("node", "slots", "agents", "layers", "running", "address", "tier")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    slots: int
+    agents: _containers.RepeatedScalarFieldContainer[str]
+    layers: _containers.RepeatedScalarFieldContainer[str]
+    running: _containers.RepeatedCompositeFieldContainer[StepKey]
+    address: str
+    tier: str
+    def __init__(self, node: _Optional[str] = ..., slots: _Optional[int] = ..., agents: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ..., address: _Optional[str] = ..., tier: _Optional[str] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("term",)
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    term: int
+    def __init__(self, term: _Optional[int] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ("load", "cells", "draining")
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    load: float
+    cells: int
+    draining: bool
+    def __init__(self, load: _Optional[float] = ..., cells: _Optional[int] = ..., draining: _Optional[bool] = ...) -> None: ...
+
+class Hosting(_message.Message):
+    __slots__ = ("agents", "refused")
+    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    agents: _containers.RepeatedScalarFieldContainer[str]
+    refused: _containers.RepeatedCompositeFieldContainer[Refusal]
+    def __init__(self, agents: _Optional[_Iterable[str]] = ..., refused: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("digest", "error")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    error: _common_pb2.Error
+    def __init__(self, digest: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
+class AgentSet(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Assignment(_message.Message):
+    __slots__ = ("key", "agent", "capability", "inputs", "timeout_ms", "scatter")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    SCATTER_FIELD_NUMBER: _ClassVar[int]
+    key: StepKey
+    agent: str
+    capability: str
+    inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
+    timeout_ms: int
+    scatter: _containers.RepeatedCompositeFieldContainer[ScatterCount]
+    def __init__(self, key: _Optional[_Union[StepKey, _Mapping]] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ...) -> None: ...
+
+class ScatterCount(_message.Message):
+    __slots__ = ("port", "count")
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    port: str
+    count: int
+    def __init__(self, port: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class Assignments(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[Assignment]
+    def __init__(self, items: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ...) -> None: ...
+
+class Withdrawals(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[StepKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ...) -> None: ...
+
+class Outcome(_message.Message):
+    __slots__ = ("key", "ok", "outputs", "error", "retryable", "started_ms", "wall_ms")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    OK_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    STARTED_MS_FIELD_NUMBER: _ClassVar[int]
+    WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    key: StepKey
+    ok: bool
+    outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
+    error: _common_pb2.Error
+    retryable: bool
+    started_ms: int
+    wall_ms: float
+    def __init__(self, key: _Optional[_Union[StepKey, _Mapping]] = ..., ok: _Optional[bool] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., retryable: _Optional[bool] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+
+class Outcomes(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[Outcome]
+    def __init__(self, items: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
+
+class Receipts(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[StepKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ...) -> None: ...
