@@ -1,0 +1,28 @@
+"""Certificates and mutual TLS 1.3 for gRPC: who issues, who proves, who is at the other end."""
+
+from __future__ import annotations
+
+from swarm.adapters.tls import tls13 as tls13  # isort: skip  # must run before anything loads grpc
+from swarm.adapters.tls.authority import Authority, Validity
+from swarm.adapters.tls.credentials import (
+    SERVER_OPTIONS,
+    ChannelFactory,
+    TlsIdentity,
+    peer_identity,
+)
+from swarm.adapters.tls.diagnose import explain_failure, load_proof
+from swarm.adapters.tls.files import IdentityFiles
+from swarm.adapters.tls.tls13 import require_tls13
+
+__all__ = [
+    "SERVER_OPTIONS",
+    "Authority",
+    "ChannelFactory",
+    "IdentityFiles",
+    "TlsIdentity",
+    "Validity",
+    "explain_failure",
+    "load_proof",
+    "peer_identity",
+    "require_tls13",
+]

@@ -1,0 +1,114 @@
+"""gRPC over mutual TLS: what a process presents, what it demands, and who is at the other end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from swarm.adapters.tls.diagnose import Proof, load_proof
+from swarm.adapters.tls.files import IdentityFiles
+from swarm.adapters.tls.tls13 import require_tls13
+from swarm.errors import Bug, NotTrusted
+from swarm.ids import NodeId
+from swarm.limits import MESSAGE_BYTES_MAX
+from swarm.trust import Identity, Kind
+
+KEEPALIVE_MS = 5_000  # an idle connection is probed this often, so that a vanished peer is noticed
+KEEPALIVE_TIMEOUT_MS = 5_000
+RECONNECT_MS_MIN = 20
+RECONNECT_MS_MAX = 1_000
+SEEN_IDENTITIES_MAX = 1_024
+
+_LIMITS: tuple[tuple[str, Any], ...] = (
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
+    *_LIMITS,
+    ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+    ("grpc.so_reuseport", 0),  # a second daemon on the port must fail, not share it
+)
+"""Options every gRPC server of ours is made with."""
+
+CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
+    *_LIMITS,
+    ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS_MIN),
+    ("grpc.min_reconnect_backoff_ms", RECONNECT_MS_MIN),
+    ("grpc.max_reconnect_backoff_ms", RECONNECT_MS_MAX),
+    ("grpc.use_local_subchannel_pool", 1),  # no sharing of a connection between two identities
+)
+
+
+class ChannelFactory(Protocol):
+    """How the rest of the runtime reaches another process."""
+
+    def __call__(self, address: str, expected: NodeId | None) -> grpc.aio.Channel:
+        """A channel to `address` whose other end must prove to be `expected`."""
+
+
+class PeerContext(Protocol):
+    """What we ask of a call's context; every `grpc.aio.ServicerContext` has it."""
+
+    def auth_context(self) -> Mapping[str, Any]: ...
+
+
+class TlsIdentity:
+    """One process's identity, loaded and checked, able to serve and to dial."""
+
+    def __init__(self, proof: Proof) -> None:
+        self.identity: Identity = proof.identity
+        self._proof = proof
+
+    @classmethod
+    def load(cls, files: IdentityFiles) -> TlsIdentity:
+        """Read and check the files; raises `NotTrusted` naming every fault in them."""
+        return cls(load_proof(files))
+
+    def server_credentials(self) -> grpc.ServerCredentials:
+        """For a server that only talks to holders of a certificate of this cluster, over TLS 1.3."""
+        require_tls13()
+        if self.identity.kind is not Kind.NODE:
+            raise Bug("only a node serves", place=self.identity.uri)
+        return grpc.ssl_server_credentials(
+            [(self._proof.key, self._proof.certificate)], self._proof.authority, require_client_auth=True
+        )
+
+    def channel(self, address: str, expected: NodeId | None) -> grpc.aio.Channel:
+        """Dial `address`; the handshake fails unless the other side proves to be node `expected`.
+
+        With `expected` None the host in `address` has to be in the node's certificate instead: any node
+        of the cluster will do, provided it is the one that was issued for that host.
+        """
+        credentials = grpc.ssl_channel_credentials(
+            self._proof.authority, self._proof.key, self._proof.certificate
+        )
+        options: Sequence[tuple[str, Any]] = CHANNEL_OPTIONS
+        if expected is not None:
+            options = (*options, ("grpc.ssl_target_name_override", expected))
+        return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+def peer_identity(context: PeerContext) -> Identity:
+    """Who is calling: from the certificate the handshake verified, never from anything the caller says."""
+    uris = context.auth_context().get("peer_spiffe_id", ())
+    if len(uris) != 1:
+        raise NotTrusted(
+            "the certificate names no identity",
+            place="caller",
+            remedy="call with a certificate issued by the cluster's authority",
+        )
+    return _parse(uris[0])
+
+
+@lru_cache(maxsize=SEEN_IDENTITIES_MAX)
+def _parse(uri: bytes) -> Identity:
+    return Identity.parse(uri.decode("ascii", "replace"))
