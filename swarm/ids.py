@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import NamedTuple, NewType
 
 NodeId = NewType("NodeId", str)
 """A daemon: the name in its certificate, e.g. `n1`."""
@@ -18,3 +18,12 @@ CapabilityName = NewType("CapabilityName", str)
 
 Digest = NewType("Digest", str)
 """sha256 in lower-case hexadecimal; the name of a graph, an agent file or a blob."""
+
+
+class StepKey(NamedTuple):
+    """One attempt at one step. `term` is that of the leader who ordered it."""
+
+    run: RunId
+    step: int
+    term: int
+    attempt: int

@@ -98,29 +98,9 @@ class AgentRemoved(_message.Message):
     def __init__(self, name: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
-    __slots__ = ("version", "runs", "agents")
+    __slots__ = ("version", "entries")
     VERSION_FIELD_NUMBER: _ClassVar[int]
-    RUNS_FIELD_NUMBER: _ClassVar[int]
-    AGENTS_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
     version: int
-    runs: _containers.RepeatedCompositeFieldContainer[RunState]
-    agents: _containers.RepeatedCompositeFieldContainer[AgentDeployed]
-    def __init__(self, version: _Optional[int] = ..., runs: _Optional[_Iterable[_Union[RunState, _Mapping]]] = ..., agents: _Optional[_Iterable[_Union[AgentDeployed, _Mapping]]] = ...) -> None: ...
-
-class RunState(_message.Message):
-    __slots__ = ("submitted", "submitted_ms", "records", "status", "reason", "ended_ms", "cancelled_after")
-    SUBMITTED_FIELD_NUMBER: _ClassVar[int]
-    SUBMITTED_MS_FIELD_NUMBER: _ClassVar[int]
-    RECORDS_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    ENDED_MS_FIELD_NUMBER: _ClassVar[int]
-    CANCELLED_AFTER_FIELD_NUMBER: _ClassVar[int]
-    submitted: RunSubmitted
-    submitted_ms: int
-    records: _containers.RepeatedCompositeFieldContainer[StepRecord]
-    status: str
-    reason: str
-    ended_ms: int
-    cancelled_after: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., submitted_ms: _Optional[int] = ..., records: _Optional[_Iterable[_Union[StepRecord, _Mapping]]] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ..., ended_ms: _Optional[int] = ..., cancelled_after: _Optional[_Iterable[int]] = ...) -> None: ...
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    def __init__(self, version: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""Neural Swarm: runs neural agents nobody has to trust."""

@@ -1,0 +1,1 @@
+"""Everything that touches the world: each package implements a port of `swarm.ports`."""

@@ -1,0 +1,210 @@
+"""What the inside asks of the world. Each port has a real adapter and an in-memory twin in `swarm.testing`.
+
+Drivers (`swarm.coordinator`, `swarm.node`) know these Protocols and nothing behind them; that is what
+lets the simulator run the very same drivers on a fake clock, network and disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from swarm.errors import SwarmError
+from swarm.graph import Items
+from swarm.ids import AgentName, CapabilityName, Digest, NodeId
+from swarm.wire.messages import FromNode, Hello, ToNode
+
+# -- time -----------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Two clocks: one that never jumps, for deadlines, and the calendar's, for records."""
+
+    def monotonic_ms(self) -> int: ...
+
+    def wall_ms(self) -> int: ...
+
+    async def sleep_ms(self, duration_ms: float) -> None: ...
+
+
+# -- the replicated log ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """Who leads. `term` is the fencing token: it only grows, and no term has two leaders."""
+
+    term: int
+    leader: NodeId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """One entry that a durable majority holds."""
+
+    index: int
+    term: int
+    data: bytes
+
+
+class StateMachine(Protocol):
+    """What the log drives. Called on the event loop, in order, by one thread."""
+
+    def apply(self, entries: Sequence[Committed]) -> None:
+        """Absorb committed entries: in order, each exactly once in the life of the process."""
+
+    def snapshot(self) -> bytes:
+        """The state after the last applied entry."""
+
+    def restore(self, data: bytes, index: int) -> None:
+        """Forget everything and become the state a snapshot holds."""
+
+
+class Log(Protocol):
+    """A replicated, durable, totally ordered log."""
+
+    async def start(
+        self, machine: StateMachine, on_leadership: Callable[[Leadership], None]
+    ) -> None:
+        """Recover, join the others, and feed `machine` from then on."""
+
+    async def propose(self, data: bytes) -> int:
+        """Append. Returns the index once a durable majority holds it and this replica applied it.
+
+        Raises `NotLeader(hint)` (it was not appended) or `OutcomeUnknown` (it may have been).
+        """
+
+    async def read_barrier(self) -> int:
+        """An index up to which a read of this replica is linearizable. Leader only, else `NotLeader`."""
+
+    def leadership(self) -> Leadership: ...
+
+    def applied_index(self) -> int: ...
+
+    async def stop(self) -> None: ...
+
+
+# -- the link between a node and the leader ---------------------------------------------------
+
+
+class Uplink(Protocol):
+    """The node's end of an open link to the leader."""
+
+    async def send(self, message: FromNode) -> None:
+        """Hand over one message; waits while the link is congested. Raises `Unreachable` when it broke."""
+
+    def received(self) -> AsyncIterator[ToNode]:
+        """What the leader says, until the link ends."""
+
+    async def close(self) -> None: ...
+
+
+class Dialer(Protocol):
+    """How a node reaches a coordinator."""
+
+    async def attach(self, coordinator: NodeId, hello: Hello) -> Uplink:
+        """Open a link. Raises `NotLeader(hint)`, `Unreachable` or `NotTrusted`."""
+
+
+class Downlink(Protocol):
+    """The leader's end of an open link to a node. `send` never blocks: a node that does not read is cut off."""
+
+    def send(self, message: ToNode) -> None: ...
+
+    def cut(self, reason: str) -> None: ...
+
+
+# -- cells --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a cell needs to run an agent: code and nothing else of the file."""
+
+    name: AgentName
+    kind: str  # wasm | python
+    code: bytes
+    manifest: Mapping[str, object]
+    memory_mb: int
+    cpu_cores: float
+    disk_mb: int
+
+
+Reply: TypeAlias = Mapping[str, Items]
+
+
+class Cell(Protocol):
+    """One locked-down process with one agent in it: the five calls of the agent contract."""
+
+    async def process_input(
+        self, capability: CapabilityName, inputs: Mapping[str, Items], timeout_ms: int
+    ) -> Reply: ...
+
+    async def update_weights(self, feedback: Items) -> None: ...
+
+    async def get_metadata(self) -> Mapping[str, object]: ...
+
+    async def checkpoint(self) -> bytes: ...
+
+    async def restore(self, data: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+
+class Cells(Protocol):
+    """Where cells come from."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Sandbox layers that were attested to hold here."""
+
+    @property
+    def tier(self) -> str: ...
+
+    async def spawn(self, image: Image) -> Cell:
+        """A warm cell, locked down, agent loaded. Raises a `SwarmError` that says why not."""
+
+    async def close(self) -> None: ...
+
+
+# -- files by digest -----------------------------------------------------------------------------
+
+
+class Blobs(Protocol):
+    """Files by their sha256, on this node's disk."""
+
+    async def put(self, data: bytes) -> Digest:
+        """Store durably; a no-op if it is there."""
+
+    async def get(self, digest: Digest) -> bytes | None:
+        """The bytes, verified against their name, or None."""
+
+
+class BlobPeers(Protocol):
+    """Files by their sha256, on other nodes' disks."""
+
+    async def push(self, node: NodeId, data: bytes) -> None: ...
+
+    async def pull(self, node: NodeId, digest: Digest) -> bytes: ...
+
+
+# -- agent files -----------------------------------------------------------------------------------
+
+Opener: TypeAlias = Callable[[bytes], Image]
+"""Agent file -> image; raises `AgentRefused` with every reason."""
+
+
+# -- what happened here -----------------------------------------------------------------------------
+
+
+class Journal(Protocol):
+    """One line for each attempt a node starts, on disk before the attempt runs."""
+
+    def append(self, lines: Sequence[Mapping[str, object]]) -> None: ...
+
+
+Report: TypeAlias = Callable[[SwarmError], Awaitable[None]]

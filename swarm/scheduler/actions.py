@@ -1,0 +1,57 @@
+"""Everything the scheduler can ask the outside to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from swarm.graph import Items
+from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
+from swarm.scheduler.events import StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Run this attempt on that node."""
+
+    node: NodeId
+    key: StepKey
+    agent: Digest
+    capability: CapabilityName
+    inputs: Mapping[str, Items]
+    timeout_ms: int
+    scatter: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Stop this attempt on that node; nobody waits for it."""
+
+    node: NodeId
+    key: StepKey
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Propose this record to the log: the scheduler gave the step up."""
+
+    record: StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """These attempts are in the log or no longer matter; their nodes may forget them."""
+
+    node: NodeId
+    key: StepKey
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Something a watcher of this run wants to see."""
+
+    run: RunId
+
+
+Action: TypeAlias = Dispatch | Withdraw | Record | Recorded | Changed

@@ -1,0 +1,185 @@
+"""Everything that can happen to the scheduler.
+
+*Durable* events come out of the replicated log, in its order, on every replica; they carry the
+clock of the leader that proposed them. *Volatile* events happen on the leader alone: nodes come
+and go, attempts fail, time passes. Losing all volatile events loses no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from swarm.errors import SwarmError
+from swarm.graph import Graph, Items, Payload, Priority, Signature
+from swarm.ids import AgentName, Digest, NodeId, RunId, StepKey
+
+# -- durable ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """A deployed agent: what placement needs to know of its file."""
+
+    name: AgentName
+    version: str
+    digest: Digest
+    kind: str
+    size_bytes: int
+    capabilities: tuple[Signature, ...]
+    memory_mb: int
+    cpu_cores: float
+    layers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """How a step ended. The first record of a step is its result for ever."""
+
+    run: RunId
+    step: int
+    term: int
+    attempt: int
+    node: NodeId
+    ok: bool
+    outputs: Mapping[str, Items]
+    error: SwarmError | None
+    started_ms: int
+    wall_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunSubmitted:
+    """A run begins: a graph and the values of its feeds."""
+
+    at_ms: int
+    run: RunId
+    graph: Graph
+    inputs: Mapping[str, Payload]
+    priority: Priority
+    principal: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepsRecorded:
+    """Results, in the order the leader received them."""
+
+    at_ms: int
+    records: tuple[StepRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    """Somebody asked for a run to end."""
+
+    at_ms: int
+    run: RunId
+    reason: str
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDeployed:
+    """An agent of this name is offered from now on; it replaces an older one of the same name."""
+
+    at_ms: int
+    agent: AgentRecord
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRemoved:
+    """The agent is no longer offered; steps that already have its digest finish."""
+
+    at_ms: int
+    name: AgentName
+    principal: str
+
+
+Durable: TypeAlias = RunSubmitted | StepsRecorded | RunCancelled | AgentDeployed | AgentRemoved
+
+# -- volatile -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Elected:
+    """This replica leads under `term`. It places nothing until the grace has passed."""
+
+    at_ms: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deposed:
+    """This replica leads no more: what it had placed is somebody else's business."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeJoined:
+    """A node opened its link; `running` is what it still does from before."""
+
+    at_ms: int
+    node: NodeId
+    slots: int
+    agents: frozenset[Digest]
+    layers: frozenset[str]
+    running: tuple[StepKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChanged:
+    """What a node can run, and how busy its machine is."""
+
+    at_ms: int
+    node: NodeId
+    agents: frozenset[Digest] | None = None
+    load: float | None = None
+    draining: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLost:
+    """The link to a node ended; what it was running must run elsewhere."""
+
+    at_ms: int
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt ended without a result."""
+
+    at_ms: int
+    node: NodeId
+    key: StepKey
+    error: SwarmError
+    retryable: bool
+    started_ms: int
+    wall_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesArrived:
+    """Results of these attempts are on their way to the log: their slots are free again."""
+
+    at_ms: int
+    node: NodeId
+    keys: tuple[StepKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed: deadlines, back-off and lateness are looked at."""
+
+    at_ms: int
+
+
+Volatile: TypeAlias = (
+    Elected | Deposed | NodeJoined | NodeChanged | NodeLost | OutcomesArrived | AttemptFailed | Tick
+)
+
+Event: TypeAlias = Durable | Volatile

@@ -1,0 +1,160 @@
+"""What is true: agents deployed, runs submitted, results recorded. A fold over durable events.
+
+Every replica holds one and they are equal at equal log indexes. It is bounded: runs that are over
+are remembered until there are too many of them, or they hold too much data, and then the oldest go.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import assert_never
+
+from swarm import limits
+from swarm.graph import Items, Payload, Signature
+from swarm.ids import AgentName, CapabilityName, Digest, RunId
+from swarm.scheduler.events import (
+    AgentDeployed,
+    AgentRecord,
+    AgentRemoved,
+    Durable,
+    RunCancelled,
+    RunSubmitted,
+    StepsRecorded,
+)
+from swarm.scheduler.run import Run, Status
+
+
+def payload_bytes(values: Iterable[Items]) -> int:
+    """How many bytes of payload these values hold."""
+    return sum(
+        len(items.data) if isinstance(items, Payload) else sum(len(item.data) for item in items)
+        for items in values
+    )
+
+
+class Ledger:
+    """The replicated state; `apply` is the only way to change it."""
+
+    def __init__(self) -> None:
+        self.runs: dict[RunId, Run] = {}  # in order of submission
+        self.agents: dict[AgentName, AgentDeployed] = {}  # the one deployed last at the end
+        self._serving: dict[CapabilityName, AgentRecord] = {}
+        self._keys: dict[tuple[str, str], RunId] = {}
+        self._over: deque[RunId] = deque()  # settled runs, the one that settled first at the left
+        self._over_bytes = 0
+        self._weight: dict[RunId, int] = {}
+
+    def apply(self, event: Durable) -> list[tuple[Run, list[int]]]:
+        """Absorb one event; returns the runs it touched, each with its steps that may be looked at again."""
+        match event:
+            case RunSubmitted():
+                return self._submit(event)
+            case StepsRecorded():
+                return self._record(event)
+            case RunCancelled():
+                return self._cancel(event)
+            case AgentDeployed():
+                self.agents.pop(event.agent.name, None)
+                self.agents[event.agent.name] = event
+                return self._reserve()
+            case AgentRemoved():
+                self.agents.pop(event.name, None)
+                return self._reserve()
+            case _:
+                assert_never(event)
+
+    def _reserve(self) -> list[tuple[Run, list[int]]]:
+        """Of two agents with one capability the one deployed last serves it."""
+        agents = [event.agent for event in self.agents.values()]
+        self._serving = {sig.name: agent for agent in agents for sig in agent.capabilities}
+        return []
+
+    def _submit(self, event: RunSubmitted) -> list[tuple[Run, list[int]]]:
+        if event.run in self.runs or self.run_of_key(event.principal, event.key) is not None:
+            return []
+        run = self.runs[event.run] = Run(event)
+        self._weight[event.run] = payload_bytes(event.inputs.values())
+        if event.key:
+            self._keys[(event.principal, event.key)] = event.run
+        return [(run, list(run.ready()))]
+
+    def _record(self, event: StepsRecorded) -> list[tuple[Run, list[int]]]:
+        touched: dict[RunId, tuple[Run, list[int]]] = {}
+        for record in event.records:
+            run = self.runs.get(record.run)
+            if run is None or record.step >= len(run.state):
+                continue
+            before = len(run.order)
+            ready = run.record(record, event.at_ms)
+            if len(run.order) > before:
+                self._weight[record.run] += payload_bytes(record.outputs.values())
+                touched.setdefault(record.run, (run, []))[1].extend(ready)
+        for run, _ in touched.values():
+            self._retire(run)
+        return list(touched.values())
+
+    def _cancel(self, event: RunCancelled) -> list[tuple[Run, list[int]]]:
+        run = self.runs.get(event.run)
+        if run is None or run.status is not Status.RUNNING:
+            return []
+        run.cancel(event.reason, event.at_ms)
+        self._retire(run)
+        return [(run, [])]
+
+    def _retire(self, run: Run) -> None:
+        if not run.settled:
+            return
+        self._over.append(run.submitted.run)
+        self._over_bytes += self._weight[run.submitted.run]
+        while len(self._over) > limits.RUNS_KEPT_MAX or (
+            self._over_bytes > limits.RUNS_KEPT_BYTES_MAX and len(self._over) > 1
+        ):
+            self._forget(self._over.popleft())
+
+    def _forget(self, run: RunId) -> None:
+        gone = self.runs.pop(run).submitted
+        self._over_bytes -= self._weight.pop(run)
+        self._keys.pop((gone.principal, gone.key), None)
+
+    # -- reading -------------------------------------------------------------------------
+
+    def run_of_key(self, principal: str, key: str) -> RunId | None:
+        """The run this caller submitted under this idempotency key, if it is remembered."""
+        return self._keys.get((principal, key)) if key else None
+
+    def active(self) -> int:
+        return len(self.runs) - len(self._over)
+
+    def catalogue(self) -> Mapping[CapabilityName, Signature]:
+        """What can be asked for now."""
+        return {
+            name: signature
+            for name, agent in self._serving.items()
+            for signature in agent.capabilities
+            if signature.name == name
+        }
+
+    def agent_for(self, capability: CapabilityName) -> AgentRecord | None:
+        """The agent that serves a capability now."""
+        return self._serving.get(capability)
+
+    def digests(self) -> tuple[Digest, ...]:
+        """Files of every agent deployed, sorted."""
+        return tuple(sorted({event.agent.digest for event in self.agents.values()}))
+
+    # -- snapshots ---------------------------------------------------------------------------
+
+    def history(self) -> list[Durable]:
+        """Events that rebuild this state when applied to an empty ledger, in order."""
+        events: list[Durable] = list(self.agents.values())
+        ordered = [self.runs[name] for name in self._over]
+        ordered += [run for run in self.runs.values() if not run.settled]
+        for run in ordered:
+            events.append(run.submitted)
+            records = tuple(run.records[step] for step in run.order)
+            if records:
+                events.append(StepsRecorded(run.ended_ms or run.submitted.at_ms, records))
+            if run.status is Status.CANCELLED:
+                events.append(RunCancelled(run.ended_ms, run.submitted.run, run.reason, ""))
+        return events

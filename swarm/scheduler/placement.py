@@ -1,0 +1,84 @@
+"""Which node: filter, then score, then the best by score.
+
+Every signal of the score lies in [0, 1], a missing one counts 0, and the weights sum to 1, so two
+scores can always be compared and each term can be shown to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from swarm.graph import Bond
+from swarm.ids import Digest, NodeId, StepKey
+
+WEIGHT_ROOM = 0.55  # free slots
+WEIGHT_MACHINE = 0.15  # an idle machine
+WEIGHT_HEALTH = 0.15  # attempts that did not fail
+WEIGHT_AFFINITY = 0.15  # inputs made here; shared bonds count in full, others half
+assert abs(WEIGHT_ROOM + WEIGHT_MACHINE + WEIGHT_HEALTH + WEIGHT_AFFINITY - 1.0) < 1e-9
+
+HEALTH_MEMORY = 0.9  # of the running average of failures
+
+
+@dataclass(slots=True)
+class NodeView:
+    """What the leader knows of a node."""
+
+    node: NodeId
+    slots: int
+    agents: frozenset[Digest]
+    layers: frozenset[str]
+    load: float = 0.0
+    draining: bool = False
+    failures: float = 0.0  # running average of attempts that failed, 0..1
+    busy: dict[tuple[str, int], StepKey] = field(default_factory=dict)
+    done: int = 0
+
+    @property
+    def free(self) -> int:
+        return 0 if self.draining else self.slots - len(self.busy)
+
+    def judge(self, *, failed: bool) -> None:
+        """Remember how an attempt ended."""
+        self.failures = self.failures * HEALTH_MEMORY + (1.0 - HEALTH_MEMORY) * failed
+
+
+def affinities(sources: Iterable[tuple[NodeId, Bond]]) -> dict[NodeId, float]:
+    """How much of a step's input each node made, 0..1."""
+    weights: dict[NodeId, float] = {}
+    count = 0
+    for node, bond in sources:
+        count += 1
+        weights[node] = weights.get(node, 0.0) + (1.0 if bond is Bond.SHARED else 0.5)
+    return {node: weight / count for node, weight in weights.items()}
+
+
+def score(view: NodeView, affinity: float) -> float:
+    """How good a place this is, 0..1."""
+    return (
+        WEIGHT_ROOM * (1.0 - len(view.busy) / view.slots)
+        + WEIGHT_MACHINE * (1.0 - view.load)
+        + WEIGHT_HEALTH * (1.0 - view.failures)
+        + WEIGHT_AFFINITY * affinity
+    )
+
+
+def able(view: NodeView, agent: Digest, layers: frozenset[str]) -> bool:
+    """Whether this node may run such a step at all, room or not."""
+    return agent in view.agents and layers <= view.layers
+
+
+def choose(
+    views: Iterable[NodeView], agent: Digest, layers: frozenset[str], near: dict[NodeId, float]
+) -> NodeView | None:
+    """The best node with room; ties by name, so that a replay chooses the same."""
+    best: NodeView | None = None
+    best_score = -1.0
+    for view in views:
+        if view.free <= 0 or not able(view, agent, layers):
+            continue
+        value = score(view, near.get(view.node, 0.0))
+        if value > best_score or (value == best_score and best is not None and view.node < best.node):
+            best, best_score = view, value
+    return best

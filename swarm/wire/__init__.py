@@ -1,0 +1,1 @@
+"""The wire: records the drivers speak, and their protobuf form."""

@@ -1,0 +1,155 @@
+"""Domain records to protobuf and back: what every service shares.
+
+Nothing here trusts the other side: an unknown enum value, a port without items or an error code
+nobody knows becomes a `ProtocolBroken` or the closest typed error, never an exception of protobuf's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from swarm import limits
+from swarm.errors import NotLeader, Problem, ProtocolBroken, SwarmError, by_code
+from swarm.graph import KINDS, Items, Payload, Port, PortName, Signature
+from swarm.ids import AgentName, CapabilityName, Digest
+from swarm.scheduler.events import AgentRecord
+from swarm.wire.gen import common_pb2 as pb
+
+_ERRORS = by_code()
+_PAYLOAD_KINDS = frozenset(KINDS) - {"any"}
+
+
+def items_to_pb(values: Mapping[str, Items]) -> list[pb.PortItems]:
+    """What ports carry, by port name."""
+    found = []
+    for port, items in values.items():
+        if isinstance(items, Payload):
+            found.append(pb.PortItems(port=port, items=(pb.Payload(kind=items.kind, data=items.data),)))
+        else:
+            payloads = [pb.Payload(kind=item.kind, data=item.data) for item in items]
+            found.append(pb.PortItems(port=port, many=True, items=payloads))
+    return found
+
+
+def items_from_pb(values: Iterable[pb.PortItems]) -> dict[str, Items]:
+    """The reverse of `items_to_pb`."""
+    found: dict[str, Items] = {}
+    for value in values:
+        for item in value.items:
+            if item.kind not in _PAYLOAD_KINDS:
+                raise ProtocolBroken(f"payload of kind {item.kind[:40]!r}", place=value.port)
+        if value.many:
+            found[value.port] = tuple(Payload(item.kind, item.data) for item in value.items)
+        elif len(value.items) == 1:
+            found[value.port] = Payload(value.items[0].kind, value.items[0].data)
+        else:
+            raise ProtocolBroken(f"{len(value.items)} payloads on a port that takes one", place=value.port)
+    return found
+
+
+def inputs_from_pb(values: Iterable[pb.PortItems]) -> dict[str, Payload]:
+    """Feeds: one payload each."""
+    found: dict[str, Payload] = {}
+    for name, items in items_from_pb(values).items():
+        if not isinstance(items, Payload):
+            raise ProtocolBroken("a feed carries exactly one payload", place=name)
+        found[name] = items
+    return found
+
+
+def error_to_pb(error: SwarmError) -> pb.Error:
+    """An error as data; long texts and long lists are cut at the bounds of `swarm.limits`."""
+    cut = limits.ERROR_CHARS_MAX
+    return pb.Error(
+        code=error.code,
+        message=error.message[:cut],
+        place=error.place[:cut],
+        remedy=error.remedy[:cut],
+        problems=[
+            pb.Problem(code=p.code, place=p.place[:cut], message=p.message[:cut], remedy=p.remedy[:cut])
+            for p in error.problems[: limits.ERROR_PROBLEMS_MAX]
+        ],
+        hint=(error.hint or "") if isinstance(error, NotLeader) else "",
+    )
+
+
+def error_from_pb(error: pb.Error) -> SwarmError:
+    """The same error, of the same class where we know its code."""
+    if error.code == NotLeader.code:
+        return NotLeader(error.hint or None)
+    kind = _ERRORS.get(error.code, SwarmError)
+    problems = [Problem(p.code, p.place, p.message, p.remedy) for p in error.problems]
+    return kind(error.message, place=error.place, remedy=error.remedy, problems=problems)
+
+
+def agent_to_pb(agent: AgentRecord) -> pb.Agent:
+    """A deployed agent."""
+    return pb.Agent(
+        name=agent.name,
+        version=agent.version,
+        digest=agent.digest,
+        kind=agent.kind,
+        size_bytes=agent.size_bytes,
+        capabilities=[_signature_to_pb(signature) for signature in agent.capabilities],
+        memory_mb=agent.memory_mb,
+        cpu_cores=agent.cpu_cores,
+        layers=sorted(agent.layers),
+    )
+
+
+def agent_from_pb(agent: pb.Agent) -> AgentRecord:
+    """The reverse of `agent_to_pb`."""
+    return AgentRecord(
+        name=AgentName(agent.name),
+        version=agent.version,
+        digest=Digest(agent.digest),
+        kind=agent.kind,
+        size_bytes=agent.size_bytes,
+        capabilities=tuple(_signature_from_pb(capability) for capability in agent.capabilities),
+        memory_mb=agent.memory_mb,
+        cpu_cores=agent.cpu_cores,
+        layers=frozenset(agent.layers),
+    )
+
+
+def _signature_to_pb(signature: Signature) -> pb.Capability:
+    return pb.Capability(
+        name=signature.name,
+        inputs=[_port_to_pb(port) for port in signature.inputs],
+        outputs=[_port_to_pb(port) for port in signature.outputs],
+        deterministic=signature.deterministic,
+        effects=signature.effects,
+    )
+
+
+def _signature_from_pb(capability: pb.Capability) -> Signature:
+    return Signature(
+        name=CapabilityName(capability.name),
+        inputs=tuple(_port_from_pb(port) for port in capability.inputs),
+        outputs=tuple(_port_from_pb(port) for port in capability.outputs),
+        deterministic=capability.deterministic,
+        effects=capability.effects,
+    )
+
+
+def _port_to_pb(port: Port) -> pb.Port:
+    return pb.Port(
+        name=port.name,
+        kind=port.kind,
+        dtype=port.dtype or "",
+        has_shape=port.shape is not None,
+        shape=[-1 if size is None else size for size in port.shape or ()],
+        many=port.many,
+        optional=port.optional,
+    )
+
+
+def _port_from_pb(port: pb.Port) -> Port:
+    return Port(
+        name=PortName(port.name),
+        kind=port.kind,
+        dtype=port.dtype or None,
+        shape=tuple(None if size < 0 else size for size in port.shape) if port.has_shape else None,
+        many=port.many,
+        optional=port.optional,
+    )

@@ -1,0 +1,118 @@
+"""What nodes and the leader say to each other, as plain records.
+
+Drivers speak these; `swarm.wire.convert` turns them into protobuf at the edge, so that the
+simulator can carry them as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from swarm.errors import SwarmError
+from swarm.graph import Items
+from swarm.ids import CapabilityName, Digest, NodeId, StepKey
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A node introduces itself, and says what it is still running from before."""
+
+    node: NodeId
+    slots: int
+    agents: tuple[Digest, ...]
+    layers: tuple[str, ...]
+    running: tuple[StepKey, ...]
+    address: str
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended."""
+
+    key: StepKey
+    ok: bool
+    outputs: Mapping[str, Items]
+    error: SwarmError | None
+    retryable: bool
+    started_ms: int
+    wall_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """A batch of results from a node."""
+
+    items: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The node lives; `load` is its machine's, 0..1."""
+
+    load: float
+    cells: int
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """Agents the node can run now (the whole set), and those it refused with the reason."""
+
+    agents: tuple[Digest, ...]
+    refused: tuple[tuple[Digest, SwarmError], ...]
+
+
+FromNode: TypeAlias = Outcomes | Heartbeat | Hosting
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Run this attempt. `scatter` says how many items each `many` output must give."""
+
+    key: StepKey
+    agent: Digest
+    capability: CapabilityName
+    inputs: Mapping[str, Items]
+    timeout_ms: int
+    scatter: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The leader accepts the node under this term."""
+
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignments:
+    """A batch of work."""
+
+    items: tuple[Assignment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawals:
+    """Stop these attempts; nobody waits for them."""
+
+    keys: tuple[StepKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """These outcomes are in the log, or no longer matter: the node may forget them."""
+
+    keys: tuple[StepKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSet:
+    """Agents the node should host: the whole set."""
+
+    digests: tuple[Digest, ...]
+
+
+ToNode: TypeAlias = Welcome | Assignments | Withdrawals | Receipts | AgentSet
