@@ -2,7 +2,8 @@
 
 *Durable* events come out of the replicated log, in its order, on every replica; they carry the
 clock of the leader that proposed them. *Volatile* events happen on the leader alone: nodes come
-and go, attempts fail, time passes. Losing all volatile events loses no result.
+and go, attempts fail, time passes. Losing all volatile events loses no result. Their `at_ms` is the
+leader's clock that never jumps; that of durable events is the calendar's, for people to read.
 """
 
 from __future__ import annotations

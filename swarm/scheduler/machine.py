@@ -48,6 +48,7 @@ from swarm.scheduler.events import (
     StepRecord,
     StepsRecorded,
     Tick,
+    Volatile,
 )
 from swarm.scheduler.fair import FairQueue
 from swarm.scheduler.ledger import Ledger
@@ -106,6 +107,7 @@ class Scheduler:
         self.ledger = Ledger()
         self.term = 0
         self.leading = False
+        self._now_ms = 0  # of the leader's clock that never jumps; durable events carry the calendar's instead
         self._hold_until_ms = 0
         self._desk = _Desk()
 
@@ -115,6 +117,15 @@ class Scheduler:
         match event:
             case RunSubmitted() | StepsRecorded() | RunCancelled() | AgentDeployed() | AgentRemoved():
                 self._commit(event, actions)
+            case _:
+                self._now_ms = event.at_ms
+                self._happen(event, actions)
+        if self.leading and self._now_ms >= self._hold_until_ms:
+            self._pump(self._now_ms, actions)
+        return actions
+
+    def _happen(self, event: Volatile, actions: list[Action]) -> None:
+        match event:
             case OutcomesArrived():
                 self._arrive(event)
             case AttemptFailed():
@@ -134,9 +145,6 @@ class Scheduler:
                 self._tick(event.at_ms, actions)
             case _:
                 assert_never(event)
-        if self.leading and event.at_ms >= self._hold_until_ms:
-            self._pump(event.at_ms, actions)
-        return actions
 
     # -- what happened -----------------------------------------------------------------------
 
@@ -150,7 +158,7 @@ class Scheduler:
             if not self.leading:
                 continue
             for step in ready:
-                self._welcome(run, step, event.at_ms)
+                self._welcome(run, step, self._now_ms)
             if run.settled:
                 self._clear(run.submitted.run, actions)
 
@@ -248,7 +256,7 @@ class Scheduler:
             entry.losses += 1
             if entry.losses > limits.NODE_LOSSES_MAX:
                 error = Unreachable(f"{entry.losses} nodes were lost while they ran it", place=str(node))
-                record = StepRecord(run, step, key.term, key.attempt, node, False, {}, error, at_ms, 0.0)
+                record = StepRecord(run, step, key.term, key.attempt, node, False, {}, error, 0, 0.0)
                 self._give_up(entry, record, actions)
             else:
                 self._queue(self.ledger.runs[run], step, entry, front=True)
@@ -299,7 +307,7 @@ class Scheduler:
         actions.append(Withdraw(node, key))
         if view := self._desk.nodes.get(node):
             view.judge(failed=True)
-        failed = AttemptFailed(at_ms, node, key, error, True, at_ms - timeout_ms, float(timeout_ms))
+        failed = AttemptFailed(at_ms, node, key, error, True, 0, float(timeout_ms))
         self._attempt_over(failed, entry, actions)
 
     def _tick_unhosted(self, at_ms: int, actions: list[Action]) -> None:
@@ -330,7 +338,7 @@ class Scheduler:
             entry = self._desk.entries.get(taken[0], {}).get(taken[1])
             if entry is not None and entry.place is Place.QUEUED:
                 record = StepRecord(
-                    *taken, self.term, entry.attempts, NodeId(""), False, {}, error, at_ms, 0.0
+                    *taken, self.term, entry.attempts, NodeId(""), False, {}, error, 0, 0.0
                 )
                 self._give_up(entry, record, actions)
 
