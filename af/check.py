@@ -1,0 +1,229 @@
+"""What must be true of an agent file beyond its syntax; every violation is reported, not only the first."""
+
+import ast
+import difflib
+import hashlib
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from af.agentfile import AgentFile
+from af.errors import AfRefused, Problem
+from af.header import NeuralConfig, Workflows
+from af.limits import PYTHON_MODULE_BYTES_MAX, WASM_PAGE_BYTES
+from af.network import TRAINING, WEIGHTS, training_from, weight_problems
+from af.records import Capability, PortSpec
+from af.sections import Section
+from af.wasm.binary import MAGIC
+from af.wasm.manifest import WasmManifest
+
+WASM_MODULE = "wasm_module"
+PYTHON_MODULE = "python_module"
+PYTHON_ABI = "af-python-1"
+
+WORKFLOW_STEPS: dict[str, tuple[str, ...]] = {
+    "initialization": (
+        "load_neural_network",
+        "initialize_memory",
+        "connect_to_swarm",
+        "register_capabilities",
+    ),
+    "execution": ("receive_input", "process_neural_network", "update_memory", "send_output"),
+    "shutdown": ("save_state", "disconnect_from_swarm", "cleanup_resources"),
+}
+
+_MIB = 1024 * 1024
+
+
+def check(agent: AgentFile) -> list[Problem]:
+    """Everything that is wrong with the file; an empty list means it can be compiled (or run, if it is compiled)."""
+    problems = [*_capability_problems(agent.header.capabilities), *_workflow_problems(agent.header.workflows)]
+    match agent.header.kind:
+        case "neural":
+            problems += _neural_problems(agent)
+        case "wasm":
+            problems += _needs_section(agent, WASM_MODULE)
+            if agent.header.manifest is None:
+                message = "an agent of kind wasm says how its module is called in `manifest`."
+                problems.append(Problem("header: manifest", message, "add the manifest of ABI af-wasm-1."))
+        case "python":
+            problems += _python_problems(agent)
+    if agent.header.manifest is not None:
+        problems += _manifest_problems(agent)
+    return problems
+
+
+def _capability_problems(capabilities: tuple[Capability, ...]) -> Iterator[Problem]:
+    if not capabilities:
+        yield Problem(
+            "header: capabilities", "the agent offers none.", "name at least one, as `group:element`."
+        )
+    names = [capability.name for capability in capabilities]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem("header: capabilities", f"{name} is offered twice.", "keep one of the two.")
+    for number, capability in enumerate(capabilities):
+        for direction, ports in (("inputs", capability.inputs), ("outputs", capability.outputs)):
+            place = f"header: capabilities[{number}].{direction}"
+            port_names = [port.name for port in ports]
+            for name in sorted({name for name in port_names if port_names.count(name) > 1}):
+                yield Problem(place, f"the port {name} appears twice.", "give each port its own name.")
+            for port in ports:
+                if port.kind != "tensor" and (port.dtype is not None or port.shape is not None):
+                    message = f"the port {port.name} is {port.kind}; dtype and shape are for tensors."
+                    yield Problem(place, message, "remove them, or make it a tensor.")
+
+
+def _workflow_problems(workflows: Workflows) -> Iterator[Problem]:
+    for phase, known in WORKFLOW_STEPS.items():
+        steps: tuple[str, ...] = getattr(workflows, phase)
+        for number, step in enumerate(steps):
+            if step not in known:
+                close = difflib.get_close_matches(step, known, n=1)
+                remedy = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}."
+                yield Problem(
+                    f"header: workflows.{phase}[{number}]", f"the step {step!r} is unknown.", remedy
+                )
+
+
+def _needs_section(agent: AgentFile, name: str) -> list[Problem]:
+    if agent.section(name) is not None:
+        return []
+    message = f"an agent of kind {agent.header.kind} needs the section {name}."
+    return [Problem("sections", message, f"add the section {name}.")]
+
+
+def _neural_problems(agent: AgentFile) -> Iterator[Problem]:
+    config = agent.header.neural_config
+    weights, training = agent.section(WEIGHTS), agent.section(TRAINING)
+    yield from _needs_section(agent, WEIGHTS)
+    if config is None:
+        message = "an agent of kind neural describes its network there."
+        yield Problem("header: neural_config", message, "add input_size, hidden_layers and output_size.")
+        return
+    yield from _neural_capability_problems(agent.header.capabilities, config)
+    if weights is not None:
+        yield from weight_problems(config, weights)
+    if training is not None:
+        yield from _training_problems(training, config)
+
+
+def _neural_capability_problems(
+    capabilities: tuple[Capability, ...], config: NeuralConfig
+) -> Iterator[Problem]:
+    if len(capabilities) > 1:
+        message = f"a neural agent offers one capability, this one {len(capabilities)}."
+        yield Problem("header: capabilities", message, "put each network into a file of its own.")
+    for number, capability in enumerate(capabilities):
+        for direction, ports, width in (
+            ("inputs", capability.inputs, config.input_size),
+            ("outputs", capability.outputs, config.output_size),
+        ):
+            place = f"header: capabilities[{number}].{direction}"
+            expected = f"one port {{kind: tensor, dtype: f32, shape: [null, {width}]}}"
+            if len(ports) != 1 or not _is_rows(ports[0], width):
+                yield Problem(
+                    place, f"the network takes and gives rows of float32: {expected}.", f"write {expected}."
+                )
+
+
+def _is_rows(port: PortSpec, width: int) -> bool:
+    shaped = port.kind == "tensor" and port.dtype == "f32" and port.shape == (None, width)
+    return shaped and not port.many and not port.optional
+
+
+def _training_problems(section: Section, config: NeuralConfig) -> Iterator[Problem]:
+    try:
+        training = training_from(section)
+    except AfRefused as error:
+        yield from error.problems
+        return
+    target_width = training.targets.shape[1]
+    if training.inputs.shape[1] != config.input_size:
+        message = (
+            f"its input rows have {training.inputs.shape[1]} values, the network takes {config.input_size}."
+        )
+        yield Problem(f"section {TRAINING}", message, "write the training data of this network.")
+    if target_width not in (1, config.output_size):
+        message = f"its target rows have {target_width} values; the network gives {config.output_size}, a label is 1."
+        yield Problem(f"section {TRAINING}", message, "write the training data of this network.")
+
+
+def _python_problems(agent: AgentFile) -> list[Problem]:
+    section = agent.section(PYTHON_MODULE)
+    if section is None:
+        return _needs_section(agent, PYTHON_MODULE)
+    place = f"section {PYTHON_MODULE}"
+    if len(section.data) > PYTHON_MODULE_BYTES_MAX:
+        message = f"it has {len(section.data)} bytes, the most is {PYTHON_MODULE_BYTES_MAX}."
+        return [Problem(place, message, "ship a smaller module.")]
+    try:
+        tree = ast.parse(section.data.decode("utf-8"))
+        compile(tree, PYTHON_MODULE, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        message = f"it is not Python: {error.msg}."
+        return [Problem(f"{place}, line {error.lineno}", message, "correct the module's source.")]
+    except (ValueError, RecursionError, MemoryError) as error:
+        return [Problem(place, f"it is not readable as Python ({error}).", "write the module as UTF-8 text.")]
+    for statement in tree.body:
+        if isinstance(statement, ast.ClassDef) and statement.name == "Agent":
+            methods = {inner.name for inner in statement.body if isinstance(inner, ast.FunctionDef)}
+            if "process_input" in methods:
+                return []
+            message = "its class Agent has no method process_input."
+            remedy = "add `def process_input(self, capability, inputs)`."
+            return [Problem(f"{place}, line {statement.lineno}", message, remedy)]
+    return [Problem(place, "it defines no class Agent.", "define `class Agent` with `process_input`.")]
+
+
+def _manifest_problems(agent: AgentFile) -> Iterator[Problem]:
+    header = agent.header
+    source_name = (
+        PYTHON_MODULE if header.kind == "python" else WEIGHTS if header.kind == "neural" else WASM_MODULE
+    )
+    source = agent.section(source_name)
+    if source is not None and header.compiled_from not in (None, source_digest(source)):
+        message = f"the file was compiled from another {source_name} section."
+        yield Problem("header: compiled_from", message, "compile the file again.")
+    if header.kind == "python":
+        if header.manifest != {"abi": PYTHON_ABI}:
+            message = "it is not the manifest of a Python agent."
+            yield Problem("header: manifest", message, "compile the file again.")
+        return
+    yield from _needs_section(agent, WASM_MODULE)
+    module = agent.section(WASM_MODULE)
+    if module is not None and not module.data.startswith(MAGIC):
+        message = "it does not begin as a WebAssembly module, version 1, does."
+        yield Problem(f"section {WASM_MODULE}, byte 0 of its data", message, "compile the file again.")
+    yield from _wasm_manifest_problems(agent)
+
+
+def _wasm_manifest_problems(agent: AgentFile) -> Iterator[Problem]:
+    header = agent.header
+    try:
+        manifest = WasmManifest.model_validate(header.manifest)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            place = ".".join(map(str, ("header: manifest", *details["loc"])))
+            yield Problem(place, f"{details['msg']}.", "compile the file again.")
+        return
+    yield from manifest.problems("header: manifest")
+    offered = {capability.name: capability for capability in header.capabilities}
+    capability = offered.get(manifest.capability)
+    if capability is None:
+        message = f"{manifest.capability} is not among the file's capabilities."
+        yield Problem("header: manifest.capability", message, "compile the file again.")
+    elif [port.name for port in (*capability.inputs, *capability.outputs)] != [
+        manifest.input.port,
+        manifest.output.port,
+    ]:
+        message = f"its ports are not those of {capability.name}."
+        yield Problem("header: manifest", message, "compile the file again.")
+    needed_mb = -(-manifest.pages * WASM_PAGE_BYTES // _MIB)
+    if needed_mb > header.resources.limits.memory_mb:
+        message = f"the network needs {needed_mb} MiB, the limit is {header.resources.limits.memory_mb}."
+        yield Problem("header: resources.limits.memory_mb", message, f"raise it to {needed_mb} or more.")
+
+
+def source_digest(section: Section) -> str:
+    """The SHA-256 of what a file is compiled from, independent of how the section is stored."""
+    return hashlib.sha256(section.data).hexdigest()

@@ -1,0 +1,121 @@
+"""`compile_agent` makes a file runnable, `executable` hands out what a node runs.
+
+A compiled file is the same container with what a node needs added: for a neural agent the section `wasm_module`, for
+every agent a `manifest` in the header and the digest of what it was compiled from, so that weights exchanged later are
+noticed. Compiling is a pure function of the file and the same everywhere; compiling twice changes nothing.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import JsonValue
+
+from af.agentfile import AgentFile, write
+from af.check import PYTHON_ABI, PYTHON_MODULE, WASM_MODULE, check, source_digest
+from af.errors import AfRefused, refused
+from af.header import ResourceLimits, ResourceRequirements
+from af.limits import BATCH_ROWS_MAX
+from af.network import WEIGHTS, network_from
+from af.records import Capability
+from af.sections import Section, encode_section
+from af.wasm.layout import Plan, plan_memory
+from af.wasm.manifest import manifest_of
+from af.wasm.module import module_binary, module_text
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """What a node needs of an agent file: code, how to call it, what it offers and what it may use."""
+
+    name: str
+    version: str
+    kind: Literal["wasm", "python"]
+    code: bytes
+    manifest: Mapping[str, JsonValue]
+    capabilities: tuple[Capability, ...]
+    limits: ResourceLimits
+    requirements: ResourceRequirements
+    sha256: str
+
+
+def compile_agent(agent: AgentFile) -> AgentFile:
+    """The runnable file; AfRefused with everything that is wrong with this one."""
+    if agent.header.kind != "wasm":
+        # What an earlier run of the compiler wrote is about to be replaced, so it is no reason to refuse.
+        agent = agent.with_header(agent.header.model_copy(update={"manifest": None, "compiled_from": None}))
+    problems = check(agent)
+    if problems:
+        raise AfRefused(problems)
+    match agent.header.kind:
+        case "neural":
+            compiled = _compile_neural(agent)
+        case "python":
+            source = _section(agent, PYTHON_MODULE)
+            compiled = agent.with_header(
+                agent.header.with_manifest({"abi": PYTHON_ABI}, source_digest(source))
+            )
+        case "wasm":
+            compiled = agent
+    problems = check(compiled)
+    if problems:
+        raise AfRefused(problems)
+    return compiled
+
+
+def executable(agent: AgentFile) -> Executable:
+    """The runnable part of a compiled file; AfRefused if it is not compiled or not valid."""
+    problems = check(agent)
+    if problems:
+        raise AfRefused(problems)
+    header = agent.header
+    if header.manifest is None:
+        raise refused("header: manifest", "the file is not compiled.", "run `af-compile FILE.af -o OUT.af`.")
+    return Executable(
+        name=header.name,
+        version=header.agent_version,
+        kind="python" if header.kind == "python" else "wasm",
+        code=_section(agent, PYTHON_MODULE if header.kind == "python" else WASM_MODULE).data,
+        manifest=header.manifest,
+        capabilities=header.capabilities,
+        limits=header.resources.limits,
+        requirements=header.resources.requirements,
+        sha256=agent.digest or hashlib.sha256(write(agent)).hexdigest(),
+    )
+
+
+def network_text(agent: AgentFile) -> str:
+    """The WebAssembly text a neural agent compiles to, without its weights."""
+    if agent.header.kind != "neural":
+        message = f"an agent of kind {agent.header.kind} has no network to show as WebAssembly text."
+        raise refused("header: kind", message, "ask for the text of a neural agent.")
+    problems = check(agent)
+    if problems:
+        raise AfRefused(problems)
+    return module_text(_plan(agent))
+
+
+def _compile_neural(agent: AgentFile) -> AgentFile:
+    header = agent.header
+    assert header.neural_config is not None
+    plan = _plan(agent)
+    weights = _section(agent, WEIGHTS)
+    module = module_binary(network_from(header.neural_config, weights), plan)
+    (capability,) = header.capabilities
+    manifest = manifest_of(plan, capability.name, capability.inputs[0].name, capability.outputs[0].name)
+    compiled = agent.with_section(encode_section(WASM_MODULE, module))
+    return compiled.with_header(header.with_manifest(manifest.to_json(), source_digest(weights)))
+
+
+def _plan(agent: AgentFile) -> Plan:
+    config = agent.header.neural_config
+    assert config is not None
+    activations = (config.activation_function,) * len(config.hidden_layers) + (config.output_activation,)
+    return plan_memory(config.widths, activations, BATCH_ROWS_MAX)
+
+
+def _section(agent: AgentFile, name: str) -> Section:
+    section = agent.section(name)
+    assert section is not None, f"check() lets no file without {name} pass"
+    return section

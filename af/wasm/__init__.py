@@ -1,0 +1,1 @@
+"""The generator of sandboxed networks: memory layout, kernels, module and manifest."""

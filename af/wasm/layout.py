@@ -1,0 +1,147 @@
+"""Where everything lies in the linear memory of a compiled network.
+
+    0 ............ 4096 ............................ page border .....................
+    (never used)   weights and biases, panel by panel  input rows, then each layer's output rows
+
+The outputs of a layer are cut into panels of at most seven 16-byte vectors (28 outputs): that many accumulators, their
+weights and one input fit the sixteen vector registers of x86-64, one panel more spills and costs twice the time. A
+panel holds its weights input by input, so the kernel reads memory front to back and never adds across a vector.
+Widths that are not a multiple of four are padded: padded weights are zero, and the padded biases of a softmax layer
+are so negative that their probability is zero. Rows of an output are therefore `stride` items apart, not `size`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from af.errors import refused
+from af.limits import WASM_PAGE_BYTES, WASM_PAGES_MAX
+from af.network import Activation, Network
+
+BASE_ADDRESS = 4_096  # page 0 stays empty, so a zero address is never valid data
+LANES = 4  # f32 per vector
+F32_BYTES = 4
+VECTOR_BYTES = 16
+PANEL_VECTORS_MAX = 7
+_SMALL_PANEL_VECTORS = 3
+_ALIGNMENT_BYTES = 64  # one cache line
+_NO_PROBABILITY = np.float32(-3e38)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Neighbouring outputs of a layer that one kernel call computes."""
+
+    vectors: int
+    first_vector: int
+    weights_address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A block of rows in memory, one per item of the batch."""
+
+    address: int
+    size: int
+    stride: int
+
+    @property
+    def stride_bytes(self) -> int:
+        return self.stride * F32_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPlan:
+    """One layer: where it reads, where it writes, and its panels."""
+
+    activation: Activation
+    source: Rows
+    target: Rows
+    bias_address: int
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole memory; `weights_start` to `weights_end` is what the module's data segment fills."""
+
+    layers: tuple[LayerPlan, ...]
+    weights_start: int
+    weights_end: int
+    pages: int
+    batch_max: int
+
+    @property
+    def input(self) -> Rows:
+        return self.layers[0].source
+
+    @property
+    def output(self) -> Rows:
+        return self.layers[-1].target
+
+
+def plan_memory(widths: tuple[int, ...], activations: tuple[Activation, ...], batch_max: int) -> Plan:
+    """The layout for a network's shape; AfRefused if it would be larger than a module may be."""
+    address = BASE_ADDRESS
+    weights: list[tuple[int, tuple[Panel, ...]]] = []
+    for inputs, outputs in zip(widths, widths[1:], strict=False):
+        panels = []
+        first_vector = 0
+        for vectors in split_panels(_up(outputs, LANES) // LANES):
+            panels.append(Panel(vectors, first_vector, address))
+            first_vector += vectors
+            address = _up(address + inputs * vectors * VECTOR_BYTES, _ALIGNMENT_BYTES)
+        weights.append((address, tuple(panels)))
+        address = _up(address + first_vector * VECTOR_BYTES, _ALIGNMENT_BYTES)
+    weights_end = address
+    # Rows begin on a page of their own: a fresh instance then copies only the pages it writes.
+    address = _up(address, BASE_ADDRESS)
+    rows: list[Rows] = []
+    for number, width in enumerate(widths):
+        stride = width if number == 0 else _up(width, LANES)
+        rows.append(Rows(address, width, stride))
+        address = _up(address + batch_max * stride * F32_BYTES, _ALIGNMENT_BYTES)
+    pages = _up(address, WASM_PAGE_BYTES) // WASM_PAGE_BYTES
+    if pages > WASM_PAGES_MAX:
+        shape = "-".join(map(str, widths))
+        message = f"the network {shape} needs {pages} memory pages of 64 KiB, the most is {WASM_PAGES_MAX}."
+        raise refused("header: neural_config", message, "make the layers narrower.")
+    layers = tuple(
+        LayerPlan(activation, source, target, bias_address, panels)
+        for activation, source, target, (bias_address, panels) in zip(
+            activations, rows, rows[1:], weights, strict=False
+        )
+    )
+    return Plan(layers, BASE_ADDRESS, weights_end, pages, batch_max)
+
+
+def split_panels(vectors: int) -> tuple[int, ...]:
+    """Panel widths for so many output vectors: as few panels as possible, and as even as possible."""
+    if vectors <= _SMALL_PANEL_VECTORS:
+        return (vectors,)
+    count = -(-vectors // PANEL_VECTORS_MAX)
+    width, wider = divmod(vectors, count)
+    return (width + 1,) * wider + (width,) * (count - wider)
+
+
+def pack_weights(network: Network, plan: Plan) -> bytes:
+    """The data segment: every panel and bias at its place."""
+    image = np.zeros((plan.weights_end - plan.weights_start) // F32_BYTES, np.dtype("<f4"))
+    for layer, place in zip(network.layers, plan.layers, strict=True):
+        outputs, inputs = layer.weights.shape
+        by_input = np.zeros((inputs, place.target.stride), np.float32)
+        by_input[:, :outputs] = layer.weights.T
+        for panel in place.panels:
+            first = panel.first_vector * LANES
+            block = by_input[:, first : first + panel.vectors * LANES]
+            start = (panel.weights_address - plan.weights_start) // F32_BYTES
+            image[start : start + block.size] = block.ravel()
+        start = (place.bias_address - plan.weights_start) // F32_BYTES
+        image[start : start + outputs] = layer.bias
+        if layer.activation == "softmax":
+            image[start + outputs : start + place.target.stride] = _NO_PROBABILITY
+    return image.tobytes()
+
+
+def _up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

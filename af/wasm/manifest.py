@@ -1,0 +1,89 @@
+"""The manifest of a compiled network: what a host must know to feed it, and nothing else."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict
+
+from af.errors import Problem
+from af.limits import BATCH_ROWS_MAX, LAYER_WIDTH_MAX, WASM_PAGE_BYTES, WASM_PAGES_MAX
+from af.records import CapabilityName, Name
+from af.wasm.layout import F32_BYTES, Plan, Rows
+
+ABI = "af-wasm-1"
+
+Address = Annotated[int, Strict(), Field(ge=0, le=WASM_PAGE_BYTES * WASM_PAGES_MAX, multiple_of=F32_BYTES)]
+Width = Annotated[int, Strict(), Field(ge=1, le=LAYER_WIDTH_MAX)]
+
+
+class _Mapping(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PortRows(_Mapping):
+    """The rows of a port: row i begins at `offset` + 4 * `stride` * i; `size` of its `stride` items count."""
+
+    port: Name
+    offset: Address
+    size: Width
+    stride: Width
+
+    @property
+    def stride_bytes(self) -> int:
+        return F32_BYTES * self.stride
+
+
+class Span(_Mapping):
+    """Bytes `start` to `end` of the memory."""
+
+    start: Address
+    end: Address
+
+
+class WasmManifest(_Mapping):
+    """ABI `af-wasm-1`: exports `memory`, `infer1()` and `infer(rows: i32)`, imports nothing, memory min = max."""
+
+    abi: Literal["af-wasm-1"]
+    capability: CapabilityName
+    input: PortRows
+    output: PortRows
+    batch_max: Annotated[int, Strict(), Field(ge=1, le=BATCH_ROWS_MAX)]
+    pages: Annotated[int, Strict(), Field(ge=1, le=WASM_PAGES_MAX)]
+    weights: Span
+
+    def to_json(self) -> dict[str, JsonValue]:
+        mapping: dict[str, JsonValue] = self.model_dump(mode="json")
+        return mapping
+
+    def problems(self, place: str) -> list[Problem]:
+        """What is wrong with the numbers taken together."""
+        memory_bytes = self.pages * WASM_PAGE_BYTES
+        remedy = "compile the file again."
+        found = []
+        for name, rows in (("input", self.input), ("output", self.output)):
+            if rows.size > rows.stride:
+                message = f"a row of {rows.size} items does not fit a stride of {rows.stride}."
+                found.append(Problem(f"{place}.{name}", message, remedy))
+            if rows.offset + self.batch_max * rows.stride_bytes > memory_bytes:
+                message = f"{self.batch_max} rows end behind the memory of {self.pages} pages."
+                found.append(Problem(f"{place}.{name}", message, remedy))
+        if not self.weights.start <= self.weights.end <= memory_bytes:
+            message = f"the span does not lie inside the memory of {self.pages} pages."
+            found.append(Problem(f"{place}.weights", message, remedy))
+        return found
+
+
+def manifest_of(plan: Plan, capability: str, input_port: str, output_port: str) -> WasmManifest:
+    """The manifest for a planned network."""
+    return WasmManifest(
+        abi=ABI,
+        capability=capability,
+        input=_port_rows(input_port, plan.input),
+        output=_port_rows(output_port, plan.output),
+        batch_max=plan.batch_max,
+        pages=plan.pages,
+        weights=Span(start=plan.weights_start, end=plan.weights_end),
+    )
+
+
+def _port_rows(port: str, rows: Rows) -> PortRows:
+    return PortRows(port=port, offset=rows.address, size=rows.size, stride=rows.stride)
