@@ -1,0 +1,1 @@
+"""The same ports as the adapters, in one process: deterministic, and shipped to users."""
