@@ -6,8 +6,8 @@
     af.executable(compiled)             # hands it out
     data = af.write(compiled)           # same content, same bytes
 
-The format is described in SPEC.md beside this file. This package imports nothing else of the project, except in its
-command line tools, which run agents in the same cells a node uses.
+The format is described in SPEC.md beside this file. This package imports nothing else of the project, except
+in its command line tools, which run agents in the same cells a node uses.
 """
 
 from af.agentfile import AgentFile, parse, write

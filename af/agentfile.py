@@ -10,9 +10,10 @@
     ---BINARY_SECTION:training_data---
     ...
 
-With an index, positions follow from it alone, so section bytes may contain anything, delimiters too. Without one (the
-form the format's first specification shows) a section runs to the next delimiter line and is taken as raw bytes.
-Writing is a function of the content: a file written here parses and writes back to the same bytes.
+With an index, positions follow from it alone, so section bytes may contain anything, delimiters too. Without
+one (the form the format's first specification shows) a section runs to the next delimiter line and is taken
+as raw bytes. Writing is a function of the content: a file written here parses and writes back to the same
+bytes.
 """
 
 import hashlib
@@ -111,7 +112,7 @@ def _read_indexed(
     data: bytes, offset: int, index: tuple[IndexEntry, ...], problems: list[Problem]
 ) -> list[Section]:
     """Sections by their index. Damage inside a section is noted and reading goes on; a lost place ends it."""
-    sections = []
+    sections: list[Section] = []
     for entry in index:
         line = _delimiter_line(entry.name)
         if data[offset : offset + len(line)] != line:

@@ -4,11 +4,12 @@ import ast
 import difflib
 import hashlib
 from collections.abc import Iterator
+from typing import assert_never
 
 from pydantic import ValidationError
 
 from af.agentfile import AgentFile
-from af.errors import AfRefused, Problem
+from af.errors import AfRefused, Problem, shown
 from af.header import NeuralConfig, Workflows
 from af.limits import PYTHON_MODULE_BYTES_MAX, WASM_PAGE_BYTES
 from af.network import TRAINING, WEIGHTS, training_from, weight_problems
@@ -36,7 +37,7 @@ _MIB = 1024 * 1024
 
 
 def check(agent: AgentFile) -> list[Problem]:
-    """Everything that is wrong with the file; an empty list means it can be compiled (or run, if it is compiled)."""
+    """Everything that is wrong with the file; an empty list means it can be compiled or run."""
     problems = [*_capability_problems(agent.header.capabilities), *_workflow_problems(agent.header.workflows)]
     match agent.header.kind:
         case "neural":
@@ -48,6 +49,8 @@ def check(agent: AgentFile) -> list[Problem]:
                 problems.append(Problem("header: manifest", message, "add the manifest of ABI af-wasm-1."))
         case "python":
             problems += _python_problems(agent)
+        case _:
+            assert_never(agent.header.kind)
     if agent.header.manifest is not None:
         problems += _manifest_problems(agent)
     return problems
@@ -81,7 +84,7 @@ def _workflow_problems(workflows: Workflows) -> Iterator[Problem]:
                 close = difflib.get_close_matches(step, known, n=1)
                 remedy = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}."
                 yield Problem(
-                    f"header: workflows.{phase}[{number}]", f"the step {step!r} is unknown.", remedy
+                    f"header: workflows.{phase}[{number}]", f"the step {shown(step)} is unknown.", remedy
                 )
 
 
@@ -144,7 +147,7 @@ def _training_problems(section: Section, config: NeuralConfig) -> Iterator[Probl
         )
         yield Problem(f"section {TRAINING}", message, "write the training data of this network.")
     if target_width not in (1, config.output_size):
-        message = f"its target rows have {target_width} values; the network gives {config.output_size}, a label is 1."
+        message = f"its target rows have {target_width} values, not {config.output_size} or 1 (a label)."
         yield Problem(f"section {TRAINING}", message, "write the training data of this network.")
 
 

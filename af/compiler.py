@@ -1,14 +1,15 @@
 """`compile_agent` makes a file runnable, `executable` hands out what a node runs.
 
-A compiled file is the same container with what a node needs added: for a neural agent the section `wasm_module`, for
-every agent a `manifest` in the header and the digest of what it was compiled from, so that weights exchanged later are
-noticed. Compiling is a pure function of the file and the same everywhere; compiling twice changes nothing.
+A compiled file is the same container with what a node needs added: for a neural agent the section
+`wasm_module`, for every agent a `manifest` in the header and the digest of what it was compiled from, so that
+weights exchanged later are noticed. Compiling is a pure function of the file and the same everywhere;
+compiling twice changes nothing.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from pydantic import JsonValue
 
@@ -48,16 +49,7 @@ def compile_agent(agent: AgentFile) -> AgentFile:
     problems = check(agent)
     if problems:
         raise AfRefused(problems)
-    match agent.header.kind:
-        case "neural":
-            compiled = _compile_neural(agent)
-        case "python":
-            source = _section(agent, PYTHON_MODULE)
-            compiled = agent.with_header(
-                agent.header.with_manifest({"abi": PYTHON_ABI}, source_digest(source))
-            )
-        case "wasm":
-            compiled = agent
+    compiled = _compiled(agent)
     problems = check(compiled)
     if problems:
         raise AfRefused(problems)
@@ -94,6 +86,19 @@ def network_text(agent: AgentFile) -> str:
     if problems:
         raise AfRefused(problems)
     return module_text(_plan(agent))
+
+
+def _compiled(agent: AgentFile) -> AgentFile:
+    match agent.header.kind:
+        case "neural":
+            return _compile_neural(agent)
+        case "python":
+            source = _section(agent, PYTHON_MODULE)
+            return agent.with_header(agent.header.with_manifest({"abi": PYTHON_ABI}, source_digest(source)))
+        case "wasm":
+            return agent
+        case _:
+            assert_never(agent.header.kind)
 
 
 def _compile_neural(agent: AgentFile) -> AgentFile:

@@ -7,6 +7,8 @@ problems one at a time.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_SHOWN_CHARS_MAX = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -31,12 +33,18 @@ class AfError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-class AfRefused(AfError):  # noqa: N818 - it says what happened to the file, which is what the caller acts on
+class AfRefused(AfError):
     """The file is not acceptable; its author has to change it."""
 
 
-class AfNotReady(AfError):  # noqa: N818 - see AfRefused
+class AfNotReady(AfError):
     """The file is fine, but this machine lacks something that is needed to run it."""
+
+
+def shown(value: object) -> str:
+    """A value from a file for a message, shortened: a stranger does not get to write pages of our log."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "..."
 
 
 def refused(place: str, message: str, remedy: str) -> AfRefused:

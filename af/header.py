@@ -1,8 +1,8 @@
 """The header of an .af file as typed, frozen models; one class per mapping of the text.
 
-The keys of format version 1.0 are kept as its specification names them. Three rules hold everywhere: an unknown key
-is an error (with the key that was probably meant), a key that starts with `x-` belongs to whoever writes it and is
-carried along untouched, and what a file does not say is not written back.
+The keys of format version 1.0 are kept as its specification names them. Three rules hold everywhere: an
+unknown key is an error (with the key that was probably meant), a key that starts with `x-` belongs to whoever
+writes it and is carried along untouched, and what a file does not say is not written back.
 """
 
 from typing import Annotated, Literal, Self
@@ -28,7 +28,7 @@ from af.limits import (
 )
 from af.records import AgentKind, Capability, Name
 
-EXTRAS_KEY = "x-*"
+EXTRAS_KEY = "x-*"  # also the alias of HeaderMapping.extras
 
 Text = Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)]
 Timestamp = Annotated[
@@ -49,7 +49,7 @@ class HeaderMapping(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    extras: dict[str, JsonValue] = Field(default_factory=dict, alias=EXTRAS_KEY)
+    extras: dict[str, JsonValue] = Field(default_factory=dict, alias="x-*")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,21 +1,24 @@
-"""From header text to typed header: every schema error at once, each with its place and the key that was meant."""
+"""From header text to typed header: every schema error at once, with its place and the key that was meant."""
 
 import difflib
-import types
+import inspect
 import typing
 from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from af.errors import Problem
+from af.errors import Problem, shown
 from af.header import EXTRAS_KEY, Header, HeaderMapping
-from af.limits import SECTIONS_MAX
+from af.limits import PROBLEMS_MAX, SECTIONS_MAX
 from af.records import Capability, PortSpec
 from af.sections import IndexEntry
 
 SECTIONS_KEY = "sections"
 
+_CLOSED = frozenset({"capabilities", SECTIONS_KEY})  # mappings without keys of one's own
+_NOISE = frozenset({"Capability", "PortSpec", "json-value"})
+_KEY_CHARS_MAX = 60  # of a place in a message
 _INDEX = TypeAdapter(tuple[IndexEntry, ...])
 
 
@@ -32,12 +35,15 @@ def read_header(
     try:
         header = Header.model_validate(rest)
     except ValidationError as error:
-        problems += [_problem(details, ()) for details in error.errors(include_url=False)]
+        problems += [_problem(details, ()) for details in error.errors(include_url=False)[:PROBLEMS_MAX]]
     if index_present:
         try:
             index = _INDEX.validate_python(index_value)
         except ValidationError as error:
-            problems += [_problem(details, (SECTIONS_KEY,)) for details in error.errors(include_url=False)]
+            problems += [
+                _problem(details, (SECTIONS_KEY,))
+                for details in error.errors(include_url=False)[:PROBLEMS_MAX]
+            ]
         else:
             if len(index) > SECTIONS_MAX:
                 message = f"{len(index)} sections, the most is {SECTIONS_MAX}."
@@ -52,23 +58,25 @@ def _problem(details: ErrorDetails, prefix: tuple[str, ...]) -> Problem:
     key = str(location[-1]) if location else ""
     match details["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return Problem(place, f"the key {key!r} is unknown.", _suggestion(key, location[:-1]))
+            return Problem(place, f"the key {shown(key)} is unknown.", _suggestion(key, location[:-1]))
         case "missing":
-            return Problem(place, f"the key {key!r} is missing.", f"add `{key}: ...` there.")
+            return Problem(place, f"the key {shown(key)} is missing.", f"add `{key}: ...` there.")
         case _:
-            shown = repr(details["input"])
-            value = shown if len(shown) <= _VALUE_CHARS_MAX else shown[:_VALUE_CHARS_MAX] + "..."
-            return Problem(place, f"{details['msg']}; the file says {value}.", "correct the value.")
-
-
-_NOISE = frozenset({"Capability", "PortSpec", "json-value"})
-_VALUE_CHARS_MAX = 60
+            return Problem(
+                place, f"{details['msg']}; the file says {shown(details['input'])}.", "correct the value."
+            )
 
 
 def _dotted(location: tuple[str | int, ...]) -> str:
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += (
+            f"[{part}]"
+            if isinstance(part, int)
+            else f".{part[:_KEY_CHARS_MAX]}"
+            if text
+            else part[:_KEY_CHARS_MAX]
+        )
     return text
 
 
@@ -76,11 +84,13 @@ def _suggestion(key: str, parent: tuple[str | int, ...]) -> str:
     here = _KEYS.get(tuple(part for part in parent if isinstance(part, str)), frozenset())
     close = difflib.get_close_matches(key, sorted(here), n=1)
     if close:
-        return f"did you mean {close[0]!r}? A key of your own starts with 'x-'."
+        return f"did you mean {close[0]!r}?"
     elsewhere = sorted(".".join(path) or "the top level" for path, keys in _KEYS.items() if key in keys)
     if elsewhere:
-        return f"{key!r} belongs under {' or '.join(elsewhere)}."
-    return f"remove it, or name it 'x-{key}' if it is your own."
+        return f"{shown(key)} belongs under {' or '.join(elsewhere)}."
+    if parent and parent[0] in _CLOSED:
+        return f"remove it; known here are {', '.join(sorted(here))}."
+    return f"remove it, or name it {shown('x-' + key)} if it is your own."
 
 
 def _walk(model: type, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
@@ -97,10 +107,8 @@ def _walk(model: type, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
 
 
 def _mappings_in(hint: object) -> Iterator[type]:
-    if isinstance(hint, type) and not isinstance(hint, types.GenericAlias):
-        if issubclass(hint, HeaderMapping) or hint in (Capability, PortSpec):
-            yield hint
-        return
+    if hint in (Capability, PortSpec) or (inspect.isclass(hint) and issubclass(hint, HeaderMapping)):
+        yield hint
     for inner in typing.get_args(hint):
         yield from _mappings_in(inner)
 

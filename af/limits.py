@@ -1,4 +1,4 @@
-"""Every bound of the format, in one place, with its unit; each is checked before the memory it guards is taken."""
+"""Every bound of the format, with its unit; each is checked before the memory it guards is taken."""
 
 MIB = 1024 * 1024
 
@@ -6,6 +6,7 @@ FILE_BYTES_MAX = 256 * MIB
 HEADER_BYTES_MAX = 256 * 1024
 HEADER_DEPTH_MAX = 16  # levels of nesting; the deepest key of the format lies at 6
 HEADER_NODES_MAX = 20_000  # YAML nodes, so that a small text cannot make a large tree
+PROBLEMS_MAX = 200  # reported per header; a text of nothing but mistakes stays cheap to refuse
 TEXT_CHARS_MAX = 4_096  # one string of the header
 
 SECTIONS_MAX = 32

@@ -1,7 +1,7 @@
 """A feed-forward network as arrays, and its two binary layouts: `neural_weights` and `training_data`.
 
-`neural_weights` is float32, little endian, without any framing: for each layer the matrix W[out][in] row by row, then
-the bias b[out]. The widths come from the header's neural_config.
+`neural_weights` is float32, little endian, without any framing: for each layer the matrix W[out][in] row by
+row, then the bias b[out]. The widths come from the header's neural_config.
 
 `training_data` is a 20-byte head, then all inputs row by row, then all targets row by row:
 
@@ -17,7 +17,7 @@ the bias b[out]. The widths come from the header's neural_config.
 
 import struct
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class Network:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        for layer, following in zip(self.layers, self.layers[1:], strict=False):
+        for layer, following in pairwise(self.layers):
             assert layer.weights.shape[0] == following.weights.shape[1]
         for layer in self.layers:
             assert layer.weights.shape[0] == layer.bias.shape[0]
@@ -81,7 +81,7 @@ class TrainingData:
 
 def weight_shapes(config: NeuralConfig) -> tuple[tuple[int, ...], ...]:
     """The shapes of the tensors in `neural_weights`, in order: W, b, W, b, ..."""
-    pairs = zip(config.widths, config.widths[1:], strict=False)
+    pairs = pairwise(config.widths)
     return tuple(shape for inputs, outputs in pairs for shape in ((outputs, inputs), (outputs,)))
 
 

@@ -24,8 +24,8 @@ AgentKind = Literal["neural", "wasm", "python"]
 class PortSpec:
     """One named input or output of a capability.
 
-    A `many` input gathers one item per incoming edge into a list; a `many` output scatters a list, one item per
-    outgoing edge. `None` in a shape stands for any extent.
+    A `many` input gathers one item per incoming edge into a list; a `many` output scatters a list, one item
+    per outgoing edge. `None` in a shape stands for any extent.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")

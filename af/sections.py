@@ -1,9 +1,9 @@
 """Binary sections: what the index says of each, how bytes are stored, and how they are read back safely.
 
-A section is stored raw or as one LZ4 block, optionally byte-shuffled first (all first bytes of the items, then all
-second bytes, ...), which is what makes floats compress at all. The index entry carries both sizes and the SHA-256 of
-the stored bytes, so that a reader refuses a damaged section before it inflates anything, and never inflates more than
-was announced and allowed.
+A section is stored raw or as one LZ4 block, optionally byte-shuffled first (all first bytes of the items,
+then all second bytes, ...), which is what makes floats compress at all. The index entry carries both sizes
+and the SHA-256 of the stored bytes, so that a reader refuses a damaged section before it inflates anything,
+and never inflates more than was announced and allowed.
 """
 
 import hashlib
@@ -26,8 +26,11 @@ ByteCount = Annotated[int, Strict(), Field(ge=0, le=SECTION_RAW_BYTES_MAX)]
 Shape = Annotated[tuple[Extent, ...], Field(max_length=SHAPE_RANK_MAX)]
 
 ITEM_BYTES: dict[str, int] = {
-    "u8": 1, "i8": 1, "bool": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "f32": 4, "u64": 8, "i64": 8, "f64": 8,
-}  # fmt: skip
+    **dict.fromkeys(("u8", "i8", "bool"), 1),
+    **dict.fromkeys(("u16", "i16"), 2),
+    **dict.fromkeys(("u32", "i32", "f32"), 4),
+    **dict.fromkeys(("u64", "i64", "f64"), 8),
+}
 
 _LZ4_BLOCK_SLACK_BYTES = 64
 
@@ -95,10 +98,10 @@ def index_problems(entries: tuple[IndexEntry, ...]) -> list[Problem]:
     """What is wrong with an index before a byte of any section is read."""
     problems = [problem for entry in entries for problem in _entry_problems(entry)]
     names = [entry.name for entry in entries]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        problems.append(
-            Problem(f"sections: {name}", "the name appears twice.", "give each section its own name.")
-        )
+    problems += [
+        Problem(f"sections: {name}", "the name appears twice.", "give each section its own name.")
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
     total_bytes = sum(entry.raw_bytes for entry in entries)
     if total_bytes > RAW_BYTES_TOTAL_MAX:
         message = f"all sections together have {total_bytes} bytes, the most is {RAW_BYTES_TOTAL_MAX}."
@@ -107,13 +110,13 @@ def index_problems(entries: tuple[IndexEntry, ...]) -> list[Problem]:
 
 
 def decode_section(entry: IndexEntry, stored: bytes, offset_bytes: int) -> Section:
-    """The section at `offset_bytes` of the file, verified and inflated; AfRefused naming section and offset."""
+    """The section at `offset_bytes` of the file, verified and inflated; AfRefused otherwise."""
     place = f"section {entry.name}, byte {offset_bytes}"
     digest = hashlib.sha256(stored).hexdigest()
     if digest != entry.sha256:
         raise refused(
             place,
-            f"its bytes are damaged: the index says sha256 {entry.sha256[:12]}..., they have {digest[:12]}...",
+            f"its bytes are damaged: their sha256 should be {entry.sha256[:12]}... and is {digest[:12]}...",
             "fetch the file again from its author.",
         )
     data = stored

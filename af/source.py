@@ -8,7 +8,8 @@
       weights: weights.npz      # arrays w0, b0, w1, b1, ...: becomes neural_weights
       training: training.npz    # arrays inputs, targets: becomes training_data
 
-Paths are relative to the YAML file. `sources` is not part of the format; the built file has `sections` instead.
+Paths are relative to the YAML file. `sources` is not part of the format; the built file has `sections`
+instead.
 """
 
 import io
@@ -22,7 +23,16 @@ from af.agentfile import AgentFile
 from af.check import PYTHON_MODULE
 from af.errors import AfRefused, Problem, refused
 from af.headertext import SECTIONS_KEY, read_header
-from af.network import TRAINING, WEIGHTS, Layer, Network, TrainingData, training_section, weights_section
+from af.network import (
+    TRAINING,
+    WEIGHTS,
+    Floats,
+    Layer,
+    Network,
+    TrainingData,
+    training_section,
+    weights_section,
+)
 from af.sections import Section, encode_section
 from af.yamltext import load_mapping
 
@@ -81,7 +91,7 @@ def _weights(arrays: dict[str, NDArray[np.generic]], place: str) -> Section:
         message = f"its arrays are {sorted(arrays)}."
         raise refused(place, message, "name them w0, b0, w1, b1, ... from the first layer to the last.")
     floats = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
-    layers = []
+    layers: list[Layer] = []
     for number in range(len(arrays) // 2):
         weights, bias = floats[f"w{number}"], floats[f"b{number}"]
         inputs = layers[-1].weights.shape[0] if layers else None
@@ -97,16 +107,17 @@ def _weights(arrays: dict[str, NDArray[np.generic]], place: str) -> Section:
 def _training(arrays: dict[str, NDArray[np.generic]], place: str) -> Section:
     if sorted(arrays) != ["inputs", "targets"]:
         raise refused(place, f"its arrays are {sorted(arrays)}.", "name them inputs and targets.")
-    inputs, targets = (
-        array if array.dtype == np.uint8 else array.astype("<f4")
-        for array in (arrays["inputs"], arrays["targets"])
-    )
+    inputs, targets = _narrowed(arrays["inputs"]), _narrowed(arrays["targets"])
     if inputs.ndim != 2 or targets.ndim != 2 or len(inputs) != len(targets):
         message = f"inputs {inputs.shape} and targets {targets.shape} are not rows side by side."
         raise refused(place, message, "give both as [rows, values].")
     section = training_section(TrainingData(inputs, targets))
     assert section.name == TRAINING
     return section
+
+
+def _narrowed(array: NDArray[np.generic]) -> NDArray[np.uint8] | Floats:
+    return array.astype(np.uint8) if array.dtype == np.uint8 else array.astype("<f4")
 
 
 def _arrays(data: bytes, place: str) -> dict[str, NDArray[np.generic]]:

@@ -1,18 +1,21 @@
 """YAML for headers from strangers: a subset that can neither surprise nor exhaust the reader.
 
-Accepted: one document of mappings with text keys, lists, texts, finite numbers, booleans and null. Refused: aliases
-(a few lines of them expand to gigabytes), explicit tags, duplicate keys, merge keys, dates (they stay text), numbers
-beyond 64 bits, deep nesting. Two passes: the events are counted first, so nothing is built from a text that is too
-big; only then is the tree made.
+Accepted: one document of mappings with text keys, lists, texts, finite numbers, booleans and null. Refused:
+aliases (a few lines of them expand to gigabytes), explicit tags, duplicate keys, merge keys, dates (they stay
+text), numbers beyond 64 bits, deep nesting. Two passes: the events are counted first, so nothing is built
+from a text that is too big; only then is the tree made.
 """
 
 import math
 from collections.abc import Hashable, Mapping
+from typing import TypeAlias
 
 import yaml
 
-from af.errors import refused
+from af.errors import AfRefused, refused, shown
 from af.limits import HEADER_BYTES_MAX, HEADER_DEPTH_MAX, HEADER_NODES_MAX
+
+_Mark: TypeAlias = yaml.Mark | yaml._yaml.Mark  # noqa: SLF001 - the C loader has marks of its own
 
 _INT64_MAX = 2**63 - 1
 _INT64_MIN = -(2**63)
@@ -24,24 +27,32 @@ class _Loader(yaml.CSafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call] # stub lacks types
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise _mark_error(key_node, f"the key {key!r} is not text", "put the key in quotes")
+                raise refused(
+                    _place(key_node.start_mark),
+                    f"the key {shown(key)} is not text.",
+                    "put the key in quotes.",
+                )
             if key in seen:
-                raise _mark_error(key_node, f"the key {key!r} appears twice", "keep one of the two")
+                raise refused(
+                    _place(key_node.start_mark),
+                    f"the key {shown(key)} appears twice.",
+                    "keep one of the two.",
+                )
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        value = int(super().construct_yaml_int(node))  # type: ignore[no-untyped-call] # stub lacks types
+        value = int(super().construct_yaml_int(node))
         if not _INT64_MIN <= value <= _INT64_MAX:
-            raise _mark_error(node, "a whole number beyond 64 bits", "write it as text")
+            raise refused(_place(node.start_mark), "a whole number beyond 64 bits.", "write it as text.")
         return value
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
-        value = float(super().construct_yaml_float(node))  # type: ignore[no-untyped-call] # stub lacks types
+        value = float(super().construct_yaml_float(node))
         if not math.isfinite(value):
-            raise _mark_error(node, "a number that is not finite", "write a finite number")
+            raise refused(_place(node.start_mark), "a number that is not finite.", "write a finite number.")
         return value
 
 
@@ -73,7 +84,9 @@ def load_mapping(data: bytes) -> dict[str, object]:
         loaded: object = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is the safe loader, narrowed
     except yaml.MarkedYAMLError as error:
         raise refused(
-            _place(error.problem_mark or error.context_mark), _sentence(error), _remedy(error)
+            _place(error.problem_mark or error.context_mark),
+            f"{error.problem or error.context}.",
+            "repair the YAML there.",
         ) from None
     except yaml.reader.ReaderError as error:
         place = f"header, character {error.position}"
@@ -116,36 +129,16 @@ def _count_events(text: str) -> None:
             case _:
                 continue
         if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None:
-            raise _event_error(event, f"an explicit tag {event.tag!r}", "leave the tag out")
+            raise _event_error(event, f"an explicit tag {shown(event.tag)}", "leave the tag out")
         if depth > HEADER_DEPTH_MAX:
             raise _event_error(event, f"nesting deeper than {HEADER_DEPTH_MAX}", "flatten it")
         if nodes > HEADER_NODES_MAX:
             raise _event_error(event, f"more than {HEADER_NODES_MAX} values", "move bulk data into a section")
 
 
-class _MarkedProblem(yaml.MarkedYAMLError):
-    """A YAML error that knows its remedy."""
-
-    def __init__(self, mark: yaml.Mark, message: str, remedy: str) -> None:
-        super().__init__(None, None, message, mark)
-        self.remedy = remedy
+def _event_error(event: yaml.Event, message: str, remedy: str) -> AfRefused:
+    return refused(_place(event.start_mark), f"{message} is not allowed in a header.", f"{remedy}.")
 
 
-def _mark_error(node: yaml.Node, message: str, remedy: str) -> _MarkedProblem:
-    return _MarkedProblem(node.start_mark, message, remedy)
-
-
-def _event_error(event: yaml.Event, message: str, remedy: str) -> _MarkedProblem:
-    return _MarkedProblem(event.start_mark, f"{message} is not allowed in a header", remedy)
-
-
-def _place(mark: yaml.Mark | None) -> str:
+def _place(mark: _Mark | None) -> str:
     return "header" if mark is None else f"header, line {mark.line + 1}, column {mark.column + 1}"
-
-
-def _sentence(error: yaml.MarkedYAMLError) -> str:
-    return f"{error.problem or error.context}."
-
-
-def _remedy(error: yaml.MarkedYAMLError) -> str:
-    return f"{error.remedy}." if isinstance(error, _MarkedProblem) else "repair the YAML there."

@@ -1,5 +1,7 @@
 """The reference: the network's definition in numpy, in float32 throughout."""
 
+from typing import assert_never
+
 import numpy as np
 
 from af.network import Activation, Floats, Network
@@ -29,8 +31,11 @@ def activated(values: Floats, activation: Activation) -> Floats:
             return np.tanh(values)
         case "sigmoid":
             small = np.exp(-np.abs(values))
-            return np.where(values < 0, small, 1) / (1 + small)
+            sigmoid: Floats = np.where(values < 0, small, 1) / (1 + small)
+            return sigmoid
         case "softmax":
             exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
             shares: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)
             return shares
+        case _:
+            assert_never(activation)

@@ -1,7 +1,8 @@
-"""A compiled network run directly by wasmtime, for tools and tests; agents are served by the sandbox, never by this."""
+"""A compiled network run directly by wasmtime, for tools and tests; nodes serve agents in the sandbox."""
 
 import numpy as np
 import wasmtime
+from numpy.typing import NDArray
 
 from af.limits import BATCH_ROWS_MAX
 from af.network import Floats, Network
@@ -19,8 +20,11 @@ class WasmEngine:
         module = wasmtime.Module(engine, module_binary(network, self._plan))
         instance = wasmtime.Instance(self._store, module, [])
         exports = instance.exports(self._store)
-        self._infer1, self._infer = exports["infer1"], exports["infer"]
-        self._memory = exports["memory"]
+        infer1, infer, memory = exports["infer1"], exports["infer"], exports["memory"]
+        assert isinstance(infer1, wasmtime.Func)
+        assert isinstance(infer, wasmtime.Func)
+        assert isinstance(memory, wasmtime.Memory)
+        self._infer1, self._infer, self._memory = infer1, infer, memory
         self._inputs, self._outputs = self._view(self._plan.input), self._view(self._plan.output)
 
     @property
@@ -41,10 +45,11 @@ class WasmEngine:
         """A single row through the module's entry point for single rows."""
         self._inputs[0] = row
         self._infer1(self._store)
-        return self._outputs[0].copy()
+        answer: Floats = self._outputs[0].copy()
+        return answer
 
     def _view(self, rows: Rows) -> Floats:
         """The block of rows as an array over the module's memory, which never moves: its size is fixed."""
-        memory = np.frombuffer(self._memory.get_buffer_ptr(self._store), np.uint8)
+        memory: NDArray[np.uint8] = np.ctypeslib.as_array(self._memory.get_buffer_ptr(self._store))
         block = memory[rows.address : rows.address + BATCH_ROWS_MAX * rows.stride * F32_BYTES]
         return block.view(np.float32).reshape(BATCH_ROWS_MAX, rows.stride)[:, : rows.size]

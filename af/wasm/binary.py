@@ -1,4 +1,4 @@
-"""Just enough of the WebAssembly binary format to put a data segment into a module without passing through text."""
+"""Just enough of the WebAssembly binary format to add a data segment without passing it through text."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _END = b"\x0b"
 
 
 def with_data(module: bytes, address: int, data: bytes) -> bytes:
-    """The module, which must not have data yet, with one segment copied to `address` when it is instantiated."""
+    """The module, so far without data, with one segment that instantiation copies to `address`."""
     assert module.startswith(MAGIC)
     kept = [(number, body) for number, body in _sections(module) if number != _CUSTOM_SECTION]
     assert all(number < _DATA_SECTION for number, _ in kept)

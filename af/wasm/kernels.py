@@ -1,18 +1,20 @@
 """The two matrix kernels in WebAssembly text, shaped for the code Cranelift makes of them.
 
-`panel` computes one panel of outputs for one row, `tile` a small block of outputs for several rows. What the shape
-follows from, measured on generated code:
+`panel` computes one panel of outputs for one row, `tile` a small block of outputs for several rows. What the
+shape follows from, measured on generated code:
 
-* Cranelift moves arithmetic to the end of its block but leaves loads where they stand. Unrolled naively, all loads of
-  a block are live at once and spill. The *phi barrier* prevents it: after each step stands an `if` that is never taken
-  and assigns every accumulator. Control flow must join there, so the step's arithmetic happens before the next loads.
-* With the barrier a loop can be unrolled sixteen times, and the deadline check at its back edge costs a few percent
-  instead of more than the work itself.
+* Cranelift moves arithmetic to the end of its block but leaves loads where they stand. Unrolled naively, all
+  loads of a block are live at once and spill. The *phi barrier* prevents it: after each step stands an `if`
+  that is never taken and assigns every accumulator. Control flow must join there, so the step's arithmetic
+  happens before the next loads.
+* With the barrier a loop can be unrolled sixteen times, and the deadline check at its back edge costs a few
+  percent instead of more than the work itself.
 * The input is splat last, so it need not stay in a register while the weights load.
 
-Additions happen in one fixed order per output, the same in both kernels, with no fused multiply-add: a row's result
-has the same bits alone, in any batch, and on any machine. Panels of three vectors or fewer use several sets of
-accumulators to hide the latency of addition; `tile` has only the plain order, so they always run by `panel`.
+Additions happen in one fixed order per output, the same in both kernels, with no fused multiply-add: a row's
+result has the same bits alone, in any batch, and on any machine. Panels of three vectors or fewer use several
+sets of accumulators to hide the latency of addition; `tile` has only the plain order, so they always run by
+`panel`.
 """
 
 PANEL_UNROLL = 16  # inputs per loop round
@@ -39,8 +41,8 @@ def panel_function(vectors: int, relu: bool) -> str:
     sets = _SETS.get(vectors, 1)
     row_bytes = 16 * vectors
     lines = [
-        f"(func {panel_name(vectors, relu)} (param $x i32) (param $w i32) (param $b i32) (param $y i32) (param $n i32)",
-        "  (local $end i32)",
+        f"(func {panel_name(vectors, relu)} (param $x i32) (param $w i32) (param $b i32)",
+        "  (param $y i32) (param $n i32) (local $end i32)",
         "  " + _locals("x", sets) + _locals("w", vectors * sets) + _locals("sum", vectors * sets),
     ]
     lines += [f"  (local.set $sum{v} (v128.load offset={16 * v} (local.get $b)))" for v in range(vectors)]
@@ -58,7 +60,7 @@ def panel_function(vectors: int, relu: bool) -> str:
 
 
 def tile_function(panel_vectors: int, vectors: int, relu: bool) -> str:
-    """The same for TILE_ROWS rows, `xs` and `ys` bytes apart, and `vectors` of a panel `panel_vectors` wide."""
+    """The same for TILE_ROWS rows, `xs` and `ys` bytes apart, for some vectors of a panel."""
     row_bytes = 16 * panel_vectors
     sums = [f"sum{r}_{v}" for r in range(TILE_ROWS) for v in range(vectors)]
     lines = [
@@ -106,10 +108,8 @@ def _panel_step(vectors: int, sets: int, first_input: int) -> list[str]:
         offset = 4 * (first_input + number)
         lines.append(f"    (local.set $x{number} (v128.load32_splat offset={offset} (local.get $x)))")
     for number in range(sets):
-        for v in range(vectors):
-            lines.append(
-                _multiply_add(f"sum{v + vectors * number}", f"x{number}", f"w{v + vectors * number}")
-            )
+        places = range(vectors * number, vectors * (number + 1))
+        lines += [_multiply_add(f"sum{place}", f"x{number}", f"w{place}") for place in places]
     return lines
 
 

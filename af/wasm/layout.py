@@ -3,14 +3,16 @@
     0 ............ 4096 ............................ page border .....................
     (never used)   weights and biases, panel by panel  input rows, then each layer's output rows
 
-The outputs of a layer are cut into panels of at most seven 16-byte vectors (28 outputs): that many accumulators, their
-weights and one input fit the sixteen vector registers of x86-64, one panel more spills and costs twice the time. A
-panel holds its weights input by input, so the kernel reads memory front to back and never adds across a vector.
-Widths that are not a multiple of four are padded: padded weights are zero, and the padded biases of a softmax layer
-are so negative that their probability is zero. Rows of an output are therefore `stride` items apart, not `size`.
+The outputs of a layer are cut into panels of at most seven 16-byte vectors (28 outputs): that many
+accumulators, their weights and one input fit the sixteen vector registers of x86-64, one panel more spills
+and costs twice the time. A panel holds its weights input by input, so the kernel reads memory front to back
+and never adds across a vector. Widths that are not a multiple of four are padded: padded weights are zero,
+and the padded biases of a softmax layer are so negative that their probability is zero. Rows of an output are
+therefore `stride` items apart, not `size`.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -84,7 +86,7 @@ def plan_memory(widths: tuple[int, ...], activations: tuple[Activation, ...], ba
     """The layout for a network's shape; AfRefused if it would be larger than a module may be."""
     address = BASE_ADDRESS
     weights: list[tuple[int, tuple[Panel, ...]]] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         panels = []
         first_vector = 0
         for vectors in split_panels(_up(outputs, LANES) // LANES):

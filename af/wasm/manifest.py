@@ -9,8 +9,6 @@ from af.limits import BATCH_ROWS_MAX, LAYER_WIDTH_MAX, WASM_PAGE_BYTES, WASM_PAG
 from af.records import CapabilityName, Name
 from af.wasm.layout import F32_BYTES, Plan, Rows
 
-ABI = "af-wasm-1"
-
 Address = Annotated[int, Strict(), Field(ge=0, le=WASM_PAGE_BYTES * WASM_PAGES_MAX, multiple_of=F32_BYTES)]
 Width = Annotated[int, Strict(), Field(ge=1, le=LAYER_WIDTH_MAX)]
 
@@ -40,7 +38,7 @@ class Span(_Mapping):
 
 
 class WasmManifest(_Mapping):
-    """ABI `af-wasm-1`: exports `memory`, `infer1()` and `infer(rows: i32)`, imports nothing, memory min = max."""
+    """ABI `af-wasm-1`: exports `memory`, `infer1()`, `infer(rows: i32)`; no imports; memory min = max."""
 
     abi: Literal["af-wasm-1"]
     capability: CapabilityName
@@ -75,7 +73,7 @@ class WasmManifest(_Mapping):
 def manifest_of(plan: Plan, capability: str, input_port: str, output_port: str) -> WasmManifest:
     """The manifest for a planned network."""
     return WasmManifest(
-        abi=ABI,
+        abi="af-wasm-1",
         capability=capability,
         input=_port_rows(input_port, plan.input),
         output=_port_rows(output_port, plan.output),

@@ -1,8 +1,9 @@
 """Activation functions in WebAssembly text, four lanes at a time, accurate to about one unit in 1e-7.
 
-`$exp` is the classic single-precision scheme: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial for e^r, and n put
-into the exponent bits; ln 2 is split in two so that r is exact. Below -87.3 the result is 0 (it would be denormal).
-Everything else is written with exponentials of negative numbers only, so nothing overflows; a NaN stays a NaN.
+`$exp` is the classic single-precision scheme: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial for e^r, and
+n put into the exponent bits; ln 2 is split in two so that r is exact. Below -87.3 the result is 0 (it would
+be denormal). Everything else is written with exponentials of negative numbers only, so nothing overflows; a
+NaN stays a NaN.
 """
 
 
@@ -80,10 +81,13 @@ _TANH = _each_vector(
     f"""(local.set $x {_LOAD})
     (local.set $a (f32x4.abs (local.get $x)))
     (local.set $e (call $exp (f32x4.mul (local.get $a) {constant("-2")})))
-    (local.set $e (f32x4.div (f32x4.sub {constant("1")} (local.get $e)) (f32x4.add {constant("1")} (local.get $e))))
+    (local.set $e
+      (f32x4.div (f32x4.sub {constant("1")} (local.get $e)) (f32x4.add {constant("1")} (local.get $e))))
     (local.set $z (f32x4.mul (local.get $a) (local.get $a)))
-    (local.set $z (f32x4.add (local.get $a) (f32x4.mul (f32x4.mul (local.get $a) {_Z}) {_polynomial(_Z, _TANH_TAIL)})))
-    (local.set $e (v128.bitselect (local.get $z) (local.get $e) (f32x4.lt (local.get $a) {constant("0.625")})))
+    (local.set $z
+      (f32x4.add (local.get $a) (f32x4.mul (f32x4.mul (local.get $a) {_Z}) {_polynomial(_Z, _TANH_TAIL)})))
+    (local.set $e
+      (v128.bitselect (local.get $z) (local.get $e) (f32x4.lt (local.get $a) {constant("0.625")})))
     (v128.store (local.get $y) (v128.bitselect (local.get $x) (local.get $e)
       (v128.const i32x4 0x80000000 0x80000000 0x80000000 0x80000000)))""",
 )
@@ -102,7 +106,8 @@ def _across(operation: str, name: str) -> str:
 
 # One row at a time; the padding of a softmax row holds hugely negative numbers, so it ends as zeros.
 _SOFTMAX = f"""
-(func $softmax (param $y i32) (param $end i32) (local $p i32) (local $top v128) (local $sum v128) (local $e v128)
+(func $softmax (param $y i32) (param $end i32)
+  (local $p i32) (local $top v128) (local $sum v128) (local $e v128)
   (local.set $top (v128.load (local.get $y)))
   (local.set $p (local.get $y))
   (loop $largest

@@ -2,8 +2,8 @@
 
     python agents/digits/train.py          (needs scikit-learn: pip install 'neural-swarm[train]')
 
-The framework is scikit-learn's MLPClassifier. Everything random is seeded; the same versions of scikit-learn and numpy
-on the same processor write the same files.
+The framework is scikit-learn's MLPClassifier. Everything random is seeded; the same versions of scikit-learn
+and numpy on the same processor write the same files.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 PIXEL_MAX = 16.0  # a power of two, so folding the scale into the weights loses no bit
 HELD_OUT_IMAGES = 540  # about 30 % of 1,797
 SEED = 0
-ALPHA = 0.3  # L2 penalty, see README.md
+ALPHA = 0.1  # L2 penalty, see README.md
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def network_of(model: MLPClassifier) -> Network:
-    """The trained network in float32, taking raw pixel values: the first layer's weights absorb the scaling."""
+    """The trained network in float32, for raw pixel values: the first layer absorbs the scaling."""
     activations = [model.activation] * (len(model.coefs_) - 1) + [model.out_activation_]
     layers = []
     for number, (coefficients, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
