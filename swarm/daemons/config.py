@@ -1,0 +1,144 @@
+"""A node's settings: what `node.yaml` may say.
+
+    cluster: demo
+    node: n1
+    data_dir: data
+    listen: 127.0.0.1:7101           # loopback unless said otherwise
+    advertise: 10.0.0.5:7101         # where others reach it; default: listen
+    coordinators: {n1: 127.0.0.1:7101, n2: 127.0.0.1:7102, n3: 127.0.0.1:7103}
+    tls: {ca: authority.pem, certificate: certificate.pem, key: key.pem}
+    sandbox: {tier: auto}            # auto | root | user | reduced
+    slots: 64                        # steps in flight
+    cells_per_agent: 4               # default: one per processor, at most 4
+    raft: {election_ms: [300, 600], heartbeat_ms: 50}
+    log_level: info
+
+Only `cluster`, `node`, `data_dir`, `coordinators` and `tls` have no default. One, three or five
+coordinators vote; every other node is a worker. Relative paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from swarm import limits
+from swarm.adapters.settings import Address, FilePath, Section, host_of, load_settings, wrong
+from swarm.adapters.tls import IdentityFiles
+from swarm.ids import NodeId
+from swarm.trust import Role
+from swarm.trust.identity import is_name
+
+LISTEN_DEFAULT = "127.0.0.1:7101"
+VOTERS = (1, 3, 5)
+CELLS_PER_AGENT_DEFAULT_MAX = 4
+ELECTION_MS_MAX = 60_000
+HEARTBEATS_PER_ELECTION_MIN = 3  # one lost packet must not depose a leader
+
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised in order to ask for an address to advertise
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise wrong(f"{text[:80]!r} is no name", "use lower-case letters, digits, '-' and '.', at most 63")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class TlsSettings(Section):
+    """Where this node's certificate lies, and that of the authority it trusts."""
+
+    ca: FilePath
+    certificate: FilePath
+    key: FilePath
+
+    def files(self) -> IdentityFiles:
+        return IdentityFiles(certificate=self.certificate, key=self.key, authority=self.ca)
+
+
+class SandboxSettings(Section):
+    """How strongly cells are locked down; `reduced` must be asked for by name."""
+
+    tier: Literal["auto", "root", "user", "reduced"] = "auto"
+
+
+class RaftSettings(Section):
+    """Timing of the replicated log."""
+
+    election_ms: Annotated[tuple[int, int], Field(strict=False)] = (300, 600)
+    heartbeat_ms: Annotated[int, Field(ge=1)] = 50
+
+    @model_validator(mode="after")
+    def _timing_holds(self) -> Self:
+        least, most = self.election_ms
+        if not self.heartbeat_ms * HEARTBEATS_PER_ELECTION_MIN <= least < most <= ELECTION_MS_MAX:
+            raise wrong(
+                f"elections after {least} to {most} ms do not go with a heartbeat of {self.heartbeat_ms} ms",
+                f"write election_ms: [LEAST, MOST] with LEAST < MOST <= {ELECTION_MS_MAX} and"
+                f" LEAST at least {HEARTBEATS_PER_ELECTION_MIN} heartbeats",
+            )
+        return self
+
+
+def _cells_default() -> int:
+    return min(CELLS_PER_AGENT_DEFAULT_MAX, len(os.sched_getaffinity(0)))
+
+
+class NodeConfig(Section):
+    """Everything one daemon is told; see the head of this module."""
+
+    cluster: Name
+    node: Annotated[NodeId, AfterValidator(_name)]
+    data_dir: FilePath
+    listen: Address = LISTEN_DEFAULT
+    advertise: Address | None = None
+    coordinators: dict[Annotated[NodeId, AfterValidator(_name)], Address]
+    tls: TlsSettings
+    sandbox: SandboxSettings = SandboxSettings()
+    slots: Annotated[int, Field(ge=1, le=limits.NODE_SLOTS_MAX)] = limits.NODE_SLOTS_DEFAULT
+    cells_per_agent: Annotated[int, Field(ge=1, le=limits.CELLS_PER_AGENT_MAX)] = Field(
+        default_factory=_cells_default
+    )
+    raft: RaftSettings = RaftSettings()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len(self.coordinators) not in VOTERS:
+            raise wrong(
+                f"{len(self.coordinators)} coordinators cannot form a majority worth having",
+                "list 1, 3 or 5 of them; every other node is a worker",
+            )
+        if len(set(self.coordinators.values())) != len(self.coordinators):
+            raise wrong("two coordinators have the same address", "give each its own HOST:PORT")
+        if self.advertise is None and host_of(self.listen) in _EVERYWHERE:
+            raise wrong(
+                f"others cannot reach {self.listen}", "add `advertise: HOST:PORT`, the address others dial"
+            )
+        listed = self.coordinators.get(self.node)
+        if listed is not None and listed != self.address:
+            raise wrong(
+                f"coordinators says that {self.node} is at {listed}, this file that it is at {self.address}",
+                "make `advertise` (or `listen`) and the entry in `coordinators` the same",
+            )
+        return self
+
+    @classmethod
+    def load(cls, path: Path | str) -> NodeConfig:
+        """Read `node.yaml`; raises `ConfigRefused` naming file, line, key and remedy of every problem."""
+        return load_settings(Path(path), cls, "node's settings file")
+
+    @property
+    def address(self) -> str:
+        """Where other nodes reach this one."""
+        return self.advertise or self.listen
+
+    @property
+    def role(self) -> Role:
+        """A coordinator votes and may lead; a worker only runs steps."""
+        return Role.COORDINATOR if self.node in self.coordinators else Role.WORKER
