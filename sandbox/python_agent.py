@@ -1,0 +1,153 @@
+"""Agents written in Python: a module with `class Agent`, run inside a cell that is already locked down.
+
+`process_input(self, capability, inputs)` gets a dict of ports: tensors as read-only numpy arrays, JSON as Python
+values, bytes as bytes, `many` ports as lists of those. It returns a dict of ports: an array becomes a tensor, bytes stay
+bytes, anything else is JSON. Several payloads on one port are returned as a tuple, or as a list that holds
+arrays or bytes; any other list is one JSON value. The other four calls are optional.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from sandbox import tensors
+from sandbox.errors import AgentFailed, CellError
+from sandbox.payload import Items, Payload, Ports, json_payload, parse_json
+
+_FILE = "<agent>"
+
+
+class PythonAgent:
+    """Implements the five calls over an agent's own class, turning payloads into values and back."""
+
+    def __init__(self, name: str, code: bytes, manifest: Mapping[str, Any]) -> None:
+        self._name = name
+        self._manifest = dict(manifest)
+        module = ModuleType("agent")
+        sys.modules["agent"] = module  # dataclasses look their module up
+        source = self._decode(code)
+        self._guard("load", lambda: exec(compile(source, _FILE, "exec"), module.__dict__))  # noqa: S102  (that is its job)
+        factory = getattr(module, "Agent", None)
+        if not isinstance(factory, type):
+            raise AgentFailed("the module defines no class Agent", place=name, remedy="define `class Agent`")
+        self._agent = self._guard("load", factory)
+        if not callable(getattr(self._agent, "process_input", None)):
+            raise AgentFailed("class Agent has no process_input", place=name)
+
+    def _decode(self, code: bytes) -> str:
+        try:
+            return code.decode()
+        except UnicodeDecodeError as error:
+            raise AgentFailed(f"the source is not UTF-8: {error}", place=self._name) from error
+
+    def process_input(self, capability: str, inputs: Ports) -> dict[str, Items]:
+        values = {port: self._read(port, items) for port, items in inputs.items()}
+        outputs = self._guard("process_input", lambda: self._agent.process_input(capability, values))
+        if not isinstance(outputs, dict) or not all(isinstance(port, str) for port in outputs):
+            raise AgentFailed(
+                f"process_input returned {type(outputs).__name__}, not a dict of ports", place=self._name
+            )
+        return {port: self._write(port, value) for port, value in outputs.items()}
+
+    def update_weights(self, feedback: Items) -> None:
+        learn = self._optional("update_weights")
+        if learn is None:
+            raise AgentFailed("this agent does not learn (it has no update_weights)", place=self._name)
+        value = self._read("feedback", feedback)
+        self._guard("update_weights", lambda: learn(value))
+
+    def get_metadata(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"name": self._name, "kind": "python"}
+        if "capabilities" in self._manifest:
+            facts["capabilities"] = self._manifest["capabilities"]
+        describe = self._optional("get_metadata")
+        if describe is not None:
+            own = self._guard("get_metadata", describe)
+            self._write("metadata", own)  # refuses what is no JSON
+            facts["agent"] = own
+        return facts
+
+    def checkpoint(self) -> bytes:
+        save = self._optional("checkpoint")
+        if save is None:
+            return b""
+        state = self._guard("checkpoint", save)
+        if not isinstance(state, bytes):
+            raise AgentFailed(f"checkpoint returned {type(state).__name__}, not bytes", place=self._name)
+        return state
+
+    def restore(self, data: bytes) -> None:
+        load = self._optional("restore")
+        if load is not None:
+            self._guard("restore", lambda: load(data))
+        elif data:
+            raise AgentFailed(
+                f"this agent is stateless (it has no restore) and was given {len(data)} bytes",
+                place=self._name,
+            )
+
+    def _optional(self, call: str) -> Callable[..., Any] | None:
+        method = getattr(self._agent, call, None)
+        return method if callable(method) else None
+
+    def _guard(self, call: str, action: Callable[[], Any]) -> Any:
+        """Run agent code; whatever it raises becomes one `AgentFailed` that names the line."""
+        try:
+            return action()
+        except (CellError, MemoryError):
+            raise
+        except BaseException as error:
+            lines = [
+                frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _FILE
+            ]
+            where = f" at line {lines[-1]}" if lines else ""
+            place = f"{self._name}.{call}{where}"
+            raise AgentFailed(f"{type(error).__name__}: {error}", place=place) from error
+
+    def _read(self, port: str, items: Items) -> Any:
+        if isinstance(items, list):
+            return [self._read_one(port, payload) for payload in items]
+        return self._read_one(port, items)
+
+    def _read_one(self, port: str, payload: Payload) -> Any:
+        kind, data = payload
+        try:
+            if kind == "tensor":
+                return tensors.decode(data)
+            return parse_json(data) if kind == "json" else data
+        except ValueError as error:
+            raise AgentFailed(f"port {port!r}: {error}", place=self._name) from error
+
+    def _write(self, port: str, value: Any) -> Items:
+        if isinstance(value, tuple) or (
+            isinstance(value, list) and any(isinstance(item, (np.ndarray, bytes)) for item in value)
+        ):
+            return [self._write_one(port, item) for item in value]
+        return self._write_one(port, value)
+
+    def _write_one(self, port: str, value: Any) -> Payload:
+        try:
+            if isinstance(value, (np.ndarray, np.generic)):
+                return "tensor", tensors.encode(np.asarray(value))
+            if isinstance(value, (bytes, bytearray, memoryview)):
+                return "bytes", bytes(value)
+            return json_payload(_plain(value))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise AgentFailed(f"port {port!r} cannot be sent: {error}", place=self._name) from error
+
+
+def _plain(value: Any) -> Any:
+    """The value with numpy scalars and arrays inside it as plain numbers and lists."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return value

@@ -1,0 +1,89 @@
+"""One numeric array as bytes, with exactly one encoding per array.
+
+Layout, little endian: `b"T"`, version, dtype code, number of dimensions, four zero bytes, one u64 per
+dimension, zeros up to a multiple of 16, then the items in row order. Decoding trusts nothing: every size is
+checked against the buffer before numpy sees it, and the result is a read-only view, not a copy.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+
+DIMENSIONS_MAX: Final = 8
+ALIGN_BYTES: Final = 16
+_VERSION: Final = 1
+_MAGIC: Final = ord("T")
+_HEAD: Final = struct.Struct("<BBBB4x")
+_DIMS: Final = tuple(struct.Struct(f"<{n}Q") for n in range(DIMENSIONS_MAX + 1))
+_PAD: Final = tuple(-(8 + 8 * n) % ALIGN_BYTES for n in range(DIMENSIONS_MAX + 1))
+
+# The position is the code on the wire: append only.
+DTYPES: Final = tuple(
+    np.dtype(name).newbyteorder("<")
+    for name in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")
+)
+_CODES: Final = {dtype: code for code, dtype in enumerate(DTYPES)}
+_BOOL: Final = len(DTYPES) - 1
+
+
+class TensorError(ValueError):
+    """These bytes are no tensor, or this array has no encoding."""
+
+
+def head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """The bytes that come before the items of such an array."""
+    little = dtype.newbyteorder("<")
+    code = _CODES.get(little)
+    if code is None:
+        raise TensorError(f"dtype {dtype} has no encoding; use one of {', '.join(d.name for d in DTYPES)}")
+    n = len(shape)
+    if n > DIMENSIONS_MAX:
+        raise TensorError(f"{n} dimensions, at most {DIMENSIONS_MAX}")
+    return _HEAD.pack(_MAGIC, _VERSION, code, n) + _DIMS[n].pack(*shape) + bytes(_PAD[n])
+
+
+def encode(array: Array) -> bytes:
+    """Encode an array of up to 8 dimensions; strides and byte order are normalised."""
+    front = head(array.dtype, array.shape)
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return front + little.tobytes()
+
+
+def decode(data: bytes | bytearray | memoryview) -> Array:
+    """A read-only view of the array in `data`; raises `TensorError` unless every byte is accounted for."""
+    size = len(data)
+    if size < _HEAD.size:
+        raise TensorError(f"a tensor has at least {_HEAD.size} bytes, these are {size}")
+    magic, version, code, n = _HEAD.unpack_from(data)
+    if magic != _MAGIC or version != _VERSION:
+        raise TensorError(f"not a tensor of version {_VERSION}: it starts with {magic:#04x} {version:#04x}")
+    if code >= len(DTYPES) or n > DIMENSIONS_MAX:
+        raise TensorError(f"dtype code {code} or {n} dimensions is out of range")
+    start = _HEAD.size + 8 * n + _PAD[n]
+    if size < start:
+        raise TensorError(f"the header of {n} dimensions needs {start} bytes, these are {size}")
+    if any(data[4:8]) or any(data[start - _PAD[n] : start]):
+        raise TensorError("reserved bytes are not zero")
+    shape = _DIMS[n].unpack_from(data, 8)
+    dtype = DTYPES[code]
+    items = 1
+    for length in shape:  # Python integers: a product of eight u64 does not overflow
+        items *= length
+    if items * dtype.itemsize != size - start:
+        raise TensorError(
+            f"shape {shape} of {dtype.name} needs {items * dtype.itemsize} bytes, has {size - start}"
+        )
+    if items == 0 and any(length > size for length in shape):
+        raise TensorError(f"shape {shape} is absurd for an empty array")
+    flat = np.frombuffer(data, dtype, count=items, offset=start) if items else np.empty(0, dtype)
+    if code == _BOOL and items and flat.view(np.uint8).max() > 1:
+        raise TensorError("a bool is neither 0 nor 1")
+    array = flat.reshape(shape)
+    array.flags.writeable = False
+    return array

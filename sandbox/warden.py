@@ -1,0 +1,156 @@
+"""The keeper of all cells of one daemon: it picks the tier, starts the zygotes, makes cells and leaves nothing behind.
+
+A tier is never weakened in silence. `auto` means `root` for a daemon that is root and `user` otherwise; if the host does
+not allow it, `start` raises `Refused` with what the kernel said and what would mend it. `reduced` is used only when
+it is asked for by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import Final, Literal
+
+from sandbox import doctor, linux
+from sandbox.cell import Cell
+from sandbox.cgroups import Cgroups
+from sandbox.errors import Broken, CellError, Refused
+from sandbox.lockdown import Order
+from sandbox.nursery import Nursery
+from sandbox.spec import Attestation, CellSpec, Profile, Tier
+
+CELLS_MAX: Final = 1000
+_USER_IDS: Final = 60_000  # that cells of the root tier take in turn, from the first
+_USER_ID_FIRST: Final = 1000
+_PIPE_FLAGS: Final = os.O_CLOEXEC
+
+
+class Warden:
+    """Makes cells for one daemon. Start it from the daemon's loop and close it with the daemon."""
+
+    def __init__(self, tier: Tier, cgroups: Cgroups) -> None:
+        self._tier: Tier = tier
+        self._cgroups = cgroups
+        self._nurseries: dict[Profile, Nursery] = {}
+        self._starting: dict[Profile, asyncio.Lock] = {}
+        self._cells: set[Cell] = set()
+        self._serial = 0
+        self._closed = False
+        self.attestation = Attestation(tier, (), tuple(cgroups.missing), dict(cgroups.versions))
+
+    @classmethod
+    async def start(cls, tier: Tier | Literal["auto"] = "auto") -> Warden:
+        """Find out what this host allows; raises `Refused` with exact reasons and remedies."""
+        if not linux.is_supported():
+            raise Refused(f"machine {linux.MACHINE} has no compiled filters", place="seccomp")
+        chosen: Tier = tier if tier != "auto" else "root" if os.geteuid() == 0 else "user"
+        if chosen == "root" and os.geteuid() != 0:
+            raise Refused("tier root needs a root daemon", place="tier", remedy="use tier 'user' or 'auto'")
+        if chosen == "user" and os.geteuid() == 0:
+            raise Refused(
+                "tier user is for a daemon without root", place="tier", remedy="use tier 'root' or 'auto'"
+            )
+        warden = cls(chosen, Cgroups())
+        try:
+            await warden._nursery("strict")
+        except Refused as error:
+            await warden.close()
+            raise Refused(
+                f"tier {chosen} cannot be had here: {error}",
+                place=error.place,
+                remedy=doctor.advice() or "run `swarm doctor`, or ask for tier 'reduced' by name",
+            ) from error
+        return warden
+
+    async def __aenter__(self) -> Warden:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def spawn(self, spec: CellSpec) -> Cell:
+        """A cell that is locked down, has its agent loaded and answers calls."""
+        if self._closed:
+            raise Refused("the warden is closed", place="warden")
+        if len(self._cells) >= CELLS_MAX:
+            raise Refused(f"{CELLS_MAX} cells are alive", place="warden", remedy="close some first")
+        assert spec.profile is not None
+        nursery = await self._nursery(spec.profile)
+        self._serial += 1
+        order = self._order(spec, self._serial)
+        try:
+            group = self._cgroups.create(f"cell-{order.serial}", spec.limits)
+        except OSError as error:
+            raise Refused(f"its control group cannot be made: {error}", place="cgroup") from error
+        ours, theirs = socket.socketpair()
+        output, output_end = os.pipe2(_PIPE_FLAGS)
+        os.set_blocking(output, False)
+        cell = Cell(spec, ours, output, group)
+        self._cells.add(cell)
+        cell.closed.add_done_callback(lambda _: self._forget(cell, group))
+        ready = cell.begin()
+        joins: list[int] = []
+        try:
+            joins = group.open_procs()
+            handle = await nursery.spawn(order, [theirs.fileno(), output_end, *joins], cell.exited)
+        except BaseException as error:
+            cell.abandon(
+                error if isinstance(error, CellError) else Broken(f"it could not be made: {error!r}")
+            )
+            ready.cancelled() or ready.exception()
+            raise
+        finally:
+            theirs.close()
+            for descriptor in (output_end, *joins):
+                os.close(descriptor)
+        cell.adopt(handle)
+        try:
+            await cell.load(ready)
+        except BaseException:
+            cell.kill()
+            await asyncio.shield(cell.closed)
+            raise
+        return cell
+
+    def _order(self, spec: CellSpec, serial: int) -> Order:
+        limits = spec.limits
+        user = _USER_ID_FIRST + serial % _USER_IDS
+        if self._tier == "reduced":
+            from sandbox.nursery import FIRST_ID
+
+            user = FIRST_ID + user
+        return Order(
+            serial=serial,
+            tier=self._tier,
+            profile=spec.profile or "strict",
+            user_id=-1 if os.geteuid() != 0 else user,
+            memory_bytes=limits.memory_bytes,
+            cpu_cores=limits.cpu_cores,
+            disk_bytes=limits.disk_bytes,
+            wall_ms=limits.wall_ms,
+            output_bytes=limits.output_bytes,
+            open_files=limits.open_files,
+            threads=limits.threads,
+        )
+
+    def _forget(self, cell: Cell, group: object) -> None:
+        self._cells.discard(cell)
+        self._cgroups.leave(group)
+
+    async def _nursery(self, profile: Profile) -> Nursery:
+        async with self._starting.setdefault(profile, asyncio.Lock()):
+            nursery = self._nurseries.get(profile)
+            if nursery is None or not nursery.is_alive:
+                if nursery is not None:
+                    await nursery.close()
+                nursery = self._nurseries[profile] = await Nursery.start(profile, self._tier)
+            return nursery
+
+    async def close(self) -> None:
+        """End every cell and zygote and remove every trace of them."""
+        self._closed = True
+        await asyncio.gather(*(cell.close(grace_ms=0) for cell in list(self._cells)), return_exceptions=True)
+        await asyncio.gather(*(nursery.close() for nursery in self._nurseries.values()))
+        self._nurseries.clear()
+        self._cgroups.close()
