@@ -1,10 +1,11 @@
 """The graph: what every door compiles to and the scheduler runs."""
 
-from swarm.graph.check import input_problems as input_problems
 from swarm.graph.check import problems as problems
+from swarm.graph.check import unsupported as unsupported
 from swarm.graph.codec import decode as decode
 from swarm.graph.codec import digest as digest
 from swarm.graph.codec import encode as encode
+from swarm.graph.inputs import input_problems as input_problems
 from swarm.graph.model import KINDS as KINDS
 from swarm.graph.model import Bond as Bond
 from swarm.graph.model import Catalogue as Catalogue

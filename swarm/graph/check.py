@@ -1,0 +1,179 @@
+"""Is this graph runnable? Every reason why not, at once, each with its place and remedy.
+
+`problems` says what is wrong with a graph; `input_problems` (in `swarm.graph.inputs`) what is
+wrong with the values given to it; `unsupported` what is right but not built yet. All are linear in
+the size of the graph. Without a catalogue nothing is said about capabilities and their ports.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from itertools import chain
+
+from swarm import limits
+from swarm.errors import Problem
+from swarm.graph import loops
+from swarm.graph.model import Catalogue, Endpoint, Firing, Graph, Node, NodeName
+from swarm.graph.names import CAPABILITY_RULE, NAME_RULE, TITLE_RULE, is_capability, is_name, is_title, shown
+from swarm.graph.ports import check_ports
+from swarm.graph.report import Report, edge_place, feed_place, node_place, outlet_place, spoken
+from swarm.graph.sources import check_literals, check_sources, sources_of
+
+CIRCLE_NAMES_MAX = 8  # of a loop, in one message
+
+
+def problems(graph: Graph, catalogue: Catalogue | None) -> list[Problem]:
+    """Every reason `graph` cannot run; an empty list means it can."""
+    report = Report()
+    nodes: dict[NodeName, Node] = {}
+    for node in graph.nodes:
+        nodes.setdefault(node.name, node)
+    _check_size(graph, report)
+    _check_names(graph, report)
+    for node in graph.nodes:
+        _check_node(node, report)
+    _check_edges(graph, nodes, report)
+    _check_ends(graph, nodes, report)
+    sources = sources_of(graph, nodes)
+    check_sources(sources, nodes, catalogue, report)
+    if catalogue is not None:
+        check_ports(graph, nodes, catalogue, sources, report)
+    _check_shape(graph, nodes, report)
+    return report.problems
+
+
+def unsupported(graph: Graph) -> list[Problem]:
+    """What the model knows and this version cannot run yet."""
+    return [
+        Problem(
+            "not_built",
+            node_place(node.name),
+            f"firing {node.firing.value} cannot be run by this version",
+            f"use firing {Firing.ONCE.value}",
+        )
+        for node in graph.nodes
+        if node.firing is not Firing.ONCE
+    ]
+
+
+def _check_size(graph: Graph, report: Report) -> None:
+    if not graph.nodes:
+        report.add("empty_graph", "graph", "it has no nodes", "give it at least one node")
+    if (count := len(graph.nodes)) > limits.GRAPH_NODES_MAX:
+        report.add(
+            "too_many_nodes", "graph", f"{count} nodes, at most {limits.GRAPH_NODES_MAX}", "split the work"
+        )
+    if (count := len(graph.edges)) > limits.GRAPH_EDGES_MAX:
+        report.add(
+            "too_many_edges", "graph", f"{count} edges, at most {limits.GRAPH_EDGES_MAX}", "split the work"
+        )
+
+
+def _check_names(graph: Graph, report: Report) -> None:
+    if not is_title(graph.name):
+        report.add("bad_name", "graph", f"{shown(graph.name)} is no name for a graph", f"use {TITLE_RULE}")
+    for node in graph.nodes:
+        if not is_name(node.name):
+            report.add("bad_name", node_place(node.name), "not a name for a node", f"use {NAME_RULE}")
+    for name, count in Counter(node.name for node in graph.nodes).items():
+        if count > 1:
+            report.add(
+                "duplicate_name", node_place(name), f"{count} nodes have this name", "rename all but one"
+            )
+    for feed in dict.fromkeys(feed.name for feed in graph.feeds):
+        if not is_name(feed):
+            report.add("bad_name", feed_place(feed), "not a name for an input", f"use {NAME_RULE}")
+    for outlet, count in Counter(outlet.name for outlet in graph.outlets).items():
+        if not is_name(outlet):
+            report.add("bad_name", outlet_place(outlet), "not a name for an output", f"use {NAME_RULE}")
+        if count > 1:
+            report.add(
+                "duplicate_name",
+                outlet_place(outlet),
+                f"{count} outputs have this name",
+                "rename all but one",
+            )
+
+
+def _check_node(node: Node, report: Report) -> None:
+    place = node_place(node.name)
+    if not is_capability(node.capability):
+        message = f"{shown(node.capability)} is not the name of a capability"
+        report.add("bad_name", place, message, f"use {CAPABILITY_RULE}")
+    for what, value, low, high in (
+        ("timeout_ms", node.timeout_ms, 1, limits.STEP_TIMEOUT_MS_MAX),
+        ("attempts_max", node.retry.attempts_max, 1, limits.ATTEMPTS_MAX),
+        ("backoff_ms", node.retry.backoff_ms, 0, limits.BACKOFF_MS_MAX),
+        ("memory_mb", node.resources.memory_mb, 0, math.inf),
+        ("cpu_cores", node.resources.cpu_cores, 0, sys.float_info.max),
+        ("level", node.context.level, 0, math.inf),
+    ):
+        if not low <= value <= high:
+            report.add_out_of_bounds(place, what, value, low, high)
+    for layer in sorted(layer for layer in node.layers if not is_name(layer)):
+        report.add("bad_name", place, f"{shown(layer)} is no name of a sandbox layer", f"use {NAME_RULE}")
+    if node.literals:
+        check_literals(node, report)
+
+
+def _check_edges(graph: Graph, nodes: Mapping[NodeName, Node], report: Report) -> None:
+    seen: set[tuple[Endpoint, Endpoint]] = set()
+    for edge in graph.edges:
+        source, target = edge.source, edge.target
+        if source.node not in nodes or target.node not in nodes:
+            for name in dict.fromkeys(end.node for end in (source, target) if end.node not in nodes):
+                report.add_unknown("unknown_node", edge_place(edge), name, "node", nodes, "add the node")
+        elif source.node == target.node and nodes[target.node].firing is not Firing.MERGE:
+            message = "a node cannot wait for itself"
+            report.add("self_edge", edge_place(edge), message, "remove the edge, or let the node fire merge")
+        if not 1 <= edge.items_max <= limits.EDGE_ITEMS_MAX:
+            report.add_out_of_bounds(edge_place(edge), "items_max", edge.items_max, 1, limits.EDGE_ITEMS_MAX)
+        pair = (source, target)
+        if pair in seen:
+            report.add("duplicate_edge", edge_place(edge), "it is there twice", "keep one of the two")
+        seen.add(pair)
+
+
+def _check_ends(graph: Graph, nodes: Mapping[NodeName, Node], report: Report) -> None:
+    for place, node in chain(
+        ((feed_place(feed.name), feed.target.node) for feed in graph.feeds if feed.target.node not in nodes),
+        ((outlet_place(out.name), out.source.node) for out in graph.outlets if out.source.node not in nodes),
+    ):
+        report.add_unknown("unknown_node", place, node, "node", nodes, "add the node")
+    for feed, count in Counter(graph.feeds).items():
+        if count > 1:
+            message = f"it goes to {spoken(feed.target.node)}.{spoken(feed.target.port)} {count} times"
+            report.add("duplicate_name", feed_place(feed.name), message, "keep one of them")
+
+
+def _check_shape(graph: Graph, nodes: Mapping[NodeName, Node], report: Report) -> None:
+    entered = {edge.target.node for edge in graph.edges} | {feed.target.node for feed in graph.feeds}
+    for name, node in nodes.items():
+        if node.firing is not Firing.ONCE and name not in entered:
+            message = f"it fires {node.firing.value} and has no input, so it would never stop"
+            report.add(
+                "no_inputs",
+                node_place(name),
+                message,
+                "connect an edge or an input to it, or let it fire once",
+            )
+    shape = loops.Shape(nodes, graph.edges, (feed.target.node for feed in graph.feeds))
+    found = loops.loops(shape)
+    for loop in found:
+        names = [spoken(shape.names[at]) for at in loops.one_circle(shape, loop)]
+        circle = " -> ".join(
+            names if len(names) <= CIRCLE_NAMES_MAX + 1 else [*names[:CIRCLE_NAMES_MAX], "..."]
+        )
+        message = f"{len(loop)} nodes wait for each other in a loop: {circle}"
+        report.add(
+            "cycle",
+            node_place(shape.names[loop[0]]),
+            message,
+            "remove an edge, or let one of them fire merge",
+        )
+    for at in loops.never_fed(shape, found):
+        message = "it can never fire: nothing that starts by itself leads to it"
+        report.add("unreachable", node_place(shape.names[at]), message, "connect an input of the graph to it")
