@@ -4,7 +4,8 @@
         cell = await warden.spawn(CellSpec(AgentImage("hello", "python", source)))
         answer = await cell.process_input("text:greet", {"name": ("json", b'"Ada"')})
 
-Names are loaded when first used, so a cell that imports one module of this package does not load the others.
+Names are loaded when first used, so a cell that imports one module of this package does not load the
+others.
 """
 
 from __future__ import annotations

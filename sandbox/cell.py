@@ -1,7 +1,8 @@
-"""One cell as the daemon sees it: an agent in a locked-down process that answers calls until it is closed or killed.
+"""One cell as the daemon sees it: an agent in a locked-down process that answers calls until its end.
 
-Calls are pipelined: any number (up to a bound) may be outstanding, they are answered in order. Whatever ends the cell
-(its own crash, a limit, a forbidden call, the daemon) ends every outstanding call with one typed reason.
+Calls are pipelined: any number (up to a bound) may be outstanding, they are answered in order. Whatever
+ends the cell (its own crash, a limit, a forbidden call, the daemon) ends every outstanding call with
+one typed reason.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sandbox import tensors
 from sandbox.cgroups import Group
@@ -175,7 +176,7 @@ class Cell:
             self.kill()
             await asyncio.wait_for(asyncio.shield(self.closed), _CLOSE_S)
 
-    async def __aenter__(self) -> Cell:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

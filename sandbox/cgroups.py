@@ -1,9 +1,10 @@
 """Control groups: how much memory, processor and how many processes one cell may take.
 
-Every cell gets a group *below* the daemon's own, never beside it, so that a limit on the daemon still bounds the
-sum. The cell joins by writing to descriptors of `cgroup.procs` it inherits, before it does anything else. Version 2
-is used where it is delegated to us, version 1 where its directories can be written, and where neither is, `missing`
-says why: the rlimits of the cell are then all there is, and the daemon must say so.
+Every cell gets a group *below* the daemon's own, never beside it, so that a limit on the daemon still
+bounds the sum. The cell joins by writing to descriptors of `cgroup.procs` it inherits, before it does
+anything else. Version 2 is used where it is delegated to us, version 1 where its directories can be
+written, and where neither is, `missing` says why: the rlimits of the cell are then all there is, and
+the daemon must say so.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The daemon's end of a cell's channel: calls go out as they come, answers are matched to them in order.
 
-Written for one asyncio loop and no locks. Sending is tried at once and only what the socket does not take is
-queued, so a small call costs one system call; there is one timer, for the call at the head, because a call's time
-starts when the cell can begin with it. Everything received is hostile: the first frame that does not fit breaks
-the channel, and a broken channel stays broken.
+Written for one asyncio loop and no locks. Sending is tried at once and only what the socket does not
+take is queued, so a small call costs one system call; there is one timer, for the call at the head,
+because a call's time starts when the cell can begin with it. Everything received is hostile: the first
+frame that does not fit breaks the channel, and a broken channel stays broken.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Channel:
         return answer
 
     def _arm(self, call: _Call) -> None:
-        """See to it that a timer ends no later than this call's time; a later one is moved only when it fires."""
+        """Have a timer end no later than this call's time; a later one is moved only when it fires."""
         due = call.began + call.wall_s
         if self._timer is None or due < self._timer_at:
             if self._timer is not None:

@@ -1,4 +1,4 @@
-"""The five calls every agent answers, whatever it is made of. They are made inside the cell, one at a time."""
+"""The five calls every agent answers, made inside the cell, one at a time."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def causes() -> list[tuple[str, str]]:
         found.append(
             (
                 "this process is under a seccomp filter, as in a container",
-                "allow unshare, mount, pivot_root and setns in the container's seccomp profile, or run on the host",
+                "allow unshare, mount, pivot_root and setns in its seccomp profile, or run on the host",
             )
         )
     if root and not int(status.get("CapEff", "0"), 16) >> _CAP_SYS_ADMIN & 1:
@@ -69,7 +69,7 @@ def advice() -> str:
 
 def _is_chroot() -> bool:
     try:
-        ours, real = os.stat("/"), os.stat("/proc/1/root")
+        ours, real = Path("/").stat(), Path("/proc/1/root").stat()
     except OSError:
         return False
     return (ours.st_ino, ours.st_dev) != (real.st_ino, real.st_dev)

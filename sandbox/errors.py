@@ -1,8 +1,9 @@
 """Everything that can go wrong with a cell, as types a caller can act on.
 
-Four kinds, by what happened: the host or a rule said no (`Refused`), a bound was hit (`Exceeded`), the cell
-died or broke the protocol (`Broken`), or the agent itself raised (`AgentFailed`). Text that came out of a
-cell was written by a stranger: it is cut and cleaned here before it may reach a log or a terminal.
+Four kinds, by what happened: the host or a rule said no (`Refused`), a bound was hit (`Exceeded`), the
+cell died or broke the protocol (`Broken`), or the agent itself raised (`AgentFailed`). Text that came
+out of a cell was written by a stranger: it is cut and cleaned here before it may reach a log or a
+terminal.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The byte stream between a daemon and a cell, cut into frames; no input or output happens here.
 
-A frame is a 16-byte header (body length, kind, zeros, call number) and a body. The reader is fed by whoever owns the
-socket: `space()` is where the next bytes go, `filled(n)` says that n arrived and returns the frames they
-completed. A length over the cap is refused before a byte of the body is stored, and memory grows only with
-bytes that really came, so a header alone costs nothing.
+A frame is a 16-byte header (body length, kind, zeros, call number) and a body. The reader is fed by
+whoever owns the socket: `space()` is where the next bytes go, `filled(n)` says that n arrived and
+returns the frames they completed. A length over the cap is refused before a byte of the body is stored,
+and memory grows only with bytes that really came, so a header alone costs nothing.
 """
 
 from __future__ import annotations

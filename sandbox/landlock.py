@@ -1,14 +1,16 @@
 """Landlock: the process gives up every file right it does not name, by itself, without privilege.
 
-A second wall behind the mount namespace, and the only file wall of the `reduced` tier. Newer kernels know more rights;
-a right the running kernel does not know is left out, all others are denied unless granted here. Since ABI 4 TCP is
-denied, since ABI 6 so are signals and abstract sockets that leave the cell.
+A second wall behind the mount namespace, and the only file wall of the `reduced` tier. Newer kernels
+know more rights; a right the running kernel does not know is left out, all others are denied unless
+granted here. Since ABI 4 TCP is denied, since ABI 6 so are signals and abstract sockets that leave the
+cell.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -69,7 +71,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
     except FileNotFoundError:
         return  # what is not there needs no permission
     try:
-        if not os.path.isdir(path):
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             rights &= _FILE_RIGHTS
         linux.call(
             "landlock_add_rule", ruleset, _RULE_PATH_BENEATH, struct.pack("<Qi", rights, descriptor), 0

@@ -1,8 +1,8 @@
 """The Linux calls a cell is made of, through libc's `syscall` and nothing else.
 
 Python 3.11 has no unshare, mount, pivot_root, capset or seccomp. Numbers below 424 differ between
-architectures and are given for the two we ship; newer ones are the same everywhere. `os.fork` stays the way to
-fork: a raw clone would skip CPython's and glibc's own handlers.
+architectures and are given for the two we ship; newer ones are the same everywhere. `os.fork` stays the
+way to fork: a raw clone would skip CPython's and glibc's own handlers.
 """
 
 from __future__ import annotations

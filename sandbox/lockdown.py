@@ -4,8 +4,8 @@ The order is the design; each step relies on those before it:
 1. join the control groups, so that nothing is ever done outside the limits;
 2. close every descriptor but the channel, the output pipe and the handle on /proc;
 3. take new namespaces, owned by the zygote's user namespace, and mount the scratch space in them;
-4. set the rlimits, become a user id of its own, and only then enter a user namespace of its own: whatever power the
-   cell has in that one reaches none of its mounts or its network;
+4. set the rlimits, become a user id of its own, and only then enter a user namespace of its own:
+   whatever power the cell has in that one reaches none of its mounts or its network;
 5. limit processes inside that namespace, where the kernel counts them for this cell alone;
 6. give up privileges for good, then Landlock, then seccomp, which forbids all of the above.
 """
@@ -244,15 +244,15 @@ def _drop_privileges(proc: int) -> None:
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     linux.drop_capabilities()
     linux.prctl(linux.PR_SET_DUMPABLE, 0)
-    # Changing ids cleared this, so it is set last. With a pid namespace the kernel kills us with the zygote anyway.
+    # Changing ids cleared this, so it is set last. In a pid namespace we die with the zygote anyway.
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _restrict_files(order: Order, base: Base) -> None:
     if order.tier == "reduced":
-        readable, writable = (*base.readable, "/dev/zero", "/dev/urandom"), ("/dev/null",)
+        readable, writable = [*base.readable, "/dev/zero", "/dev/urandom"], ["/dev/null"]
     else:
-        readable, writable = ("/",), (WORK, "/dev/null")
+        readable, writable = ["/"], [WORK, "/dev/null"]
     landlock.restrict(readable, writable, may_execute=order.profile == "native")
 
 

@@ -1,9 +1,10 @@
 """What stands in the bodies of frames: calls with their ports, answers, failures.
 
-Integers are little endian. A `process` call is: capability, number of items, items. An item is a number of ports;
-a port is its name, whether it carries many, and its payloads; a payload is its kind, its length and its bytes,
-which start at a multiple of 16 so that a tensor can be used where it lies. The daemon parses answers as hostile
-input with the same functions: every count and length is checked against its cap and against the bytes at hand.
+Integers are little endian. A `process` call is: capability, number of items, items. An item is a number
+of ports; a port is its name, whether it carries many, and its payloads; a payload is its kind, its
+length and its bytes, which start at a multiple of 16 so that a tensor can be used where it lies. The
+daemon parses answers as hostile input with the same functions: every count and length is checked
+against its cap and against the bytes at hand.
 """
 
 from __future__ import annotations
@@ -240,7 +241,8 @@ def write_failure(error: CellError) -> list[Data]:
 
 
 def _failure(reader: Reader) -> CellError:
-    code, value, *sizes = reader.take(_FAILURE)
+    kind, value, *sizes = reader.take(_FAILURE)
+    code = int(kind)
     if max(sizes) > _TEXT_BYTES_MAX:
         raise MessageError(f"a text of {max(sizes)} bytes, at most {_TEXT_BYTES_MAX}")
     texts = (clean_text(reader.data(size).decode(errors="replace")) for size in sizes)
@@ -254,7 +256,8 @@ def _failure(reader: Reader) -> CellError:
             return Exceeded(message, value, asked, place=place)
         case 3:
             return Refused(message, place=place)
-    raise MessageError(f"failure code {code} is unknown")
+        case _:
+            raise MessageError(f"failure code {code} is unknown")
 
 
 def read_failure(body: Data) -> CellError:

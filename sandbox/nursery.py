@@ -1,8 +1,9 @@
 """The daemon's handle on one zygote: starting it, ordering cells from it, hearing of their ends.
 
-The zygote is exec'ed, never forked from the daemon: the daemon has threads, TLS keys and open files, and none of those
-may reach a cell. Orders and reports are small JSON messages on a socket that keeps message borders; descriptors
-travel beside them. The zygote handles one order at a time, so orders wait here for a turn.
+The zygote is exec'ed, never forked from the daemon: the daemon has threads, TLS keys and open files,
+and none of those may reach a cell. Orders and reports are small JSON messages on a socket that keeps
+message borders; descriptors travel beside them. The zygote handles one order at a time, so orders wait
+here for a turn.
 """
 
 from __future__ import annotations
@@ -50,20 +51,27 @@ _ENVIRONMENT: Final = {
     "MALLOC_ARENA_MAX": "2",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+
+
+def _names(text: str) -> list[str]:
+    return text.split()
+
+
 # What a strict agent may use must be imported before lockdown: no native code can be mapped after it.
-_NATIVE: Final = """
-    array _asyncio binascii _bisect _blake2 _bz2 cmath _contextvars _csv _ctypes _datetime _decimal _elementtree
-    _hashlib _heapq _json _lsprof _lzma math _md5 mmap _multibytecodec _opcode _pickle _posixshmem _queue _random
-    resource select _sha1 _sha256 _sha3 _sha512 _socket _sqlite3 _statistics _struct termios unicodedata _uuid zlib
-    _zoneinfo _multiprocessing pyexpat fcntl grp _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw
-""".split()
-_COMMON: Final = """
-    asyncio base64 bisect collections copy csv dataclasses datetime decimal enum fractions functools hashlib heapq io
-    itertools json logging operator pathlib queue random re secrets statistics string struct tempfile textwrap
-    threading time traceback typing uuid weakref zlib concurrent.futures contextlib importlib inspect warnings
-    encodings.idna encodings.ascii encodings.latin_1 numpy.random numpy.linalg numpy.fft numpy.lib numpy.ma
-    numpy.polynomial
-""".split()
+_NATIVE: Final = _names("""
+    array _asyncio binascii _bisect _blake2 _bz2 cmath _contextvars _csv _ctypes _datetime _decimal
+    _elementtree _hashlib _heapq _json _lsprof _lzma math _md5 mmap _multibytecodec _opcode _pickle
+    _posixshmem _queue _random resource select _sha1 _sha256 _sha3 _sha512 _socket _sqlite3
+    _statistics _struct termios unicodedata _uuid zlib _zoneinfo _multiprocessing pyexpat fcntl grp
+    _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw
+""")
+_COMMON: Final = _names("""
+    asyncio base64 bisect collections copy csv dataclasses datetime decimal enum fractions functools
+    hashlib heapq io itertools json logging operator pathlib queue random re secrets statistics
+    string struct tempfile textwrap threading time traceback typing uuid weakref zlib
+    concurrent.futures contextlib importlib inspect warnings encodings.idna encodings.ascii
+    encodings.latin_1 numpy.random numpy.linalg numpy.fft numpy.lib numpy.ma numpy.polynomial
+""")
 _REQUIRED: Final[dict[Profile, tuple[str, ...]]] = {
     "strict": ("sandbox.serving", "sandbox.python_agent"),
     "native": ("sandbox.serving", "sandbox.python_agent"),
@@ -195,7 +203,8 @@ class Nursery:
                     raise Broken(f"the zygote takes no orders: {error}", place="zygote") from error
                 raise
             finally:
-                self._spawning.pop(order.serial, None) if spawned.done() else None
+                if spawned.done():
+                    self._spawning.pop(order.serial, None)
 
     def _receive(self) -> None:
         try:
@@ -229,7 +238,9 @@ class Nursery:
             return
         self._closed = True
         self._loop.remove_reader(self._control.fileno())
-        for future in (self._ready, *self._spawning.values()):
+        if not self._ready.done():
+            self._ready.set_exception(error)
+        for future in self._spawning.values():
             if not future.done():
                 future.set_exception(error)
         exits, self._exits = self._exits, {}

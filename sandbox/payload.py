@@ -1,4 +1,4 @@
-"""What crosses the wall of a cell: bytes with a kind. A port that carries many items carries a list of them."""
+"""What crosses the wall of a cell: bytes with a kind, or a list of such on a port that carries many."""
 
 from __future__ import annotations
 

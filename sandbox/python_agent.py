@@ -1,9 +1,10 @@
 """Agents written in Python: a module with `class Agent`, run inside a cell that is already locked down.
 
-`process_input(self, capability, inputs)` gets a dict of ports: tensors as read-only numpy arrays, JSON as Python
-values, bytes as bytes, `many` ports as lists of those. It returns a dict of ports: an array becomes a tensor, bytes stay
-bytes, anything else is JSON. Several payloads on one port are returned as a tuple, or as a list that holds
-arrays or bytes; any other list is one JSON value. The other four calls are optional.
+`process_input(self, capability, inputs)` gets a dict of ports: tensors as read-only numpy arrays, JSON
+as Python values, bytes as bytes, `many` ports as lists of those. It returns a dict of ports: an array
+becomes a tensor, bytes stay bytes, anything else is JSON. Several payloads on one port are returned as
+a tuple, or as a list that holds arrays or bytes; any other list is one JSON value. The other four calls
+are optional.
 """
 
 from __future__ import annotations

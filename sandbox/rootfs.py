@@ -1,19 +1,23 @@
 """The file system a cell sees: the standard library, numpy, this package, three devices, and nothing else.
 
-No /proc, no /sys, no /etc of the host, no home, no program. Sources are taken as detached mounts first, so that it does
-not matter where they lie (below /tmp, below a home only root may enter), then a fresh tmpfs becomes the root and
-they are put in at the same paths. Everything is read-only; `/cell` is where each cell mounts its own scratch space.
+No /proc, no /sys, no /etc of the host, no home, no program. Sources are taken as detached mounts first,
+so that it does not matter where they lie (below /tmp, below a home only root may enter), then a fresh
+tmpfs becomes the root and they are put in at the same paths. Everything is read-only; `/cell` is where
+each cell mounts its own scratch space.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from sandbox import linux
 
 WORK: Final = "/cell"
+_TMP: Final = Path("/tmp")  # noqa: S108  (the cell's own, a link to its scratch space)
 _STAGES: Final = ("/tmp", "/var/tmp", "/mnt", "/proc")  # noqa: S108  (a place to mount over, nothing is written there)
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom")
 _SOURCE: Final = linux.MOUNT_ATTR_RDONLY | linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV
@@ -26,9 +30,9 @@ _USER_ID: Final = 1000
 def build(sources: Sequence[str], *, may_execute: bool) -> None:
     """Replace this process's root by one that holds only `sources`; needs its own mount namespace."""
     linux.make_mounts_private()
-    trees = {path: _take(path, _SOURCE) for path in sources if os.path.exists(path)}
-    devices = {path: _take(path, _DEVICE) for path in _DEVICES if os.path.exists(path)}
-    stage = next(path for path in _STAGES if os.path.isdir(path))
+    trees = {path: _take(path, _SOURCE) for path in sources if Path(path).exists()}
+    devices = {path: _take(path, _DEVICE) for path in _DEVICES if Path(path).exists()}
+    stage = next(path for path in _STAGES if Path(path).is_dir())
     linux.mount("tmpfs", stage, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, _ROOT_OPTIONS)
     linux.enter_root(stage)
     # Outer paths before inner ones, or a mount would hide what was put there.
@@ -40,9 +44,9 @@ def build(sources: Sequence[str], *, may_execute: bool) -> None:
         _attach(tree, path)
     _write("/etc/passwd", f"agent:x:{_USER_ID}:{_USER_ID}::{WORK}:/nonexistent\n")
     _write("/etc/group", f"agent:x:{_USER_ID}:\n")
-    os.mkdir(WORK, 0o700)
-    if not os.path.exists("/tmp"):  # noqa: S108
-        os.symlink(WORK, "/tmp")  # noqa: S108
+    Path(WORK).mkdir(0o700)
+    if not _TMP.exists():
+        _TMP.symlink_to(WORK)
     attributes = linux.MOUNT_ATTR_RDONLY | linux.MOUNT_ATTR_NOSUID
     linux.restrict_mount("/", attributes if may_execute else attributes | linux.MOUNT_ATTR_NOEXEC)
 
@@ -55,9 +59,10 @@ def _take(path: str, attributes: int) -> int:
 
 
 def _attach(tree: int, path: str) -> None:
-    if os.path.isdir(tree):
-        os.makedirs(path, 0o755, exist_ok=True)
-    elif not os.path.exists(path):
+    target = Path(path)
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        target.mkdir(0o755, parents=True, exist_ok=True)
+    elif not target.exists():
         _write(path, "")
     linux.attach_mount(tree, path)
     os.close(tree)
@@ -65,13 +70,13 @@ def _attach(tree: int, path: str) -> None:
 
 def _cover(path: str, trees: dict[str, int]) -> None:
     """Hide packages that happen to lie inside the standard library, except those asked for."""
-    if not os.path.isdir(path) or path in trees:
+    if path in trees or not Path(path).is_dir():
         return
     linux.mount("tmpfs", path, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, _ROOT_OPTIONS)
 
 
 def _write(path: str, text: str) -> None:
-    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
-    os.chmod(path, 0o644)
+    file = Path(path)
+    file.parent.mkdir(0o755, parents=True, exist_ok=True)
+    file.write_text(text, encoding="ascii")
+    file.chmod(0o644)

@@ -1,7 +1,8 @@
 """The loop inside a cell: one frame in, one frame out, in order, until the channel closes.
 
-It runs after lockdown, so everything here is done with the cell's own few rights. Errors of the agent become
-failure frames and the loop goes on; anything else ends the process, which is the daemon's problem to report.
+It runs after lockdown, so everything here is done with the cell's own few rights. Errors of the agent
+become failure frames and the loop goes on; anything else ends the process, which is the daemon's
+problem to report.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class _Resident:
             case Kind.RESTORE:
                 agent.restore(bytes(frame.body))
                 return ()
-        raise Broken(f"frame kind {frame.kind} is unknown")
+            case _:
+                raise Broken(f"frame kind {frame.kind} is unknown")
 
     def _load(self, body: Data) -> None:
         kind, name, manifest, code = read_load(body)

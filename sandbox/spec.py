@@ -1,4 +1,4 @@
-"""What is asked of a cell and what a cell promises: plain records, no behaviour beyond checking themselves."""
+"""What is asked of a cell and what a cell promises: plain records that check themselves."""
 
 from __future__ import annotations
 

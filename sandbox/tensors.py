@@ -1,8 +1,8 @@
 """One numeric array as bytes, with exactly one encoding per array.
 
 Layout, little endian: `b"T"`, version, dtype code, number of dimensions, four zero bytes, one u64 per
-dimension, zeros up to a multiple of 16, then the items in row order. Decoding trusts nothing: every size is
-checked against the buffer before numpy sees it, and the result is a read-only view, not a copy.
+dimension, zeros up to a multiple of 16, then the items in row order. Decoding trusts nothing: every
+size is checked against the buffer before numpy sees it, and the result is a read-only view, not a copy.
 """
 
 from __future__ import annotations

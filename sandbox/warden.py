@@ -1,8 +1,8 @@
-"""The keeper of all cells of one daemon: it picks the tier, starts the zygotes, makes cells and leaves nothing behind.
+"""The keeper of all cells of one daemon: picks the tier, makes the cells, leaves nothing behind.
 
-A tier is never weakened in silence. `auto` means `root` for a daemon that is root and `user` otherwise; if the host does
-not allow it, `start` raises `Refused` with what the kernel said and what would mend it. `reduced` is used only when
-it is asked for by name.
+A tier is never weakened in silence. `auto` means `root` for a daemon that is root and `user` otherwise;
+if the host does not allow it, `start` raises `Refused` with what the kernel said and what would mend
+it. `reduced` is used only when it is asked for by name.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from sandbox import doctor, linux
 from sandbox.cell import Cell
-from sandbox.cgroups import Cgroups
+from sandbox.cgroups import Cgroups, Group
 from sandbox.errors import Broken, CellError, Refused
 from sandbox.lockdown import Order
-from sandbox.nursery import Nursery
+from sandbox.nursery import FIRST_ID, Nursery
 from sandbox.spec import Attestation, CellSpec, Profile, Tier
 
 CELLS_MAX: Final = 1000
@@ -63,7 +63,7 @@ class Warden:
             ) from error
         return warden
 
-    async def __aenter__(self) -> Warden:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -117,9 +117,7 @@ class Warden:
         limits = spec.limits
         user = _USER_ID_FIRST + serial % _USER_IDS
         if self._tier == "reduced":
-            from sandbox.nursery import FIRST_ID
-
-            user = FIRST_ID + user
+            user += FIRST_ID
         return Order(
             serial=serial,
             tier=self._tier,
@@ -134,7 +132,7 @@ class Warden:
             threads=limits.threads,
         )
 
-    def _forget(self, cell: Cell, group: object) -> None:
+    def _forget(self, cell: Cell, group: Group) -> None:
         self._cells.discard(cell)
         self._cgroups.leave(group)
 

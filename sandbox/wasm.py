@@ -1,13 +1,14 @@
 """Agents compiled to WebAssembly: one module, one instance, two entry points, no imports.
 
-The contract with the compiler is the manifest (`abi: af-wasm-1`): row i of the input is written at its offset plus i
-strides, `infer1()` or `infer(n)` is called, row i of the output is read the same way. Nothing in the module is
-believed: its exports, their types and every offset are checked once, when it is loaded. After that a call costs what
-the network costs, because it goes straight to the C entry point with arguments prepared beforehand, and data
-moves through numpy views of the module's memory, which cannot grow, so the views cannot go stale.
+The contract with the compiler is the manifest (`abi: af-wasm-1`): row i of the input is written at its
+offset plus i strides, `infer1()` or `infer(n)` is called, row i of the output is read the same way.
+Nothing in the module is believed: its exports, their types and every offset are checked once, when it
+is loaded. After that a call costs what the network costs, because it goes straight to the C entry point
+with arguments prepared beforehand, and data moves through numpy views of the module's memory, which
+cannot grow, so the views cannot go stale.
 
-Everything is bounded: memory, tables and instances by the store, time by an epoch that a thread advances each
-millisecond while calls are being made.
+Everything is bounded: memory, tables and instances by the store, time by an epoch that a thread
+advances each millisecond while calls are being made.
 """
 
 from __future__ import annotations
@@ -116,8 +117,7 @@ class _Layout:
     def check(cls, name: str, manifest: Mapping[str, Any]) -> _Layout:
         """Read a manifest; raises `AgentFailed` that says what is wrong with it."""
         try:
-            if manifest["abi"] != ABI:
-                raise ValueError(f"abi is {manifest['abi']!r}, this host runs {ABI!r}")
+            _known_abi(manifest["abi"])
             layout = cls(
                 capability=str(manifest["capability"]),
                 input=_rows(manifest["input"]),
@@ -136,6 +136,11 @@ class _Layout:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise AgentFailed(f"the manifest is refused: {reason}", place=f"{name}.manifest") from error
         return layout
+
+
+def _known_abi(abi: object) -> None:
+    if abi != ABI:
+        raise ValueError(f"abi is {abi!r}, this host runs {ABI!r}")
 
 
 def _rows(value: Mapping[str, Any]) -> _Rows:
@@ -176,7 +181,7 @@ class _Module:
             self._check_memory(name, memory, pages)
             assert isinstance(memory, wasmtime.Memory)
             # The buffer lives as long as the store: whoever holds a view must hold this object.
-            self.bytes = np.frombuffer(memory.get_buffer_ptr(self.store), np.uint8)
+            self.bytes = np.frombuffer(memoryview(memory.get_buffer_ptr(self.store)).cast("B"), np.uint8)
             self.infer1 = _entry(self.store, _function(name, self.store, exports.get("infer1"), "infer1", []))
             self.infer = _entry(
                 self.store, _function(name, self.store, exports.get("infer"), "infer", ["i32"])
@@ -209,9 +214,9 @@ def _function(
 def _entry(store: wasmtime.Store, function: wasmtime.Func) -> Callable[[int], None]:
     """A callable for a verified function of at most one i32 parameter (ignored where it has none).
 
-    The public call asks for the function's type each time, 5 to 17 us; the C entry point takes 0.5 us and checks
-    nothing, which is why the type was verified before. It is reached through names that wasmtime may change,
-    so without them the public call serves.
+    The public call asks for the function's type each time, 5 to 17 us; the C entry point takes 0.5 us and
+    checks nothing, which is why the type was verified before. It is reached through names that wasmtime may
+    change, so without them the public call serves.
     """
     takes_argument = bool(function.type(store).params)
     try:
@@ -239,7 +244,7 @@ def _entry(store: wasmtime.Store, function: wasmtime.Func) -> Callable[[int], No
         if error:
             pointer = ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
             raise wasmtime.WasmtimeError._from_ptr(pointer)  # noqa: SLF001
-        if trap:
+        if ctypes.cast(trap, ctypes.c_void_p).value:
             owned = ctypes.cast(trap, ctypes.POINTER(ffi.wasm_trap_t))
             ctypes.memset(ctypes.addressof(trap), 0, ctypes.sizeof(trap))
             raise wasmtime.Trap._from_ptr(owned)  # noqa: SLF001
@@ -378,7 +383,7 @@ class WasmAgent:
         finally:
             self._ticker.end()
 
-    def update_weights(self, feedback: Items) -> None:
+    def update_weights(self, feedback: Items) -> None:  # noqa: ARG002  (the contract's)
         raise AgentFailed("this agent does not learn yet (no train export)", place=self._name)
 
     def get_metadata(self) -> dict[str, Any]:
@@ -395,7 +400,7 @@ class WasmAgent:
         }
 
     def checkpoint(self) -> bytes:
-        return self._weights.tobytes()
+        return bytes(self._weights)
 
     def restore(self, data: bytes) -> None:
         if len(data) != len(self._weights):

@@ -1,10 +1,11 @@
-"""The program that makes cells: started fresh for each profile, it prepares everything once and forks for each cell.
+"""The program that makes cells: it prepares everything once for a profile and forks for each cell.
 
-It is exec'ed with an empty environment and one descriptor, so it holds no secret of the daemon. In order:
-import what agents need (while the host's libraries can still be found); build a read-only root and enter it; enter a
-user namespace in which it is root and outside of which it is nobody; become the first process of a pid namespace.
-Then it answers orders: fork, lock down, serve. It runs no agent code itself. If the daemon dies its control socket
-closes and it exits; when it exits the kernel kills every process of its pid namespace.
+It is exec'ed with an empty environment and one descriptor, so it holds no secret of the daemon. In
+order: import what agents need (while the host's libraries can still be found); build a read-only root
+and enter it; enter a user namespace in which it is root and outside of which it is nobody; become the
+first process of a pid namespace. Then it answers orders: fork, lock down, serve. It runs no agent code
+itself. If the daemon dies its control socket closes and it exits; when it exits the kernel kills every
+process of its pid namespace.
 
     daemon -- exec --> keeper (waits) -- fork --> zygote, pid 1 -- fork --> cell, pid 1 of its own namespace
 """
@@ -22,6 +23,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sandbox import landlock, linux, lockdown, rootfs
@@ -107,7 +109,7 @@ class _Scribe:
                 ours.close()
                 if theirs.recv(1):
                     for name in ("uid_map", "gid_map"):
-                        with open(f"/proc/{parent}/{name}", "w", encoding="ascii") as file:
+                        with Path(f"/proc/{parent}/{name}").open("w", encoding="ascii") as file:
                             file.write(lockdown.id_range(first_id, IDS))
                     code = 0
             finally:

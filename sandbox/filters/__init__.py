@@ -1,7 +1,8 @@
 """Compiled seccomp programs, one per profile and architecture, and the policy they come from.
 
-`policy` is the source, commented data. `python -m sandbox.filters` compiles it with libseccomp and writes the
-`.bpf` files beside this one; nothing but the kernel is needed to load them. A test compiles again and compares.
+`policy` is the source, commented data. `python -m sandbox.filters` compiles it with libseccomp and
+writes the `.bpf` files beside this one; nothing but the kernel is needed to load them. A test compiles
+again and compares.
 """
 
 from __future__ import annotations

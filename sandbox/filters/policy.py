@@ -1,11 +1,13 @@
 """Which system calls a cell may make. Default deny; three answers, by who would make the call.
 
-* allowed: what CPython, numpy and wasmtime were seen to need, and what other C libraries use in its place;
+* allowed: what CPython, numpy and wasmtime were seen to need, and what other C libraries use in its
+  place;
 * an errno: what an honest library may try, so that it gets an error it knows how to handle;
-* killed: what only an attack calls. The whole process dies with SIGSYS and the daemon reports a violation.
+* killed: what only an attack calls. The whole process dies with SIGSYS and the daemon reports a
+  violation.
 
-Arguments are compared as the kernel reads them: 32 bits of an ioctl, fcntl or prctl command, never 64, or bits above
-would slip a forbidden command past the filter.
+Arguments are compared as the kernel reads them: 32 bits of an ioctl, fcntl or prctl command, never 64,
+or bits above would slip a forbidden command past the filter.
 """
 
 from __future__ import annotations
@@ -18,9 +20,13 @@ NAMES: Final = ("strict", "native", "wasm")
 MACHINES: Final = ("x86_64", "aarch64")
 WORD: Final = 0xFFFFFFFF
 
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 # Allowed with any arguments.
-ALLOWED: Final = tuple(
-    """
+ALLOWED: Final = _names("""
     read readv pread64 preadv write writev pwrite64 pwritev lseek close close_range dup dup2 dup3 pipe pipe2
     open openat openat2 creat stat lstat fstat newfstatat statx access faccessat faccessat2
     readlink readlinkat getdents64 getcwd chdir fchdir mkdir mkdirat rmdir unlink unlinkat
@@ -41,22 +47,18 @@ ALLOWED: Final = tuple(
     eventfd eventfd2
     recvmsg recvfrom sendmsg sendto recvmmsg sendmmsg shutdown getsockname getpeername
     exit exit_group wait4 waitid arch_prctl
-    """.split()
-)
+    """)
 
 # Refused with an error that honest code understands.
 REFUSED: Final[dict[int, tuple[str, ...]]] = {
     # glibc falls back from clone3 to clone, whose flags a filter can read; EPERM would break pthread_create
-    errno.ENOSYS: tuple("clone3 rseq_slice_yield statmount listmount cachestat".split()),
+    errno.ENOSYS: _names("clone3 rseq_slice_yield statmount listmount cachestat"),
     # the one errno shutil.copytree forgives
-    errno.EOPNOTSUPP: tuple(
-        """
+    errno.EOPNOTSUPP: _names("""
         setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
         getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr
-        """.split()
-    ),
-    errno.EPERM: tuple(
-        """
+        """),
+    errno.EPERM: _names("""
         fork vfork execve execveat setpriority ioprio_set
         sched_setaffinity sched_setparam sched_setscheduler sched_setattr
         setrlimit setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid capset
@@ -71,13 +73,11 @@ REFUSED: Final[dict[int, tuple[str, ...]]] = {
         landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp
         adjtimex clock_adjtime settimeofday clock_settime
         signalfd signalfd4 splice tee vmsplice chroot process_madvise
-        """.split()
-    ),
+        """),
 }
 
 # Killed: no honest agent makes these.
-KILLED: Final = tuple(
-    """
+KILLED: Final = _names("""
     ptrace process_vm_readv process_vm_writev kcmp
     mount umount2 pivot_root unshare setns open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr
     open_by_handle_at name_to_handle_at keyctl add_key request_key bpf perf_event_open
@@ -85,10 +85,9 @@ KILLED: Final = tuple(
     init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff
     acct quotactl quotactl_fd nfsservctl iopl ioperm modify_ldt uselib lookup_dcookie vhangup
     sethostname setdomainname create_module
-    """.split()
-)
+    """)
 
-# Names the libseccomp this was compiled with does not know on some architecture; they fall to the default, refusal.
+# Names libseccomp 2.5.4 does not know on any architecture; they fall to the default, refusal.
 UNKNOWN_ANYWHERE: Final = frozenset({"statmount", "listmount", "rseq_slice_yield"})
 
 
