@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from typing import assert_never
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from af.agentfile import AgentFile
 from af.errors import AfRefused, Problem, shown
-from af.header import NeuralConfig, Workflows
+from af.header import Header, NeuralConfig, Workflows
 from af.limits import PYTHON_MODULE_BYTES_MAX, WASM_PAGE_BYTES
 from af.network import TRAINING, WEIGHTS, training_from, weight_problems
 from af.records import Capability, PortSpec
@@ -188,7 +188,7 @@ def _manifest_problems(agent: AgentFile) -> Iterator[Problem]:
         message = f"the file was compiled from another {source_name} section."
         yield Problem("header: compiled_from", message, "compile the file again.")
     if header.kind == "python":
-        if header.manifest != {"abi": PYTHON_ABI}:
+        if header.manifest != python_manifest(header):
             message = "it is not the manifest of a Python agent."
             yield Problem("header: manifest", message, "compile the file again.")
         return
@@ -225,6 +225,11 @@ def _wasm_manifest_problems(agent: AgentFile) -> Iterator[Problem]:
     if needed_mb > header.resources.limits.memory_mb:
         message = f"the network needs {needed_mb} MiB, the limit is {header.resources.limits.memory_mb}."
         yield Problem("header: resources.limits.memory_mb", message, f"raise it to {needed_mb} or more.")
+
+
+def python_manifest(header: Header) -> dict[str, JsonValue]:
+    """The manifest of a Python agent: enough for a host to describe it."""
+    return {"abi": PYTHON_ABI, "capabilities": [capability.name for capability in header.capabilities]}
 
 
 def source_digest(section: Section) -> str:

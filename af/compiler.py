@@ -14,7 +14,7 @@ from typing import Literal, assert_never
 from pydantic import JsonValue
 
 from af.agentfile import AgentFile, write
-from af.check import PYTHON_ABI, PYTHON_MODULE, WASM_MODULE, check, source_digest
+from af.check import PYTHON_MODULE, WASM_MODULE, check, python_manifest, source_digest
 from af.errors import AfRefused, refused
 from af.header import ResourceLimits, ResourceRequirements
 from af.limits import BATCH_ROWS_MAX
@@ -94,7 +94,8 @@ def _compiled(agent: AgentFile) -> AgentFile:
             return _compile_neural(agent)
         case "python":
             source = _section(agent, PYTHON_MODULE)
-            return agent.with_header(agent.header.with_manifest({"abi": PYTHON_ABI}, source_digest(source)))
+            manifest = python_manifest(agent.header)
+            return agent.with_header(agent.header.with_manifest(manifest, source_digest(source)))
         case "wasm":
             return agent
         case _:

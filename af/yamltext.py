@@ -65,6 +65,19 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+class _Dumper(yaml.SafeDumper):
+    """The pure Python dumper, whose output does not depend on a C library; never writes an alias."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        del data
+        return True
+
+    def serialize(self, node: yaml.Node) -> None:
+        if isinstance(node, yaml.MappingNode):
+            node.flow_style = False  # of the outermost mapping only: one key per line
+        super().serialize(node)
+
+
 def load_mapping(data: bytes) -> dict[str, object]:
     """The mapping a header text holds; AfRefused with line and column otherwise."""
     if len(data) > HEADER_BYTES_MAX:
@@ -104,7 +117,7 @@ def dump_mapping(mapping: Mapping[str, object]) -> bytes:
     """The one text of a mapping: same mapping in the same order, same bytes."""
     text = yaml.dump(
         dict(mapping),
-        Dumper=yaml.SafeDumper,  # the pure Python one: its output does not depend on a C library's version
+        Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=None,

@@ -14,6 +14,6 @@ class Engine(Protocol):
     def forward(self, batch: Floats) -> Floats: ...
 
 
-ENGINES: dict[str, Callable[[Network], Engine]] = {"numpy": NumpyEngine, "wasm": WasmEngine}
+ENGINES: dict[str, Callable[[Network], Engine]] = {"numpy": NumpyEngine, "wasm": WasmEngine.for_network}
 
 __all__ = ["ENGINES", "Engine", "NumpyEngine", "WasmEngine"]

@@ -1,0 +1,63 @@
+"""What the tools share: reading an agent from a path, and telling a person or a program what is wrong.
+
+Exit codes: 0 done, 1 the file or the run failed, 2 wrong usage, 3 this machine is not ready for it.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from af.agentfile import AgentFile, parse
+from af.errors import AfError, AfNotReady, Problem, refused
+from af.limits import FILE_BYTES_MAX
+from af.source import build
+
+EXIT_FAILED = 1
+EXIT_NOT_READY = 3
+
+_SOURCE_SUFFIXES = frozenset({".yaml", ".yml"})
+
+
+def read_agent(path: Path) -> AgentFile:
+    """The agent in an .af file, or the one a YAML source describes."""
+    if path.suffix in _SOURCE_SUFFIXES:
+        return build(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise refused(str(path), f"it is not readable ({error.strerror}).", "correct the path.") from None
+    return parse(data)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise refused(str(path), f"it is not writable ({error.strerror}).", "correct the path.") from None
+
+
+def print_json(facts: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(facts, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def as_facts(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    return [
+        {"place": problem.place, "message": problem.message, "remedy": problem.remedy} for problem in problems
+    ]
+
+
+def fail(file: Path, error: AfError, *, as_json: bool) -> NoReturn:
+    """Say every problem and leave with the code that tells what kind of failure it is."""
+    if as_json:
+        print_json({"file": str(file), "ok": False, "problems": as_facts(error.problems)})
+    else:
+        for problem in error.problems:
+            typer.echo(f"{file}: {problem.place}: {problem.message}\n    {problem.remedy}", err=True)
+        count = len(error.problems)
+        typer.echo(f"{count} problem{'s' if count > 1 else ''}.", err=True)
+    raise typer.Exit(EXIT_NOT_READY if isinstance(error, AfNotReady) else EXIT_FAILED)
