@@ -34,7 +34,8 @@ def activated(values: Floats, activation: Activation) -> Floats:
             sigmoid: Floats = np.where(values < 0, small, 1) / (1 + small)
             return sigmoid
         case "softmax":
-            exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
+            with np.errstate(over="ignore"):  # a score that is lower by more than float32 holds has share 0
+                exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
             shares: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)
             return shares
         case _:

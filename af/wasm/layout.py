@@ -7,8 +7,8 @@ The outputs of a layer are cut into panels of at most seven 16-byte vectors (28 
 accumulators, their weights and one input fit the sixteen vector registers of x86-64, one panel more spills
 and costs twice the time. A panel holds its weights input by input, so the kernel reads memory front to back
 and never adds across a vector. Widths that are not a multiple of four are padded: padded weights are zero,
-and the padded biases of a softmax layer are so negative that their probability is zero. Rows of an output are
-therefore `stride` items apart, not `size`.
+and the padded biases of a softmax layer are minus infinity, so that their probability is zero. Rows of an
+output are therefore `stride` items apart, not `size`.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ VECTOR_BYTES = 16
 PANEL_VECTORS_MAX = 7
 _SMALL_PANEL_VECTORS = 3
 _ALIGNMENT_BYTES = 64  # one cache line
-_NO_PROBABILITY = np.float32(-3e38)
+_NO_PROBABILITY = np.float32(-np.inf)  # e to the power of it is zero
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def _across(operation: str, name: str) -> str:
     )
 
 
-# One row at a time; the padding of a softmax row holds hugely negative numbers, so it ends as zeros.
+# One row at a time; the padding of a softmax row holds minus infinity, so it ends as zeros.
 _SOFTMAX = f"""
 (func $softmax (param $y i32) (param $end i32)
   (local $p i32) (local $top v128) (local $sum v128) (local $e v128)
