@@ -4,9 +4,10 @@
       Mistake        the caller asked for something that cannot be
         GraphRefused, AgentRefused, ConfigRefused, NotFound, Conflict, NotBuilt, NotAllowed
       PeerFault      another process broke the protocol, vanished, or is not who it should be
-        NotLeader, OutcomeUnknown, NotTrusted, ProtocolBroken, Unreachable, RunFailed
+        NotLeader, OutcomeUnknown, NotTrusted, ProtocolBroken, Unreachable, RunFailed,
+        AgentFailed, CellLost
       LimitReached   a bound said no
-        TooLarge, QueueFull, OutOfTime
+        TooLarge, QueueFull, OutOfTime, OverLimit
       Bug            we broke our own rule; never caught, stops the process
 
 Every error has a stable `code`, says where (`place`) and what to do (`remedy`).
@@ -150,6 +151,18 @@ class RunFailed(PeerFault):
     code = "run_failed"
 
 
+class AgentFailed(PeerFault):
+    """The agent's own code raised; its cell is unharmed."""
+
+    code = "agent_failed"
+
+
+class CellLost(PeerFault):
+    """The cell died, or could not be made."""
+
+    code = "cell_lost"
+
+
 class LimitReached(SwarmError):
     """A bound said no."""
 
@@ -172,6 +185,12 @@ class OutOfTime(LimitReached):
     """A deadline passed."""
 
     code = "out_of_time"
+
+
+class OverLimit(LimitReached):
+    """An agent went over one of its own limits; the message names it."""
+
+    code = "over_limit"
 
 
 class Bug(SwarmError):

@@ -55,10 +55,14 @@ RECORDS_BATCH_BYTES_MAX = 16 * MIB
 HEARTBEAT_MS = 500
 NODE_SILENCE_MS_MAX = 2_500  # then its link is cut and its steps run elsewhere
 RECONNECT_MS_MIN = 20
-RECONNECT_MS_MAX = 1_000
+RECONNECT_MS_MAX = 250
 DRAIN_MS_MAX = 10_000
 CELLS_PER_AGENT_MAX = 16
 OUTBOX_ITEMS_MAX = 100_000
+LINK_BYTES_MAX = 64 * MIB  # waiting for one node that reads slowly; then its link is cut
+FORWARD_MS_MAX = 8_000  # how long a write waits for a leader before the client hears of it
+HOST_MS_MAX = 20_000  # how long a deploy waits for every node to load the agent
+JOURNAL_BYTES_MAX = 64 * MIB  # then the older half is dropped
 
 assert VALUE_BYTES_MAX <= STEP_BYTES_MAX <= RECORDS_BATCH_BYTES_MAX
 assert GRAPH_BYTES_MAX + RUN_INPUT_BYTES_MAX < ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX

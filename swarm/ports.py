@@ -6,11 +6,10 @@ lets the simulator run the very same drivers on a fake clock, network and disk.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from swarm.errors import SwarmError
 from swarm.graph import Items
 from swarm.ids import AgentName, CapabilityName, Digest, NodeId
 from swarm.wire.messages import FromNode, Hello, ToNode
@@ -26,6 +25,13 @@ class Clock(Protocol):
     def wall_ms(self) -> int: ...
 
     async def sleep_ms(self, duration_ms: float) -> None: ...
+
+
+class Machine(Protocol):
+    """The machine this process runs on."""
+
+    def load(self) -> float:
+        """How busy it is, 0..1."""
 
 
 # -- the replicated log ---------------------------------------------------------------------
@@ -64,9 +70,7 @@ class StateMachine(Protocol):
 class Log(Protocol):
     """A replicated, durable, totally ordered log."""
 
-    async def start(
-        self, machine: StateMachine, on_leadership: Callable[[Leadership], None]
-    ) -> None:
+    async def start(self, machine: StateMachine, on_leadership: Callable[[Leadership], None]) -> None:
         """Recover, join the others, and feed `machine` from then on."""
 
     async def propose(self, data: bytes) -> int:
@@ -108,7 +112,7 @@ class Dialer(Protocol):
 
 
 class Downlink(Protocol):
-    """The leader's end of an open link to a node. `send` never blocks: a node that does not read is cut off."""
+    """The leader's end of an open link to a node. `send` never blocks: who does not read is cut off."""
 
     def send(self, message: ToNode) -> None: ...
 
@@ -205,6 +209,3 @@ class Journal(Protocol):
     """One line for each attempt a node starts, on disk before the attempt runs."""
 
     def append(self, lines: Sequence[Mapping[str, object]]) -> None: ...
-
-
-Report: TypeAlias = Callable[[SwarmError], Awaitable[None]]

@@ -73,7 +73,9 @@ def from_rpc(error: grpc.aio.AioRpcError, peer: str) -> SwarmError:
                 remedy="check that both certificates are signed by the same authority and have not expired",
             )
         case grpc.StatusCode.UNAVAILABLE:
-            return Unreachable(f"{peer} does not answer: {details}", place=peer, remedy="is the daemon running?")
+            return Unreachable(
+                f"{peer} does not answer: {details}", place=peer, remedy="is the daemon running?"
+            )
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return TooLarge(details, place=peer)
         case grpc.StatusCode.DEADLINE_EXCEEDED:

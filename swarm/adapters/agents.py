@@ -1,0 +1,79 @@
+"""Agent files, as the rest of the runtime wants them: a record to place by, an image to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import af
+from swarm.errors import AgentRefused, Problem
+from swarm.graph import Port, PortName, Signature
+from swarm.ids import AgentName, CapabilityName, Digest
+from swarm.ports import Image
+from swarm.scheduler.events import AgentRecord
+
+
+def inspect(data: bytes) -> AgentRecord:
+    """What placement needs to know of an agent file. Raises `AgentRefused` with every reason."""
+    executable = _executable(data)
+    return AgentRecord(
+        name=AgentName(executable.name),
+        version=executable.version,
+        digest=Digest(executable.sha256),
+        kind=executable.kind,
+        size_bytes=len(data),
+        capabilities=tuple(_signature(capability) for capability in executable.capabilities),
+        memory_mb=executable.limits.memory_mb,
+        cpu_cores=executable.limits.cpu_cores,
+        layers=frozenset(),
+    )
+
+
+def open_image(data: bytes) -> Image:
+    """What a cell needs to run an agent. Raises `AgentRefused` with every reason."""
+    executable = _executable(data)
+    return Image(
+        name=AgentName(executable.name),
+        kind=executable.kind,
+        code=executable.code,
+        manifest=executable.manifest,
+        memory_mb=executable.limits.memory_mb,
+        cpu_cores=executable.limits.cpu_cores,
+        disk_mb=executable.limits.disk_mb,
+    )
+
+
+def compile_file(data: bytes) -> bytes:
+    """An agent file that nodes accept: a neural one without its module is compiled, others stay as they are."""
+    try:
+        agent = af.parse(data)
+        if problems := af.check(agent):
+            raise af.AfRefused(problems)
+        return af.write(af.compile_agent(agent))
+    except af.AfError as error:
+        raise _refused(error.problems) from error
+
+
+def _executable(data: bytes) -> af.Executable:
+    try:
+        return af.executable(af.parse(data))
+    except af.AfError as error:
+        raise _refused(error.problems) from error
+
+
+def _refused(problems: Iterable[af.Problem]) -> AgentRefused:
+    found = [Problem("agent_refused", p.place, p.message, p.remedy) for p in problems]
+    return AgentRefused("the agent file is refused", place="agent file", problems=found)
+
+
+def _signature(capability: af.Capability) -> Signature:
+    return Signature(
+        name=CapabilityName(capability.name),
+        inputs=tuple(_port(port) for port in capability.inputs),
+        outputs=tuple(_port(port) for port in capability.outputs),
+        deterministic=capability.deterministic,
+        effects=capability.effects,
+    )
+
+
+def _port(port: af.PortSpec) -> Port:
+    return Port(PortName(port.name), port.kind, port.dtype, port.shape, port.many, port.optional)

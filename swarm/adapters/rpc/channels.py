@@ -1,0 +1,34 @@
+"""One channel to each other node, opened when first used and shared by everything this process asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import grpc.aio
+
+from swarm.adapters.tls import TlsIdentity
+from swarm.errors import Unreachable
+from swarm.ids import NodeId
+
+
+class Channels:
+    """Channels by node. The other end of each must prove to be that node."""
+
+    def __init__(self, identity: TlsIdentity, addresses: Mapping[NodeId, str]) -> None:
+        self._identity = identity
+        self._addresses = addresses
+        self._open: dict[NodeId, grpc.aio.Channel] = {}
+
+    def to(self, node: NodeId) -> grpc.aio.Channel:
+        channel = self._open.get(node)
+        if channel is None:
+            address = self._addresses.get(node)
+            if address is None:
+                raise Unreachable(f"the address of node {node} is not known here", place=str(node))
+            channel = self._open[node] = self._identity.channel(address, node)
+        return channel
+
+    async def close(self) -> None:
+        for channel in self._open.values():
+            await channel.close(None)
+        self._open.clear()

@@ -1,0 +1,246 @@
+"""The service people and programs call. Writes go to the leader; reads are answered here, with their age."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from swarm import limits
+from swarm.adapters.rpc import views
+from swarm.adapters.rpc.blobs import Assembly
+from swarm.adapters.rpc.forward import CALL_S, Forwarder
+from swarm.adapters.tls import peer_identity
+from swarm.coordinator import Coordinator, Deployments
+from swarm.errors import NotAllowed, ProtocolBroken
+from swarm.graph import Priority, decode
+from swarm.ids import AgentName, NodeId, RunId
+from swarm.ports import Clock
+from swarm.scheduler.run import Status
+from swarm.trust.identity import Kind
+from swarm.wire.convert import agent_to_pb, inputs_from_pb
+from swarm.wire.gen import client_pb2 as pb
+from swarm.wire.gen import client_pb2_grpc as rpc
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the daemon says of itself."""
+
+    cluster: str
+    node: NodeId
+    voters: dict[NodeId, str]
+    pid: int
+    started_ms: int
+
+
+class ClientServicer(rpc.SwarmServicer):
+    """See the head of this module. On a voter; a node without a log has `ProxyServicer`."""
+
+    def __init__(
+        self,
+        about: About,
+        coordinator: Coordinator,
+        deployments: Deployments,
+        forwarder: Forwarder,
+        clock: Clock,
+    ) -> None:
+        self._about = about
+        self._coordinator = coordinator
+        self._deployments = deployments
+        self._forwarder = forwarder
+        self._clock = clock
+        self.draining = False
+
+    # -- writes -----------------------------------------------------------------------------
+
+    async def Submit(self, request: pb.SubmitRequest, context: Any) -> pb.SubmitReply:  # noqa: N802
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+
+        async def local() -> pb.SubmitReply:
+            run, index, existed = await self._coordinator.submit(
+                decode(request.graph),
+                inputs_from_pb(request.inputs),
+                _priority(request.priority),
+                request.on_behalf_of,
+                request.key[: limits.NAME_CHARS_MAX],
+            )
+            return pb.SubmitReply(run=run, index=index, existed=existed)
+
+        reply: pb.SubmitReply = await self._forwarder.decide(
+            local, lambda stub: stub.Submit(request, timeout=CALL_S), twice=bool(request.key)
+        )
+        await self._catch_up(reply.index)
+        return reply
+
+    async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunReply:  # noqa: N802
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+
+        async def local() -> pb.CancelRunReply:
+            run = await self._coordinator.cancel(
+                RunId(request.run), request.reason[: limits.ERROR_CHARS_MAX], request.on_behalf_of
+            )
+            return pb.CancelRunReply(run=views.summary(run))
+
+        return await self._forwarder.decide(
+            local, lambda stub: stub.CancelRun(request, timeout=CALL_S), twice=True
+        )
+
+    async def Deploy(self, request_iterator: Any, context: Any) -> pb.DeployReply:  # noqa: N802
+        start, data = await receive_file(request_iterator)
+        caller = principal(context, start.on_behalf_of)
+
+        async def local() -> pb.DeployReply:
+            agent, index, nodes = await self._deployments.deploy(data, caller)
+            return pb.DeployReply(agent=agent_to_pb(agent), nodes=nodes, index=index)
+
+        start.on_behalf_of = caller
+        reply: pb.DeployReply = await self._forwarder.decide(
+            local, lambda stub: stub.Deploy(send_file(start, data), timeout=2 * CALL_S), twice=True
+        )
+        await self._catch_up(reply.index)
+        return reply
+
+    async def RemoveAgent(self, request: pb.RemoveAgentRequest, context: Any) -> pb.RemoveAgentReply:  # noqa: N802
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+
+        async def local() -> pb.RemoveAgentReply:
+            agent = await self._coordinator.remove_agent(AgentName(request.name), request.on_behalf_of)
+            return pb.RemoveAgentReply(agent=agent_to_pb(agent))
+
+        return await self._forwarder.decide(
+            local, lambda stub: stub.RemoveAgent(request, timeout=CALL_S), twice=False
+        )
+
+    async def _catch_up(self, index: int) -> None:
+        """Whoever wrote through this node reads what it wrote here."""
+        deadline = self._clock.monotonic_ms() + limits.FORWARD_MS_MAX
+        while self._coordinator.applied_index() < index and self._clock.monotonic_ms() < deadline:
+            await self._clock.sleep_ms(2)
+
+    # -- reads ------------------------------------------------------------------------------
+
+    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: ARG002, N802
+        offset = request.offset
+        while True:
+            run = self._coordinator.run(RunId(request.run))
+            change = self._coordinator.watchers.wait(run.submitted.run)
+            events = list(views.events(run, offset))
+            offset += len(events)
+            ended = run.status is not Status.RUNNING and offset >= len(run.order)
+            yield pb.WatchReply(events=events, run=views.summary(run), freshness=self._freshness())
+            if ended or not request.follow:
+                return
+            if offset >= len(run.order):
+                await asyncio.shield(change)
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsReply:  # noqa: ARG002, N802
+        limit = min(request.limit or 100, limits.LIST_ITEMS_MAX)
+        found = []
+        for run in reversed(self._coordinator.scheduler.ledger.runs.values()):
+            if request.status in ("", run.status.value):
+                found.append(views.summary(run))
+                if len(found) == limit:
+                    break
+        return pb.ListRunsReply(runs=found, freshness=self._freshness())
+
+    async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: ARG002, N802
+        run = self._coordinator.run(RunId(request.run))
+        reply = views.show(run, self._coordinator, outputs=request.outputs)
+        reply.freshness.CopyFrom(self._freshness())
+        return reply
+
+    async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsReply:  # noqa: N802
+        async def remote(stub: Any) -> pb.ListAgentsReply:
+            reply: pb.ListAgentsReply = await stub.ListAgents(request, timeout=CALL_S)
+            return reply
+
+        if not from_node(context) and (reply := await self._forwarder.try_leader(remote)) is not None:
+            return reply
+        return pb.ListAgentsReply(agents=views.agents(self._coordinator), freshness=self._freshness())
+
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesReply:  # noqa: N802
+        async def remote(stub: Any) -> pb.ListNodesReply:
+            reply: pb.ListNodesReply = await stub.ListNodes(request, timeout=CALL_S)
+            return reply
+
+        if not from_node(context) and (reply := await self._forwarder.try_leader(remote)) is not None:
+            return reply
+        nodes = views.nodes(self._coordinator, self._about.voters)
+        return pb.ListNodesReply(nodes=nodes, freshness=self._freshness())
+
+    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:  # noqa: ARG002, N802
+        coordinator, leadership = self._coordinator, self._coordinator.leadership()
+        leads = coordinator.leads
+        return pb.StatusReply(
+            cluster=self._about.cluster,
+            node=self._about.node,
+            leader=(leadership.leader or "") if leads or leadership.leader != self._about.node else "",
+            term=leadership.term,
+            applied_index=coordinator.applied_index(),
+            nodes_attached=len(coordinator.links),
+            agents=len(coordinator.scheduler.ledger.agents),
+            runs_active=coordinator.scheduler.ledger.active(),
+            steps_ready=coordinator.scheduler.waiting(),
+            steps_in_flight=sum(len(view.busy) for view in coordinator.scheduler.nodes()),
+            version=version("neural-swarm"),
+            uptime_ms=self._clock.monotonic_ms() - self._about.started_ms,
+            draining=self.draining,
+            voters=sorted(self._about.voters),
+            pid=self._about.pid,
+        )
+
+    def _freshness(self) -> pb.Freshness:
+        leadership = self._coordinator.leadership()
+        return pb.Freshness(
+            applied_index=self._coordinator.applied_index(),
+            term=leadership.term,
+            leader=leadership.leader or "",
+            answered_by=self._about.node,
+        )
+
+
+def from_node(context: Any) -> bool:
+    """Whether another node asks: then the question was passed on already."""
+    return peer_identity(context).kind is Kind.NODE
+
+
+def principal(context: Any, on_behalf_of: str) -> str:
+    """On whose behalf a call is made. Only a node may speak for somebody else."""
+    caller = peer_identity(context)
+    if on_behalf_of and caller.kind is not Kind.NODE:
+        raise NotAllowed("only a node may pass a request on", place="on_behalf_of")
+    return on_behalf_of or caller.name
+
+
+def _priority(value: int) -> Priority:
+    try:
+        return Priority(value)
+    except ValueError as error:
+        raise ProtocolBroken(f"priority {value}", place="priority", remedy="0 to 3") from error
+
+
+async def receive_file(stream: AsyncIterator[pb.DeployRequest]) -> tuple[pb.DeployStart, bytes]:
+    """An agent file as a client streams it."""
+    start: pb.DeployStart | None = None
+    assembly: Assembly | None = None
+    async for request in stream:
+        if assembly is None:
+            if request.WhichOneof("part") != "start":
+                raise ProtocolBroken("a deploy begins with its size and digest", place="agent file")
+            start = request.start
+            assembly = Assembly(start.size_bytes, start.sha256, "agent file")
+        else:
+            assembly.add(request.chunk)
+    if assembly is None or start is None:
+        raise ProtocolBroken("a deploy without a file", place="agent file")
+    return start, assembly.done()
+
+
+async def send_file(start: pb.DeployStart, data: bytes) -> AsyncIterator[pb.DeployRequest]:
+    """The reverse of `receive_file`."""
+    yield pb.DeployRequest(start=start)
+    for position in range(0, len(data), limits.CHUNK_BYTES):
+        yield pb.DeployRequest(chunk=data[position : position + limits.CHUNK_BYTES])

@@ -1,0 +1,59 @@
+"""The client service on a node that holds no log: every question is passed on to the coordinators."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from swarm.adapters.rpc.clients import principal, receive_file, send_file
+from swarm.adapters.rpc.forward import CALL_S, Forwarder
+from swarm.wire.gen import client_pb2 as pb
+from swarm.wire.gen import client_pb2_grpc as rpc
+
+ReplyT = TypeVar("ReplyT")
+
+
+class ProxyServicer(rpc.SwarmServicer):
+    """See the head of this module."""
+
+    def __init__(self, forwarder: Forwarder) -> None:
+        self._forwarder = forwarder
+
+    async def _pass(self, call: Callable[[Any], Awaitable[ReplyT]], *, twice: bool = True) -> ReplyT:
+        return await self._forwarder.decide(None, call, twice=twice)
+
+    async def Submit(self, request: pb.SubmitRequest, context: Any) -> pb.SubmitReply:  # noqa: N802
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.Submit(request, timeout=CALL_S), twice=bool(request.key))
+
+    async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunReply:  # noqa: N802
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.CancelRun(request, timeout=CALL_S))
+
+    async def Deploy(self, request_iterator: Any, context: Any) -> pb.DeployReply:  # noqa: N802
+        start, data = await receive_file(request_iterator)
+        start.on_behalf_of = principal(context, start.on_behalf_of)
+        return await self._pass(lambda stub: stub.Deploy(send_file(start, data), timeout=2 * CALL_S))
+
+    async def RemoveAgent(self, request: pb.RemoveAgentRequest, context: Any) -> pb.RemoveAgentReply:  # noqa: N802
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.RemoveAgent(request, timeout=CALL_S), twice=False)
+
+    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: ARG002, N802
+        async for reply in self._forwarder.any_voter(lambda stub: stub.Watch(request)):
+            yield reply
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsReply:  # noqa: ARG002, N802
+        return await self._pass(lambda stub: stub.ListRuns(request, timeout=CALL_S))
+
+    async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: ARG002, N802
+        return await self._pass(lambda stub: stub.ShowRun(request, timeout=CALL_S))
+
+    async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsReply:  # noqa: ARG002, N802
+        return await self._pass(lambda stub: stub.ListAgents(request, timeout=CALL_S))
+
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesReply:  # noqa: ARG002, N802
+        return await self._pass(lambda stub: stub.ListNodes(request, timeout=CALL_S))
+
+    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:  # noqa: ARG002, N802
+        return await self._pass(lambda stub: stub.Status(request, timeout=CALL_S))

@@ -1,0 +1,127 @@
+"""What the ledger and the leader's desk look like to a client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from swarm import limits
+from swarm.coordinator import Coordinator, NodeLink
+from swarm.ids import AgentName, Digest, NodeId
+from swarm.scheduler.machine import Place
+from swarm.scheduler.run import Run, Step
+from swarm.wire.convert import agent_to_pb, error_to_pb, items_to_pb
+from swarm.wire.gen import client_pb2 as pb
+
+_STEP_STATUS = {
+    Step.WAITING: "waiting",
+    Step.READY: "ready",
+    Step.OK: "ok",
+    Step.FAILED: "failed",
+    Step.SKIPPED: "skipped",
+    Step.CANCELLED: "cancelled",
+}
+
+
+def summary(run: Run) -> pb.RunSummary:
+    """One line about a run."""
+    submitted = run.submitted
+    return pb.RunSummary(
+        run=submitted.run,
+        graph=submitted.graph.name,
+        graph_digest=run.digest,
+        status=run.status.value,
+        reason=run.reason,
+        steps_total=len(run.state),
+        steps_ok=run.count(Step.OK),
+        steps_failed=run.count(Step.FAILED),
+        steps_skipped=run.count(Step.SKIPPED, Step.CANCELLED),
+        submitted_ms=submitted.at_ms,
+        ended_ms=run.ended_ms,
+        principal=submitted.principal,
+        priority=int(submitted.priority),
+        settled=run.settled,
+    )
+
+
+def events(run: Run, offset: int) -> Iterator[pb.StepEvent]:
+    """The run's history from `offset` on, at most a batch of it."""
+    for position in range(offset, min(len(run.order), offset + limits.WATCH_BATCH_ITEMS)):
+        step = run.order[position]
+        record, node = run.records[step], run.graph.nodes[step]
+        yield pb.StepEvent(
+            offset=position,
+            step=node.name,
+            capability=node.capability,
+            node=record.node,
+            attempt=record.attempt,
+            status="ok" if record.ok else "failed",
+            error=error_to_pb(record.error) if record.error is not None else None,
+            started_ms=record.started_ms,
+            wall_ms=record.wall_ms,
+        )
+
+
+def show(run: Run, coordinator: Coordinator, *, outputs: bool) -> pb.ShowRunReply:
+    """Everything about a run."""
+    return pb.ShowRunReply(
+        run=summary(run),
+        outputs=items_to_pb(run.outputs()) if outputs else (),
+        steps=[_step(run, step, coordinator) for step in range(len(run.state))],
+    )
+
+
+def _step(run: Run, step: int, coordinator: Coordinator) -> pb.StepState:
+    node = run.graph.nodes[step]
+    state = pb.StepState(step=node.name, capability=node.capability, status=_STEP_STATUS[run.state[step]])
+    if (record := run.records.get(step)) is not None:
+        state.node, state.attempt, state.wall_ms = record.node, record.attempt, record.wall_ms
+        if record.error is not None:
+            state.error.CopyFrom(error_to_pb(record.error))
+    elif (place := coordinator.scheduler.place(run.submitted.run, step)) is not None:
+        if place[0] is Place.FLYING:
+            state.status, state.node = "running", place[1] or ""
+    return state
+
+
+def agents(coordinator: Coordinator) -> list[pb.AgentState]:
+    """Agents deployed and who hosts them; hosting is known to the leader alone."""
+    return [
+        pb.AgentState(
+            agent=agent_to_pb(event.agent),
+            nodes=coordinator.hosts(event.agent.digest),
+            refused=[
+                pb.AgentRefusal(node=node, error=error_to_pb(link.status.refused[event.agent.digest]))
+                for node, link in sorted(coordinator.links.items())
+                if event.agent.digest in link.status.refused
+            ],
+        )
+        for event in coordinator.scheduler.ledger.agents.values()
+    ]
+
+
+def nodes(coordinator: Coordinator, voters: dict[NodeId, str]) -> list[pb.NodeState]:
+    """Voters and attached nodes; who is attached is known to the leader alone."""
+    leader = coordinator.leadership().leader
+    names = {event.agent.digest: event.agent.name for event in coordinator.scheduler.ledger.agents.values()}
+    views = {view.node: view for view in coordinator.scheduler.nodes()}
+    found = []
+    for node in sorted({*voters, *coordinator.links}):
+        state = pb.NodeState(node=node, address=voters.get(node, ""), state="absent")
+        state.role = "leader" if node == leader else "follower" if node in voters else "worker"
+        if (link := coordinator.links.get(node)) is not None:
+            _fill_attached(state, link, names)
+        if (view := views.get(node)) is not None:
+            state.in_flight, state.steps_done = len(view.busy), view.done
+        found.append(state)
+    return found
+
+
+def _fill_attached(state: pb.NodeState, link: NodeLink, names: Mapping[Digest, AgentName]) -> None:
+    status = link.status
+    state.state = "draining" if status.draining else "attached"
+    state.address = status.hello.address
+    state.slots = status.hello.slots
+    state.layers.extend(status.hello.layers)
+    state.tier = status.hello.tier
+    state.agents.extend(sorted(names[digest] for digest in status.agents if digest in names))
+    state.load = status.load

@@ -1,0 +1,116 @@
+"""The machine: its clocks, its load, its disk."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from swarm import limits
+from swarm.ids import Digest
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: sorts, and has no look-alikes
+ID_RANDOM_BYTES = 8
+
+
+class SystemClock:
+    """The machine's two clocks."""
+
+    def monotonic_ms(self) -> int:
+        return time.monotonic_ns() // 1_000_000
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    async def sleep_ms(self, duration_ms: float) -> None:
+        await asyncio.sleep(duration_ms / 1000)
+
+
+class SystemMachine:
+    """This machine's load: the one-minute average over its processors, capped at 1."""
+
+    def load(self) -> float:
+        return min(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+
+
+def new_id() -> str:
+    """An identifier that sorts by time (milliseconds) and does not repeat (64 random bits)."""
+    number = (time.time_ns() // 1_000_000 << 8 * ID_RANDOM_BYTES) | secrets.randbits(8 * ID_RANDOM_BYTES)
+    letters = []
+    while number:
+        number, digit = divmod(number, 32)
+        letters.append(_ALPHABET[digit])
+    return "".join(reversed(letters))
+
+
+class FileJournal:
+    """Lines of JSON in a file; written through to the kernel at once, so that kill -9 loses none.
+
+    When the file reaches its bound it is kept as `<name>.1` and a new one begins.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open()
+
+    def _open(self) -> None:
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    def append(self, lines: Sequence[Mapping[str, object]]) -> None:
+        data = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
+        if self._size + len(data) > limits.JOURNAL_BYTES_MAX // 2 and self._size:
+            os.close(self._fd)
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            self._open()
+        self._size += os.write(self._fd, data)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class FileBlobs:
+    """Files by their sha256 in one private directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for stale in directory.glob("*.part"):
+            stale.unlink()
+
+    async def put(self, data: bytes) -> Digest:
+        return await asyncio.to_thread(self._put, data)
+
+    async def get(self, digest: Digest) -> bytes | None:
+        return await asyncio.to_thread(self._get, digest)
+
+    def _put(self, data: bytes) -> Digest:
+        digest = Digest(hashlib.sha256(data).hexdigest())
+        target = self._directory / digest
+        if self._get(digest) is not None:
+            return digest
+        part = target.with_name(f"{digest}.{secrets.token_hex(4)}.part")
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        return digest
+
+    def _get(self, digest: Digest) -> bytes | None:
+        """A file that is not what its name says is as good as none: it will be fetched again."""
+        try:
+            data = (self._directory / digest).read_bytes()
+        except FileNotFoundError:
+            return None
+        return data if hashlib.sha256(data).hexdigest() == digest else None

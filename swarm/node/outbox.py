@@ -1,0 +1,43 @@
+"""Finished work a node may not forget yet: kept until the leader says it is in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from swarm import limits
+from swarm.errors import Bug
+from swarm.ids import StepKey
+from swarm.wire.messages import Outcome
+
+
+class Outbox:
+    """Outcomes by attempt. `unsent` of them wait for the link; the others wait for their receipt."""
+
+    def __init__(self) -> None:
+        self._kept: dict[StepKey, Outcome] = {}
+        self._unsent: dict[StepKey, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def add(self, outcome: Outcome) -> None:
+        if len(self._kept) >= limits.OUTBOX_ITEMS_MAX:
+            raise Bug(f"{len(self._kept)} outcomes without a receipt: the leader assigns beyond the slots")
+        self._kept[outcome.key] = outcome
+        self._unsent[outcome.key] = None
+
+    def take(self, items_max: int) -> tuple[Outcome, ...]:
+        """The next outcomes to send."""
+        keys = [key for key, _ in zip(self._unsent, range(items_max), strict=False)]
+        for key in keys:
+            del self._unsent[key]
+        return tuple(self._kept[key] for key in keys)
+
+    def receipt(self, keys: Iterable[StepKey]) -> None:
+        for key in keys:
+            self._kept.pop(key, None)
+            self._unsent.pop(key, None)
+
+    def resend(self) -> None:
+        """The link was lost: whatever has no receipt is offered again."""
+        self._unsent = dict.fromkeys(self._kept)

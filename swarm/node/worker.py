@@ -1,0 +1,269 @@
+"""The node's driver: keeps one link to the leader, hosts the agents it is told to, runs what it is given.
+
+Losing the link loses nothing: work goes on, finished outcomes stay in the outbox, and the next leader is
+told in the hello what is still running here. Only a receipt makes the node forget an outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+
+from swarm import limits
+from swarm.errors import NotFound, NotLeader, SwarmError
+from swarm.ids import Digest, NodeId, StepKey
+from swarm.node.host import AgentHost, not_hosted
+from swarm.node.outbox import Outbox
+from swarm.ports import BlobPeers, Blobs, Cells, Clock, Dialer, Journal, Machine, Opener, Uplink
+from swarm.wire.messages import (
+    AgentSet,
+    Assignment,
+    Assignments,
+    Heartbeat,
+    Hello,
+    Hosting,
+    Outcome,
+    Outcomes,
+    Receipts,
+    ToNode,
+    Welcome,
+    Withdrawals,
+)
+
+_log = structlog.get_logger("swarm.node")
+
+REHOST_MS = 2_000  # how often an agent that could not be hosted is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What a node is told by its configuration."""
+
+    node: NodeId
+    address: str
+    coordinators: tuple[NodeId, ...]
+    slots: int
+    cells_per_agent: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPorts:
+    """How a node reaches the world."""
+
+    clock: Clock
+    machine: Machine
+    dialer: Dialer
+    cells: Cells
+    blobs: Blobs
+    peers: BlobPeers
+    journal: Journal
+    opener: Opener
+
+
+class Worker:
+    """One node; see the head of this module."""
+
+    def __init__(self, options: WorkerOptions, ports: WorkerPorts) -> None:
+        self._options = options
+        self._ports = ports
+        self._hosts: dict[Digest, AgentHost] = {}
+        self._refused: dict[Digest, SwarmError] = {}
+        self._wanted: tuple[Digest, ...] = ()
+        self._wanted_kick = asyncio.Event()
+        self._out_kick = asyncio.Event()
+        self._outbox = Outbox()
+        self._leader: NodeId | None = None
+        self._uplink: Uplink | None = None
+        self._draining = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._attach_forever()),
+            asyncio.create_task(self._host_forever()),
+        ]
+
+    async def drain(self) -> None:
+        """Take no more work; return when all that was accepted is in the log, or time is up."""
+        self._draining = True
+        self._out_kick.set()
+        deadline = self._ports.clock.monotonic_ms() + limits.DRAIN_MS_MAX
+        while (self._outbox or any(self._running())) and self._ports.clock.monotonic_ms() < deadline:
+            await self._ports.clock.sleep_ms(limits.TICK_MS)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for host in self._hosts.values():
+            await host.close()
+
+    # -- the link -----------------------------------------------------------------------------
+
+    async def _attach_forever(self) -> None:
+        rest_ms, turn = limits.RECONNECT_MS_MIN, 0
+        while True:
+            target = self._leader or self._options.coordinators[turn % len(self._options.coordinators)]
+            turn += 1
+            try:
+                self._uplink = await self._ports.dialer.attach(target, self._hello())
+            except NotLeader as error:
+                hint = NodeId(error.hint) if error.hint else None
+                self._leader = hint if hint in self._options.coordinators and hint != target else None
+            except SwarmError as error:
+                self._leader = None
+                _log.debug("cannot attach", to=target, error=str(error))
+            else:
+                self._leader = target
+                rest_ms = limits.RECONNECT_MS_MIN
+                await self._serve(self._uplink)
+                self._leader = self._uplink = None
+                continue
+            if turn % len(self._options.coordinators) == 0:
+                rest_ms = min(rest_ms * 2, limits.RECONNECT_MS_MAX)
+            await self._ports.clock.sleep_ms(rest_ms)
+
+    def _hello(self) -> Hello:
+        return Hello(
+            node=self._options.node,
+            slots=self._options.slots,
+            agents=tuple(sorted(self._hosts)),
+            layers=self._ports.cells.layers,
+            running=tuple(self._running()),
+            address=self._options.address,
+            tier=self._ports.cells.tier,
+        )
+
+    def _running(self) -> list[StepKey]:
+        return [key for host in self._hosts.values() for key in host.pending()]
+
+    async def _serve(self, uplink: Uplink) -> None:
+        """Speak and listen until the link ends."""
+        self._outbox.resend()
+        self._out_kick.set()
+        speak = [
+            asyncio.create_task(self._send_outcomes(uplink)),
+            asyncio.create_task(self._send_heartbeats(uplink)),
+        ]
+        try:
+            async for message in uplink.received():
+                await self._obey(message)
+        except SwarmError as error:
+            _log.info("link ended", error=str(error))
+        finally:
+            for task in speak:
+                task.cancel()
+            await asyncio.gather(*speak, return_exceptions=True)
+            await uplink.close()
+
+    async def _send_outcomes(self, uplink: Uplink) -> None:
+        while True:
+            await self._out_kick.wait()
+            self._out_kick.clear()
+            while batch := self._outbox.take(limits.RECORDS_BATCH_MAX):
+                await uplink.send(Outcomes(batch))
+
+    async def _send_heartbeats(self, uplink: Uplink) -> None:
+        await self._send_hosting(uplink)
+        while True:
+            cells = sum(host.cell_count for host in self._hosts.values())
+            await uplink.send(Heartbeat(self._ports.machine.load(), cells, self._draining))
+            await self._ports.clock.sleep_ms(limits.HEARTBEAT_MS if not self._draining else limits.TICK_MS)
+
+    async def _send_hosting(self, uplink: Uplink) -> None:
+        await uplink.send(Hosting(tuple(sorted(self._hosts)), tuple(self._refused.items())))
+
+    async def _obey(self, message: ToNode) -> None:
+        match message:
+            case Assignments():
+                self._accept(message.items)
+            case Receipts():
+                self._outbox.receipt(message.keys)
+            case Withdrawals():
+                for key in message.keys:
+                    for host in self._hosts.values():
+                        await host.withdraw(key)
+            case AgentSet():
+                self._wanted = message.digests
+                self._wanted_kick.set()
+            case Welcome():
+                _log.info("attached", leader=self._leader, term=message.term)
+            case _:
+                assert_never(message)
+
+    def _accept(self, items: Sequence[Assignment]) -> None:
+        """Take work. The journal has every attempt before it runs, so that two runs of one step show."""
+        at_ms = self._ports.clock.wall_ms()
+        self._ports.journal.append([_journal_line(item, at_ms) for item in items])
+        for item in items:
+            host = self._hosts.get(item.agent)
+            if host is None:
+                self._finish(not_hosted(item, self._options.node, at_ms))
+            else:
+                host.assign(item)
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._outbox.add(outcome)
+        self._out_kick.set()
+
+    # -- agents ---------------------------------------------------------------------------------
+
+    async def _host_forever(self) -> None:
+        """Make what is hosted what is wanted. An agent that fails to load is tried again now and then."""
+        while True:
+            await self._wanted_kick.wait()
+            self._wanted_kick.clear()
+            wanted = self._wanted
+            for digest in wanted:
+                if digest not in self._hosts:
+                    await self._host(digest)
+            for digest in set(self._hosts) - set(wanted):
+                if not self._hosts[digest].pending():
+                    await self._hosts.pop(digest).close()
+            self._refused = {d: error for d, error in self._refused.items() if d in wanted}
+            if self._uplink is not None:
+                try:
+                    await self._send_hosting(self._uplink)
+                except SwarmError as error:
+                    _log.debug("hosting not sent", error=str(error))  # the next hello says it
+            if self._refused or set(self._hosts) - set(wanted):
+                await self._ports.clock.sleep_ms(REHOST_MS)
+                self._wanted_kick.set()
+
+    async def _host(self, digest: Digest) -> None:
+        try:
+            image = self._ports.opener(await self._fetch(digest))
+            host = AgentHost(
+                digest,
+                image,
+                self._ports.cells,
+                self._ports.clock,
+                self._finish,
+                self._options.cells_per_agent,
+            )
+            await host.start()
+        except SwarmError as error:
+            self._refused[digest] = error
+            _log.warning("agent not hosted", digest=digest[:12], error=str(error))
+        else:
+            self._hosts[digest] = host
+            self._refused.pop(digest, None)
+            _log.info("agent hosted", agent=image.name, digest=digest[:12])
+
+    async def _fetch(self, digest: Digest) -> bytes:
+        if (data := await self._ports.blobs.get(digest)) is not None:
+            return data
+        if self._leader is None:
+            raise NotFound(f"no file {digest[:12]} here, and no leader to ask")
+        data = await self._ports.peers.pull(self._leader, digest)
+        await self._ports.blobs.put(data)
+        return data
+
+
+def _journal_line(item: Assignment, at_ms: int) -> Mapping[str, object]:
+    key = item.key
+    return {"run": key.run, "step": key.step, "term": key.term, "attempt": key.attempt, "at_ms": at_ms}

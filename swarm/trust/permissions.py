@@ -1,0 +1,35 @@
+"""Who may call what: one table for every method there is. What is not in it is denied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from swarm.trust.identity import Role
+
+_NODES = frozenset({Role.COORDINATOR, Role.WORKER})
+_READERS = frozenset({Role.COORDINATOR, Role.WORKER, Role.OBSERVER, Role.CLIENT, Role.ADMINISTRATOR})
+_SUBMITTERS = frozenset({Role.COORDINATOR, Role.CLIENT, Role.ADMINISTRATOR})
+_DEPLOYERS = frozenset({Role.COORDINATOR, Role.ADMINISTRATOR})
+
+PERMISSIONS: Mapping[str, frozenset[Role]] = {
+    "/swarm.v1.Raft/Pipe": frozenset({Role.COORDINATOR}),
+    "/swarm.v1.Work/Attach": _NODES,
+    "/swarm.v1.Blobs/Put": frozenset({Role.COORDINATOR}),
+    "/swarm.v1.Blobs/Get": _NODES,
+    "/swarm.v1.Swarm/Submit": _SUBMITTERS,
+    "/swarm.v1.Swarm/CancelRun": _SUBMITTERS,
+    "/swarm.v1.Swarm/Deploy": _DEPLOYERS,
+    "/swarm.v1.Swarm/RemoveAgent": _DEPLOYERS,
+    "/swarm.v1.Swarm/Watch": _READERS,
+    "/swarm.v1.Swarm/ListRuns": _READERS,
+    "/swarm.v1.Swarm/ShowRun": _READERS,
+    "/swarm.v1.Swarm/ListAgents": _READERS,
+    "/swarm.v1.Swarm/ListNodes": _READERS,
+    "/swarm.v1.Swarm/Status": _READERS,
+}
+"""Method -> roles. Coordinators may do what clients do because a follower forwards for them."""
+
+
+def allowed(method: str, role: Role) -> bool:
+    """Whether a caller of this role may call this method."""
+    return role in PERMISSIONS.get(method, frozenset())
