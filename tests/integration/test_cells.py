@@ -1,0 +1,364 @@
+"""Cells as a daemon uses them: real processes, real lockdown, real agents."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wasmtime
+
+from sandbox import (
+    AgentFailed,
+    AgentImage,
+    Broken,
+    Cell,
+    CellLimits,
+    CellSpec,
+    Exceeded,
+    Payload,
+    Warden,
+    tensors,
+)
+
+MIB = 1 << 20
+
+PYTHON = b"""
+import os, time, sys
+import numpy as np
+
+class Agent:
+    def __init__(self):
+        self.count = 0
+
+    def process_input(self, capability, inputs):
+        return getattr(self, capability)(**inputs)
+
+    def twice(self, x):
+        assert not x.flags.writeable
+        return {"y": x * 2, "note": {"shape": list(x.shape), "mean": x.mean()}, "raw": b"\\x00\\xff"}
+
+    def several(self, parts):
+        return {"sums": tuple(float(p.sum()) for p in parts), "rows": [p + 1 for p in parts], "list": [1, 2]}
+
+    def count_up(self):
+        self.count += 1
+        return {"count": self.count}
+
+    def fail(self, text):
+        raise ValueError(text)
+
+    def nan(self):
+        return {"x": float("nan")}
+
+    def sleep(self, seconds):
+        time.sleep(seconds)
+        return {"slept": True}
+
+    def leave(self, code):
+        os._exit(code)
+
+    def hoard(self, mib):
+        return {"size": len(bytearray(int(mib) << 20))}
+
+    def flood(self, mib):
+        return {"blob": bytes(int(mib) << 20)}
+
+    def talk(self, mib):
+        for _ in range(int(mib)):
+            sys.stdout.write("x" * (1 << 20))
+        return {}
+
+    def checkpoint(self):
+        return str(self.count).encode()
+
+    def restore(self, data):
+        self.count = int(data)
+"""
+
+# Adds the two numbers of a row; rows of the input are 2 items apart, those of the output 4.
+ADDER_TEXT = """
+(module
+  (memory (export "memory") 1 1)
+  (data (i32.const 4096) "\\01\\02\\03\\04\\05\\06\\07\\08")
+  (func $row (param $i i32)
+    (f32.store (i32.add (i32.const 1024) (i32.mul (local.get $i) (i32.const 16)))
+      (f32.add
+        (f32.load (i32.mul (local.get $i) (i32.const 8)))
+        (f32.load offset=4 (i32.mul (local.get $i) (i32.const 8))))))
+  (func (export "infer1") (call $row (i32.const 0)))
+  (func (export "infer") (param $n i32) (local $i i32)
+    (block $done (loop $next
+      (br_if $done (i32.ge_u (local.get $i) (local.get $n)))
+      (call $row (local.get $i))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br $next)))))
+"""
+ADDER_MANIFEST = {
+    "abi": "af-wasm-1",
+    "capability": "math:add",
+    "input": {"port": "x", "offset": 0, "size": 2, "stride": 2},
+    "output": {"port": "y", "offset": 1024, "size": 1, "stride": 4},
+    "batch_max": 8,
+    "pages": 1,
+    "weights": {"start": 4096, "end": 4104},
+}
+
+
+def tensor(array: np.ndarray) -> Payload:
+    return "tensor", tensors.encode(array)
+
+
+def value(payload: Payload) -> object:
+    kind, data = payload
+    return tensors.decode(data) if kind == "tensor" else json.loads(data) if kind == "json" else data
+
+
+def python(**limits: float) -> CellSpec:
+    return CellSpec(AgentImage("subject", "python", PYTHON), CellLimits(**limits))
+
+
+def adder() -> CellSpec:
+    return CellSpec(AgentImage("adder", "wasm", bytes(wasmtime.wat2wasm(ADDER_TEXT)), ADDER_MANIFEST))
+
+
+def running(body: Callable[[Warden], Awaitable[None]]) -> None:
+    """Run a test body with a warden, and check that nothing of it is left."""
+
+    async def main() -> None:
+        before = children()
+        async with await Warden.start() as warden:
+            await body(warden)
+        assert children() == before
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+def with_cell(spec: CellSpec, body: Callable[[Cell], Awaitable[None]]) -> None:
+    async def use(warden: Warden) -> None:
+        async with await warden.spawn(spec) as cell:
+            await body(cell)
+
+    running(use)
+
+
+def test_a_python_agent_gets_values_and_gives_values() -> None:
+    async def body(cell: Cell) -> None:
+        answer = await cell.process_input("twice", {"x": tensor(np.arange(6.0).reshape(2, 3))})
+        assert value(answer["y"]).tolist() == [[0, 2, 4], [6, 8, 10]]
+        assert value(answer["note"]) == {"shape": [2, 3], "mean": 2.5}
+        assert answer["raw"] == ("bytes", b"\x00\xff")
+
+    with_cell(python(), body)
+
+
+def test_a_many_port_is_a_list_on_both_sides() -> None:
+    async def body(cell: Cell) -> None:
+        parts = [tensor(np.ones(n, np.float32)) for n in (1, 2, 3)]
+        answer = await cell.process_input("several", {"parts": parts})
+        assert [value(item) for item in answer["sums"]] == [1.0, 2.0, 3.0]
+        assert [value(item).tolist() for item in answer["rows"]] == [[2.0], [2.0, 2.0], [2.0, 2.0, 2.0]]
+        assert answer["list"] == ("json", b"[1,2]")
+
+    with_cell(python(), body)
+
+
+def test_an_agent_that_raises_fails_its_call_and_lives_on() -> None:
+    async def body(cell: Cell) -> None:
+        with pytest.raises(AgentFailed) as caught:
+            await cell.process_input("fail", {"text": ("json", b'"no\\u001b[31m\\nforged line"')})
+        assert "ValueError: no" in str(caught.value)
+        assert "\x1b" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(AgentFailed, match="port 'x' cannot be sent"):
+            await cell.process_input("nan", {})
+        assert value((await cell.process_input("count_up", {}))["count"]) == 1
+
+    with_cell(python(), body)
+
+
+def test_calls_are_pipelined_and_answered_in_order() -> None:
+    async def body(cell: Cell) -> None:
+        answers = await asyncio.gather(*(cell.process_input("count_up", {}) for _ in range(100)))
+        assert [value(answer["count"]) for answer in answers] == list(range(1, 101))
+
+    with_cell(python(), body)
+
+
+def test_a_batch_has_a_result_or_an_error_for_each_item() -> None:
+    async def body(cell: Cell) -> None:
+        good, bad = {"x": tensor(np.ones(2))}, {"x": tensor(np.ones(2)), "z": ("json", b"1")}
+        results = await cell.process_batch("twice", [good, bad, good])
+        assert isinstance(results[1], AgentFailed)
+        assert [value(results[i]["y"]).tolist() for i in (0, 2)] == [[2, 2], [2, 2]]
+
+    with_cell(python(), body)
+
+
+def test_state_leaves_by_checkpoint_and_comes_back_by_restore() -> None:
+    async def body(warden: Warden) -> None:
+        async with await warden.spawn(python()) as first, await warden.spawn(python()) as second:
+            for _ in range(3):
+                await first.process_input("count_up", {})
+            await second.restore(await first.checkpoint())
+            assert value((await second.process_input("count_up", {}))["count"]) == 4
+            with pytest.raises(AgentFailed, match="does not learn"):
+                await first.update_weights(("json", b"1"))
+            assert (await first.get_metadata())["kind"] == "python"
+
+    running(body)
+
+
+def test_a_wasm_agent_answers_rows_batches_and_blocks() -> None:
+    async def body(cell: Cell) -> None:
+        row = await cell.process_input("math:add", {"x": tensor(np.array([3, 4], np.int64))})
+        assert value(row["y"]).tolist() == [7.0]
+        assert value(row["y"]).dtype == np.float32
+        block = np.arange(40, dtype=np.float64).reshape(20, 2)  # more rows than batch_max
+        answer = await cell.process_input("math:add", {"x": tensor(block)})
+        assert value(answer["y"]).tolist() == block.sum(axis=1, keepdims=True).tolist()
+        batch = [{"x": tensor(np.array([i, 1], np.float32))} for i in range(20)]
+        results = await cell.process_batch("math:add", [*batch, {"x": tensor(np.ones(3))}])
+        assert [value(result["y"]).tolist() for result in results[:-1]] == [[i + 1.0] for i in range(20)]
+        assert isinstance(results[-1], AgentFailed)
+        assert "'x' takes [2] or [n, 2], got [3]" in str(results[-1])
+
+    with_cell(adder(), body)
+
+
+def test_weights_of_a_wasm_agent_are_its_checkpoint() -> None:
+    async def body(cell: Cell) -> None:
+        assert await cell.checkpoint() == bytes(range(1, 9))
+        await cell.restore(bytes(8))
+        assert await cell.checkpoint() == bytes(8)
+        with pytest.raises(AgentFailed, match="8 bytes, got 7"):
+            await cell.restore(bytes(7))
+
+    with_cell(adder(), body)
+
+
+@pytest.mark.parametrize(
+    ("capability", "inputs", "limits", "limit"),
+    [
+        ("sleep", {"seconds": 30}, {"wall_ms": 100}, "wall_ms"),
+        ("hoard", {"mib": 200}, {"memory_bytes": 64 * MIB}, "memory_bytes"),
+        ("flood", {"mib": 2}, {"output_bytes": MIB}, "output_bytes"),
+        ("talk", {"mib": 2}, {"output_bytes": MIB}, "output_bytes"),
+    ],
+)
+def test_a_limit_that_is_hit_is_named_with_its_value(
+    capability: str, inputs: dict[str, int], limits: dict[str, int], limit: str
+) -> None:
+    async def body(cell: Cell) -> None:
+        with pytest.raises(Exceeded) as caught:
+            await cell.process_input(
+                capability, {k: ("json", json.dumps(v).encode()) for k, v in inputs.items()}
+            )
+        assert caught.value.limit == limit
+        assert caught.value.value == limits[limit]
+
+    with_cell(python(**limits), body)
+
+
+def test_a_late_call_takes_the_calls_behind_it_along_and_no_other_cell() -> None:
+    async def body(warden: Warden) -> None:
+        async with await warden.spawn(python()) as slow, await warden.spawn(python()) as other:
+            late = slow.process_input("sleep", {"seconds": ("json", b"30")}, wall_ms=100)
+            behind = slow.process_input("count_up", {})
+            outcomes = await asyncio.gather(late, behind, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [Exceeded, Exceeded]
+            assert isinstance(await slow.closed, Exceeded)
+            assert value((await other.process_input("count_up", {}))["count"]) == 1
+
+    running(body)
+
+
+def test_waiting_behind_others_does_not_use_up_a_calls_own_time() -> None:
+    async def body(cell: Cell) -> None:
+        nap = {"seconds": ("json", b"0.15")}
+        answers = await asyncio.gather(*(cell.process_input("sleep", nap, wall_ms=2000) for _ in range(4)))
+        assert len(answers) == 4
+
+    with_cell(python(), body)
+
+
+def test_a_process_that_ends_itself_is_reported_with_its_code() -> None:
+    async def body(cell: Cell) -> None:
+        with pytest.raises(Broken, match="with code 7"):
+            await cell.process_input("leave", {"code": ("json", b"7")})
+
+    with_cell(python(), body)
+
+
+def test_a_cell_killed_from_outside_fails_its_calls_and_the_warden_makes_another() -> None:
+    async def body(warden: Warden) -> None:
+        async with await warden.spawn(python()) as cell:
+            call = asyncio.ensure_future(cell.process_input("sleep", {"seconds": ("json", b"30")}))
+            os.kill(cell.pid, signal.SIGKILL)
+            with pytest.raises(Broken, match="SIGKILL"):
+                await call
+        async with await warden.spawn(python()) as cell:
+            await cell.process_input("count_up", {})
+
+    running(body)
+
+
+def test_an_agent_that_cannot_be_loaded_says_why_and_leaves_no_cell() -> None:
+    async def body(warden: Warden) -> None:
+        for source, reason in (
+            (b"import no_such_module", "ModuleNotFoundError"),
+            (b"def broken(:", "SyntaxError"),
+            (b"x = 1", "no class Agent"),
+            (b"\xff\xfe", "not UTF-8"),
+        ):
+            with pytest.raises(AgentFailed, match=reason):
+                await warden.spawn(CellSpec(AgentImage("bad", "python", source)))
+
+    running(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "manifest", "reason"),
+    [
+        ('(module (import "a" "b" (func)))', {}, "imports a.b"),
+        ('(module (memory (export "memory") 1 1))', {}, "no function infer1"),
+        ('(module (func (export "infer1")))', {}, "no memory"),
+        ('(module (memory (export "memory") 1 2))', {}, "1 to 2 pages"),
+        ('(module (memory (export "memory") 2 2))', {"pages": 1}, "refused"),
+        ("(module)", {"abi": "other"}, "abi is 'other'"),
+        ("(module)", {"batch_max": 100_000_000}, "batch_max"),
+        ("(module)", {"input": {"port": "x", "offset": 65532, "size": 2, "stride": 2}}, "end of x"),
+        ("(module)", {"weights": {"start": 0, "end": 65537}}, "weights.end"),
+    ],
+)
+def test_a_module_that_breaks_the_contract_is_refused_at_the_door(
+    text: str, manifest: dict[str, object], reason: str
+) -> None:
+    async def body(warden: Warden) -> None:
+        image = AgentImage("bad", "wasm", bytes(wasmtime.wat2wasm(text)), {**ADDER_MANIFEST, **manifest})
+        with pytest.raises(AgentFailed, match=reason):
+            await warden.spawn(CellSpec(image))
+
+    running(body)
+
+
+def test_closing_a_cell_lets_it_finish_and_names_the_reason() -> None:
+    async def body(warden: Warden) -> None:
+        cell = await warden.spawn(python())
+        call = asyncio.ensure_future(cell.process_input("sleep", {"seconds": ("json", b"0.05")}))
+        await asyncio.sleep(0)
+        await cell.close(grace_ms=5000)
+        assert value((await call)["slept"]) is True
+        assert (await cell.closed).code == "cell.closed"
+        assert cell.usage().cpu_ms is not None
+        with pytest.raises(Broken):
+            await cell.process_input("count_up", {})
+
+    running(body)
