@@ -11,15 +11,23 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from itertools import chain
 
 from swarm import limits
 from swarm.errors import Problem
 from swarm.graph import loops
 from swarm.graph.model import Catalogue, Endpoint, Firing, Graph, Node, NodeName
-from swarm.graph.names import CAPABILITY_RULE, NAME_RULE, TITLE_RULE, is_capability, is_name, is_title, shown
+from swarm.graph.names import (
+    CAPABILITY_RULE,
+    NAME_RULE,
+    TITLE_RULE,
+    is_capability,
+    is_name,
+    is_title,
+    shown,
+    spoken,
+)
 from swarm.graph.ports import check_ports
-from swarm.graph.report import Report, edge_place, feed_place, node_place, outlet_place, spoken
+from swarm.graph.report import Place, Report, place_of
 from swarm.graph.sources import check_literals, check_sources, sources_of
 
 CIRCLE_NAMES_MAX = 8  # of a loop, in one message
@@ -50,7 +58,7 @@ def unsupported(graph: Graph) -> list[Problem]:
     return [
         Problem(
             "not_built",
-            node_place(node.name),
+            place_of(node),
             f"firing {node.firing.value} cannot be run by this version",
             f"use firing {Firing.ONCE.value}",
         )
@@ -77,32 +85,35 @@ def _check_names(graph: Graph, report: Report) -> None:
         report.add("bad_name", "graph", f"{shown(graph.name)} is no name for a graph", f"use {TITLE_RULE}")
     for node in graph.nodes:
         if not is_name(node.name):
-            report.add("bad_name", node_place(node.name), "not a name for a node", f"use {NAME_RULE}")
+            report.add("bad_name", node, "not a name for a node", f"use {NAME_RULE}")
     for name, count in Counter(node.name for node in graph.nodes).items():
         if count > 1:
             report.add(
-                "duplicate_name", node_place(name), f"{count} nodes have this name", "rename all but one"
+                "duplicate_name",
+                f"node {spoken(name)}",
+                f"{count} nodes have this name",
+                "rename all but one",
             )
-    for feed in dict.fromkeys(feed.name for feed in graph.feeds):
-        if not is_name(feed):
-            report.add("bad_name", feed_place(feed), "not a name for an input", f"use {NAME_RULE}")
-    for outlet, count in Counter(outlet.name for outlet in graph.outlets).items():
-        if not is_name(outlet):
-            report.add("bad_name", outlet_place(outlet), "not a name for an output", f"use {NAME_RULE}")
+    for feed in {feed.name: feed for feed in graph.feeds}.values():
+        if not is_name(feed.name):
+            report.add("bad_name", feed, "not a name for an input", f"use {NAME_RULE}")
+    for outlet in {outlet.name: outlet for outlet in graph.outlets}.values():
+        if not is_name(outlet.name):
+            report.add("bad_name", outlet, "not a name for an output", f"use {NAME_RULE}")
+    for result, count in Counter(outlet.name for outlet in graph.outlets).items():
         if count > 1:
             report.add(
                 "duplicate_name",
-                outlet_place(outlet),
+                f"output {spoken(result)}",
                 f"{count} outputs have this name",
                 "rename all but one",
             )
 
 
 def _check_node(node: Node, report: Report) -> None:
-    place = node_place(node.name)
     if not is_capability(node.capability):
         message = f"{shown(node.capability)} is not the name of a capability"
-        report.add("bad_name", place, message, f"use {CAPABILITY_RULE}")
+        report.add("bad_name", node, message, f"use {CAPABILITY_RULE}")
     for what, value, low, high in (
         ("timeout_ms", node.timeout_ms, 1, limits.STEP_TIMEOUT_MS_MAX),
         ("attempts_max", node.retry.attempts_max, 1, limits.ATTEMPTS_MAX),
@@ -112,9 +123,9 @@ def _check_node(node: Node, report: Report) -> None:
         ("level", node.context.level, 0, math.inf),
     ):
         if not low <= value <= high:
-            report.add_out_of_bounds(place, what, value, low, high)
+            report.add_out_of_bounds(node, what, value, low, high)
     for layer in sorted(layer for layer in node.layers if not is_name(layer)):
-        report.add("bad_name", place, f"{shown(layer)} is no name of a sandbox layer", f"use {NAME_RULE}")
+        report.add("bad_name", node, f"{shown(layer)} is no name of a sandbox layer", f"use {NAME_RULE}")
     if node.literals:
         check_literals(node, report)
 
@@ -125,41 +136,44 @@ def _check_edges(graph: Graph, nodes: Mapping[NodeName, Node], report: Report) -
         source, target = edge.source, edge.target
         if source.node not in nodes or target.node not in nodes:
             for name in dict.fromkeys(end.node for end in (source, target) if end.node not in nodes):
-                report.add_unknown("unknown_node", edge_place(edge), name, "node", nodes, "add the node")
+                _add_unknown_node(edge, name, nodes, report)
         elif source.node == target.node and nodes[target.node].firing is not Firing.MERGE:
             message = "a node cannot wait for itself"
-            report.add("self_edge", edge_place(edge), message, "remove the edge, or let the node fire merge")
+            report.add("self_edge", edge, message, "remove the edge, or let the node fire merge")
         if not 1 <= edge.items_max <= limits.EDGE_ITEMS_MAX:
-            report.add_out_of_bounds(edge_place(edge), "items_max", edge.items_max, 1, limits.EDGE_ITEMS_MAX)
+            report.add_out_of_bounds(edge, "items_max", edge.items_max, 1, limits.EDGE_ITEMS_MAX)
         pair = (source, target)
         if pair in seen:
-            report.add("duplicate_edge", edge_place(edge), "it is there twice", "keep one of the two")
+            report.add("duplicate_edge", edge, "it is there twice", "keep one of the two")
         seen.add(pair)
 
 
+def _add_unknown_node(place: Place, name: NodeName, nodes: Mapping[NodeName, Node], report: Report) -> None:
+    report.add_unknown("unknown_node", place, f"there is no node {spoken(name)}", name, nodes, "add the node")
+
+
 def _check_ends(graph: Graph, nodes: Mapping[NodeName, Node], report: Report) -> None:
-    for place, node in chain(
-        ((feed_place(feed.name), feed.target.node) for feed in graph.feeds if feed.target.node not in nodes),
-        ((outlet_place(out.name), out.source.node) for out in graph.outlets if out.source.node not in nodes),
-    ):
-        report.add_unknown("unknown_node", place, node, "node", nodes, "add the node")
+    ends: list[tuple[Place, Endpoint]] = [(feed, feed.target) for feed in graph.feeds]
+    ends += [(outlet, outlet.source) for outlet in graph.outlets]
+    for place, end in ends:
+        if end.node not in nodes:
+            _add_unknown_node(place, end.node, nodes, report)
     for feed, count in Counter(graph.feeds).items():
         if count > 1:
-            message = f"it goes to {spoken(feed.target.node)}.{spoken(feed.target.port)} {count} times"
-            report.add("duplicate_name", feed_place(feed.name), message, "keep one of them")
+            report.add(
+                "duplicate_name",
+                feed,
+                f"it goes to {place_of(feed.target)} {count} times",
+                "keep one of them",
+            )
 
 
 def _check_shape(graph: Graph, nodes: Mapping[NodeName, Node], report: Report) -> None:
     entered = {edge.target.node for edge in graph.edges} | {feed.target.node for feed in graph.feeds}
-    for name, node in nodes.items():
-        if node.firing is not Firing.ONCE and name not in entered:
+    for node in nodes.values():
+        if node.firing is not Firing.ONCE and node.name not in entered:
             message = f"it fires {node.firing.value} and has no input, so it would never stop"
-            report.add(
-                "no_inputs",
-                node_place(name),
-                message,
-                "connect an edge or an input to it, or let it fire once",
-            )
+            report.add("no_inputs", node, message, "connect an edge or an input to it, or let it fire once")
     shape = loops.Shape(nodes, graph.edges, (feed.target.node for feed in graph.feeds))
     found = loops.loops(shape)
     for loop in found:
@@ -168,12 +182,8 @@ def _check_shape(graph: Graph, nodes: Mapping[NodeName, Node], report: Report) -
             names if len(names) <= CIRCLE_NAMES_MAX + 1 else [*names[:CIRCLE_NAMES_MAX], "..."]
         )
         message = f"{len(loop)} nodes wait for each other in a loop: {circle}"
-        report.add(
-            "cycle",
-            node_place(shape.names[loop[0]]),
-            message,
-            "remove an edge, or let one of them fire merge",
-        )
+        remedy = "remove an edge of the loop, or let one of its nodes fire merge"
+        report.add("cycle", nodes[shape.names[loop[0]]], message, remedy)
     for at in loops.never_fed(shape, found):
         message = "it can never fire: nothing that starts by itself leads to it"
-        report.add("unreachable", node_place(shape.names[at]), message, "connect an input of the graph to it")
+        report.add("unreachable", nodes[shape.names[at]], message, "connect an input of the graph to it")

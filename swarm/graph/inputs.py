@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from swarm import limits
 from swarm.errors import Problem
 from swarm.graph.model import Catalogue, Graph, Items, Payload, Port
+from swarm.graph.names import listed, spoken
 from swarm.graph.ports import payload_misfit
-from swarm.graph.report import Report, feed_place, spoken
+from swarm.graph.report import Report
 
 
 def input_problems(graph: Graph, catalogue: Catalogue, inputs: Mapping[str, Items]) -> list[Problem]:
@@ -17,15 +18,15 @@ def input_problems(graph: Graph, catalogue: Catalogue, inputs: Mapping[str, Item
     ports = _ports_by_feed(graph, catalogue)
     for name, targets in ports.items():
         if name not in inputs:
-            report.add("missing_input", feed_place(name), "it has no value", "pass a value with this name")
+            report.add(
+                "missing_input", f"input {spoken(name)}", "it has no value", "pass a value with this name"
+            )
         else:
             _check_value(name, inputs[name], targets, report)
     for name in inputs:
         if name not in ports:
-            place, known = feed_place(name), ", ".join(spoken(name) for name in ports) or "none"
-            report.add_unknown(
-                "unknown_input", place, name, "input", ports, f"use the graph's inputs: {known}"
-            )
+            message, remedy = "the graph has no such input", f"its inputs are: {listed(ports)}"
+            report.add_unknown("unknown_input", f"input {spoken(name)}", message, name, ports, remedy)
     total = sum(len(payload.data) for items in inputs.values() for payload in _payloads(items))
     if total > limits.RUN_INPUT_BYTES_MAX:
         message = f"{total} bytes together, at most {limits.RUN_INPUT_BYTES_MAX}"
@@ -48,7 +49,7 @@ def _ports_by_feed(graph: Graph, catalogue: Catalogue) -> dict[str, dict[Port, s
 
 
 def _check_value(name: str, items: Items, ports: Mapping[Port, str], report: Report) -> None:
-    place = feed_place(name)
+    place = f"input {spoken(name)}"
     payloads = _payloads(items)
     for payload in payloads:
         if (size := len(payload.data)) > limits.VALUE_BYTES_MAX:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 from swarm import limits
+from swarm.graph.model import KINDS
 
 NAME_RULE = f"1 to {limits.NAME_CHARS_MAX} letters, digits and any of _ . - (the first a letter, digit or _)"
 CAPABILITY_RULE = "group:element, both of lower-case letters, digits and any of _ . -"
 TITLE_RULE = f"1 to {limits.NAME_CHARS_MAX} printable characters, no space at either end"
 
+PAYLOAD_KINDS = frozenset(KINDS) - {"any"}
 SHOWN_CHARS_MAX = 60
+LISTED_NAMES_MAX = 12
 SUGGESTIONS_MAX = 20  # in one report: each looks at every known name
 CLOSE_NAMES_MAX = 500  # compared letter by letter for one suggestion
 
@@ -45,6 +49,17 @@ def shown(value: object) -> str:
         value = value[: SHOWN_CHARS_MAX + 1]
     text = ascii(value)
     return text if len(text) <= SHOWN_CHARS_MAX else f"{text[:SHOWN_CHARS_MAX]}..."
+
+
+def spoken(name: str) -> str:
+    """A name as it stands in messages: bare when it is a good one or a capability's."""
+    return name if all(map(is_name, name.split(":", 1))) else shown(name)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first of perhaps very many names, for a message."""
+    first = [spoken(name) for name in islice(names, LISTED_NAMES_MAX + 1)]
+    return ", ".join([*first[:LISTED_NAMES_MAX], "..."] if len(first) > LISTED_NAMES_MAX else first) or "none"
 
 
 class Suggester:

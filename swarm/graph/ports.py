@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from swarm.graph.model import (
-    KINDS,
     Bond,
     Catalogue,
     Edge,
@@ -25,8 +24,8 @@ from swarm.graph.model import (
     Port,
     PortName,
 )
-from swarm.graph.names import shown
-from swarm.graph.report import Report, edge_place, feed_place, node_place, outlet_place, port_place
+from swarm.graph.names import PAYLOAD_KINDS, listed, shown, spoken
+from swarm.graph.report import Place, Report, place_of
 from swarm.graph.sources import SourcesByPort
 from swarm.graph.tensor import tensor_head
 from swarm.ids import CapabilityName
@@ -55,25 +54,31 @@ def check_ports(
     for edge in graph.edges:
         _check_edge(edge, nodes, board, report)
     for feed in graph.feeds:
-        board.input(feed.target, feed_place(feed.name))
+        board.input(feed.target, feed)
     for outlet in graph.outlets:
-        board.output(outlet.source, outlet_place(outlet.name))
+        board.output(outlet.source, outlet)
     for node in nodes.values():
         for name, payload in node.literals:
-            place = port_place(node.name, name)
-            port = board.input(Endpoint(node.name, name), place)
-            if port is not None and (misfit := payload_misfit(payload, port)):
+            place = Endpoint(node.name, name)
+            port = board.input(place, place)
+            if port is None or payload.kind not in PAYLOAD_KINDS:
+                continue  # reported where names and literals are checked
+            if misfit := payload_misfit(payload, port):
                 report.add(misfit.code, place, f"its literal {misfit.message}", misfit.remedy)
         for name in board.required(node):
-            if Endpoint(node.name, name) not in sources:
+            if (place := Endpoint(node.name, name)) not in sources:
                 message = "it must be given a value, and nothing leads to it"
-                remedy = "connect an edge, an input of the graph or a literal to it"
-                report.add("missing_input", port_place(node.name, name), message, remedy)
+                report.add(
+                    "missing_input",
+                    place,
+                    message,
+                    "connect an edge, an input of the graph or a literal to it",
+                )
 
 
 def payload_misfit(payload: Payload, port: Port) -> Misfit | None:
     """Why `payload` cannot go into `port`, as far as its kind and its head can tell."""
-    if payload.kind not in KINDS or payload.kind == "any":
+    if payload.kind not in PAYLOAD_KINDS:
         return Misfit("wrong_kind", f"is of kind {shown(payload.kind)}", "use json, tensor or bytes")
     if port.kind not in ("any", payload.kind):
         return Misfit("wrong_kind", f"is {payload.kind}, the port takes {port.kind}", f"pass {port.kind}")
@@ -89,14 +94,16 @@ def payload_misfit(payload: Payload, port: Port) -> Misfit | None:
 
 
 def _check_capabilities(graph: Graph, catalogue: Catalogue, report: Report) -> None:
-    first: dict[CapabilityName, NodeName] = {}
+    first: dict[CapabilityName, Node] = {}
     needed = Counter(node.capability for node in graph.nodes if node.capability not in catalogue)
     for node in graph.nodes:
-        first.setdefault(node.capability, node.name)
+        first.setdefault(node.capability, node)
     for name, count in needed.items():
-        place = node_place(first[name]) + (f" and {count - 1} more" if count > 1 else "")
+        place = place_of(first[name]) + (f" and {count - 1} more" if count > 1 else "")
         remedy = "deploy an agent that offers it"
-        report.add_unknown("unknown_capability", place, name, "capability", catalogue, remedy)
+        report.add_unknown(
+            "unknown_capability", place, f"nobody offers {spoken(name)}", name, catalogue, remedy
+        )
 
 
 def _check_edge(edge: Edge, nodes: Nodes, board: _Board, report: Report) -> None:
@@ -108,11 +115,11 @@ def _check_edge(edge: Edge, nodes: Nodes, board: _Board, report: Report) -> None
         message = (
             f"its bond is {edge.bond.value}, so the value may be missing, but the port must be given one"
         )
-        report.add("weak_bond", edge_place(edge), message, "use bond strict, or an optional or `many` port")
+        report.add("weak_bond", edge, message, "use bond strict, or an optional or `many` port")
     if out is not None and not _ports_fit(out, into):
         message = f"it carries {_spoken_port(out)}, the port takes {_spoken_port(into)}"
         remedy = "connect ports of one kind, or put a node between them that converts"
-        report.add("wrong_kind", edge_place(edge), message, remedy)
+        report.add("wrong_kind", edge, message, remedy)
 
 
 class _Board:
@@ -129,27 +136,24 @@ class _Board:
             for name, ports in self._inputs.items()
         }
 
-    def input(self, end: Endpoint, where: Edge | str) -> Port | None:
-        return self._find(self._inputs, "input", end, where)
+    def input(self, end: Endpoint, place: Place) -> Port | None:
+        return self._find(self._inputs, "input", end, place)
 
-    def output(self, end: Endpoint, where: Edge | str) -> Port | None:
-        return self._find(self._outputs, "output", end, where)
+    def output(self, end: Endpoint, place: Place) -> Port | None:
+        return self._find(self._outputs, "output", end, place)
 
     def required(self, node: Node) -> tuple[PortName, ...]:
         """The inputs of a node that must be given a value."""
         return self._required.get(node.capability, ())
 
-    def _find(self, ports: _Ports, what: str, end: Endpoint, where: Edge | str) -> Port | None:
+    def _find(self, ports: _Ports, what: str, end: Endpoint, place: Place) -> Port | None:
         known = ports.get(self._capability.get(end.node, _NOBODY))
         if known is None:
             return None  # an unknown node or capability, which is reported as such
         if (port := known.get(end.port)) is None:
-            place = where if isinstance(where, str) else edge_place(where)
-            offered = ", ".join(known) or "none"
-            what = f"{what} of {self._capability[end.node]}"
-            self._report.add_unknown(
-                "unknown_port", place, end.port, what, known, f"use one of its ports: {offered}"
-            )
+            message = f"{self._capability[end.node]} has no {what} {spoken(end.port)}"
+            remedy = f"its {what}s are: {listed(known)}"
+            self._report.add_unknown("unknown_port", place, message, end.port, known, remedy)
         return port
 
 

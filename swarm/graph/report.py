@@ -1,13 +1,17 @@
-"""Collects problems, and says where each is in words that every door uses too."""
+"""Collects problems, and says where each is in words that the doors use too."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TypeAlias, assert_never
 
 from swarm.errors import Problem
-from swarm.graph.model import Edge, NodeName, PortName
-from swarm.graph.names import Suggester, is_name, shown
+from swarm.graph.model import Edge, Endpoint, Feed, Node, Outlet
+from swarm.graph.names import Suggester, shown, spoken
+
+Place: TypeAlias = str | Node | Edge | Endpoint | Feed | Outlet
+"""A part of a graph; it is put into words only if there is a problem to tell."""
 
 
 class Report:
@@ -17,44 +21,39 @@ class Report:
         self.problems: list[Problem] = []
         self._suggester = Suggester()
 
-    def add(self, code: str, place: str, message: str, remedy: str = "") -> None:
-        self.problems.append(Problem(code, place, message, remedy))
+    def add(self, code: str, place: Place, message: str, remedy: str = "") -> None:
+        self.problems.append(Problem(code, place_of(place), message, remedy))
 
     def add_unknown(
-        self, code: str, place: str, word: str, what: str, known: Iterable[str], remedy: str
+        self, code: str, place: Place, message: str, word: str, known: Iterable[str], remedy: str
     ) -> None:
-        """Something that is not there: the closest name first, then what else to do."""
+        """A word that names nothing: the closest one that does comes first in the remedy."""
         guess = self._suggester.did_you_mean(word, known)
-        self.add(
-            code, place, f"there is no {what} {spoken(word)}", f"{guess} or {remedy}" if guess else remedy
-        )
+        self.add(code, place, message, f"{guess} Otherwise {remedy}" if guess else remedy)
 
-    def add_out_of_bounds(self, place: str, what: str, value: float, low: float, high: float) -> None:
+    def add_out_of_bounds(self, place: Place, what: str, value: float, low: float, high: float) -> None:
         most = f" to {high}" if high < math.inf else " or more"
         self.add("out_of_bounds", place, f"{what} is {shown(value)}", f"use {low}{most}")
 
 
-def spoken(name: str) -> str:
-    """A name as it stands in messages: bare when it is a good one."""
-    return name if is_name(name) else shown(name)
+def place_of(thing: Place) -> str:
+    """How a part of a graph is called in a problem."""
+    match thing:
+        case str():
+            return thing
+        case Node():
+            return f"node {spoken(thing.name)}"
+        case Edge():
+            return f"edge {_dotted(thing.source)} -> {_dotted(thing.target)}"
+        case Endpoint():
+            return f"port {_dotted(thing)}"
+        case Feed():
+            return f"input {spoken(thing.name)}"
+        case Outlet():
+            return f"output {spoken(thing.name)}"
+        case _:
+            assert_never(thing)
 
 
-def node_place(name: NodeName) -> str:
-    return f"node {spoken(name)}"
-
-
-def port_place(node: NodeName, port: PortName) -> str:
-    return f"port {spoken(node)}.{spoken(port)}"
-
-
-def edge_place(edge: Edge) -> str:
-    source, target = edge.source, edge.target
-    return f"edge {spoken(source.node)}.{spoken(source.port)} -> {spoken(target.node)}.{spoken(target.port)}"
-
-
-def feed_place(name: str) -> str:
-    return f"input {spoken(name)}"
-
-
-def outlet_place(name: str) -> str:
-    return f"output {spoken(name)}"
+def _dotted(end: Endpoint) -> str:
+    return f"{spoken(end.node)}.{spoken(end.port)}"

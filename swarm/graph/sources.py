@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from swarm import limits
-from swarm.graph.model import KINDS, Catalogue, Endpoint, Firing, Graph, Node, NodeName, PortName
-from swarm.graph.names import NAME_RULE, is_name, shown
-from swarm.graph.report import Report, node_place, port_place
+from swarm.graph.model import Catalogue, Endpoint, Firing, Graph, Node, NodeName, PortName
+from swarm.graph.names import NAME_RULE, PAYLOAD_KINDS, is_name, shown
+from swarm.graph.report import Report
 
 Nodes: TypeAlias = Mapping[NodeName, Node]
 
@@ -53,19 +53,18 @@ def check_sources(sources: SourcesByPort, nodes: Nodes, catalogue: Catalogue | N
         node = nodes.get(end.node)
         if there.edges + there.feeds + there.literals < 2 or node is None:
             continue
-        place = port_place(*end)
         kinds = (there.edges > 0) + there.feeds + there.literals
         if node.firing is Firing.MERGE:
             if there.literals and kinds > 1:
                 message = f"it has {there}: a constant would be merged with what flows"
-                report.add("too_many_sources", place, message, "remove the literal")
+                report.add("too_many_sources", end, message, "remove the literal")
         elif kinds > 1:
             report.add(
-                "too_many_sources", place, f"it has {there}, but takes its value from one place", "keep one"
+                "too_many_sources", end, f"it has {there}, but takes its value from one place", "keep one"
             )
         elif _is_many(catalogue, node, end.port) is False:
             message = f"it has {there}, but takes one value"
-            report.add("too_many_sources", place, message, "keep one, or gather in a port that is `many`")
+            report.add("too_many_sources", end, message, "keep one, or gather in a port that is `many`")
 
 
 def _is_many(catalogue: Catalogue | None, node: Node, name: PortName) -> bool | None:
@@ -77,10 +76,10 @@ def _is_many(catalogue: Catalogue | None, node: Node, name: PortName) -> bool | 
 def check_literals(node: Node, report: Report) -> None:
     """Names, kinds and sizes of the constants of one node."""
     for port, payload in node.literals:
-        place = port_place(node.name, port)
+        place = Endpoint(node.name, port)
         if not is_name(port):
             report.add("bad_name", place, "not a name for a port", f"use {NAME_RULE}")
-        if payload.kind not in KINDS or payload.kind == "any":
+        if payload.kind not in PAYLOAD_KINDS:
             report.add(
                 "wrong_kind",
                 place,
@@ -92,4 +91,4 @@ def check_literals(node: Node, report: Report) -> None:
             report.add("too_large", place, message, "pass it as an input, or in parts")
     if (size := sum(len(payload.data) for _, payload in node.literals)) > limits.STEP_BYTES_MAX:
         message = f"its literals have {size} bytes together, at most {limits.STEP_BYTES_MAX}"
-        report.add("too_large", node_place(node.name), message, "pass less, or in parts")
+        report.add("too_large", node, message, "pass less, or in parts")
