@@ -13,8 +13,10 @@ import typer
 
 from af.agentfile import AgentFile, parse
 from af.errors import AfError, AfNotReady, Problem, refused
-from af.limits import FILE_BYTES_MAX
+from af.limits import FILE_BYTES_MAX, MIB
 from af.source import build
+
+INPUT_BYTES_MAX = 64 * MIB
 
 EXIT_FAILED = 1
 EXIT_NOT_READY = 3
@@ -26,12 +28,19 @@ def read_agent(path: Path) -> AgentFile:
     """The agent in an .af file, or the one a YAML source describes."""
     if path.suffix in _SOURCE_SUFFIXES:
         return build(path)
+    return parse(read_bytes(path, FILE_BYTES_MAX))
+
+
+def read_bytes(path: Path, bytes_max: int = INPUT_BYTES_MAX) -> bytes:
+    """A whole file, if it is not larger than allowed."""
     try:
         with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+            data = file.read(bytes_max + 1)
     except OSError as error:
         raise refused(str(path), f"it is not readable ({error.strerror}).", "correct the path.") from None
-    return parse(data)
+    if len(data) > bytes_max:
+        raise refused(str(path), f"it has more than {bytes_max} bytes.", "give a smaller file.")
+    return data
 
 
 def write_file(path: Path, data: bytes) -> None:
