@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import Final, Literal, Self
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, Literal, Self, TypeAlias
 
-from sandbox import doctor, linux
+from sandbox import doctor, linux, selftest
 from sandbox.cell import Cell
 from sandbox.cgroups import Cgroups, Group
 from sandbox.errors import Broken, CellError, Refused
@@ -20,18 +22,22 @@ from sandbox.lockdown import Order
 from sandbox.nursery import FIRST_ID, Nursery
 from sandbox.spec import Attestation, CellSpec, Profile, Tier
 
+Programs: TypeAlias = Mapping[Profile, tuple[bytes, bytes]]
+
 CELLS_MAX: Final = 1000
 _USER_IDS: Final = 60_000  # that cells of the root tier take in turn, from the first
 _USER_ID_FIRST: Final = 1000
+_ATTESTED: Final[tuple[Profile, ...]] = ("strict", "wasm")
 _PIPE_FLAGS: Final = os.O_CLOEXEC
 
 
 class Warden:
     """Makes cells for one daemon. Start it from the daemon's loop and close it with the daemon."""
 
-    def __init__(self, tier: Tier, cgroups: Cgroups) -> None:
-        self._tier: Tier = tier
+    def __init__(self, tier: Tier, cgroups: Cgroups, programs: Programs | None = None) -> None:
+        self.tier: Tier = tier
         self._cgroups = cgroups
+        self._programs = programs or {}
         self._nurseries: dict[Profile, Nursery] = {}
         self._starting: dict[Profile, asyncio.Lock] = {}
         self._cells: set[Cell] = set()
@@ -40,18 +46,30 @@ class Warden:
         self.attestation = Attestation(tier, (), tuple(cgroups.missing), dict(cgroups.versions))
 
     @classmethod
-    async def start(cls, tier: Tier | Literal["auto"] = "auto") -> Warden:
-        """Find out what this host allows; raises `Refused` with exact reasons and remedies."""
+    async def start(cls, tier: Tier | Literal["auto"] = "auto") -> Self:
+        """A warden whose cells were attacked and held; raises `Refused` with exact reasons and remedies."""
+        warden = await cls.open(tier)
+        try:
+            await warden.attest()
+        except BaseException:
+            await warden.close()
+            raise
+        return warden
+
+    @classmethod
+    async def open(cls, tier: Tier | Literal["auto"] = "auto", programs: Programs | None = None) -> Self:
+        """A warden that has attested nothing yet, for the self-test; `programs` replaces compiled filters."""
         if not linux.is_supported():
             raise Refused(f"machine {linux.MACHINE} has no compiled filters", place="seccomp")
-        chosen: Tier = tier if tier != "auto" else "root" if os.geteuid() == 0 else "user"
-        if chosen == "root" and os.geteuid() != 0:
-            raise Refused("tier root needs a root daemon", place="tier", remedy="use tier 'user' or 'auto'")
-        if chosen == "user" and os.geteuid() == 0:
+        root = os.geteuid() == 0
+        chosen: Tier = tier if tier != "auto" else "root" if root else "user"
+        if chosen != "reduced" and (chosen == "root") != root:
             raise Refused(
-                "tier user is for a daemon without root", place="tier", remedy="use tier 'root' or 'auto'"
+                f"tier {chosen} is not for {'root' if root else 'a daemon without root'}",
+                place="tier",
+                remedy="use tier 'auto'",
             )
-        warden = cls(chosen, Cgroups())
+        warden = cls(chosen, Cgroups(), programs)
         try:
             await warden._nursery("strict")
         except Refused as error:
@@ -62,6 +80,23 @@ class Warden:
                 remedy=doctor.advice() or "run `swarm doctor`, or ask for tier 'reduced' by name",
             ) from error
         return warden
+
+    async def attest(self) -> None:
+        """Attack throw-away cells; raises `Refused` unless every attempt fails."""
+        results = await asyncio.gather(
+            *(selftest.run(self.spawn, profile, self.tier) for profile in _ATTESTED)
+        )
+        trials = [trial for result in results for trial in result]
+        broken = [trial for trial in trials if not trial.held]
+        if broken:
+            what = "; ".join(f"{trial.attempt} ({trial.profile}): {trial.outcome}" for trial in broken)
+            raise Refused(
+                f"cells do not hold: {what}",
+                place=broken[0].layer,
+                remedy="run `python -m sandbox.selftest`; do not host agents on this machine until it passes",
+            )
+        limits = tuple(f"cgroup.{name}" for name in self._cgroups.versions)
+        self.attestation = replace(self.attestation, held=(*selftest.held_layers(trials), *limits))
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,11 +151,11 @@ class Warden:
     def _order(self, spec: CellSpec, serial: int) -> Order:
         limits = spec.limits
         user = _USER_ID_FIRST + serial % _USER_IDS
-        if self._tier == "reduced":
+        if self.tier == "reduced":
             user += FIRST_ID
         return Order(
             serial=serial,
-            tier=self._tier,
+            tier=self.tier,
             profile=spec.profile or "strict",
             user_id=-1 if os.geteuid() != 0 else user,
             memory_bytes=limits.memory_bytes,
@@ -142,7 +177,9 @@ class Warden:
             if nursery is None or not nursery.is_alive:
                 if nursery is not None:
                     await nursery.close()
-                nursery = self._nurseries[profile] = await Nursery.start(profile, self._tier)
+                nursery = self._nurseries[profile] = await Nursery.start(
+                    profile, self.tier, self._programs.get(profile)
+                )
             return nursery
 
     async def close(self) -> None:
