@@ -43,7 +43,7 @@ def open_image(data: bytes) -> Image:
 
 
 def compile_file(data: bytes) -> bytes:
-    """An agent file that nodes accept: a neural one without its module is compiled, others stay as they are."""
+    """An agent file that nodes accept: what is not compiled is compiled, what is stays as it was."""
     try:
         agent = af.parse(data)
         if problems := af.check(agent):

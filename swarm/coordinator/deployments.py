@@ -76,7 +76,7 @@ class Deployments:
                 for node, link in self._coordinator.links.items()
                 if agent.digest not in link.status.agents and agent.digest not in link.status.refused
             ]
-            if not undecided:
+            if self._coordinator.links and not undecided:
                 break
             change = self._coordinator.hosting.wait(HOSTING)
             await asyncio.wait({asyncio.ensure_future(asyncio.shield(change))}, timeout=0.1)

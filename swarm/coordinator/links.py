@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from swarm import limits
 from swarm.errors import SwarmError
-from swarm.ids import Digest, NodeId, StepKey
+from swarm.ids import Digest, StepKey
 from swarm.ports import Downlink
 from swarm.scheduler.actions import Dispatch
 from swarm.scheduler.ledger import payload_bytes

@@ -45,7 +45,7 @@ class Gate(grpc.aio.ServerInterceptor):
             )
         if not allowed(method, caller.role):
             raise NotAllowed(
-                f"{caller.kind.value} {caller.name} has the role {caller.role.value}, which does not cover this",
+                f"{caller.kind.value} {caller.name} is a {caller.role.value}, and that does not cover this",
                 place=method,
                 remedy="use a certificate with a role that does",
             )

@@ -77,9 +77,8 @@ def _step(run: Run, step: int, coordinator: Coordinator) -> pb.StepState:
         state.node, state.attempt, state.wall_ms = record.node, record.attempt, record.wall_ms
         if record.error is not None:
             state.error.CopyFrom(error_to_pb(record.error))
-    elif (place := coordinator.scheduler.place(run.submitted.run, step)) is not None:
-        if place[0] is Place.FLYING:
-            state.status, state.node = "running", place[1] or ""
+    elif (place := coordinator.scheduler.place(run.submitted.run, step)) and place[0] is Place.FLYING:
+        state.status, state.node = "running", place[1] or ""
     return state
 
 

@@ -116,10 +116,12 @@ class GrpcUplink:
         self._call = call
         self._first = first
         self._peer = peer
+        self._writing = asyncio.Lock()  # gRPC takes one write at a time
 
     async def send(self, message: FromNode) -> None:
         try:
-            await self._call.write(from_node_to_pb(message))
+            async with self._writing:
+                await self._call.write(from_node_to_pb(message))
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error, self._peer) from error
         except asyncio.InvalidStateError as error:

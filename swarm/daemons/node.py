@@ -1,0 +1,206 @@
+"""One daemon: wires the drivers to their adapters, serves until it is told to stop, and stops cleanly.
+
+No decision is made here. What starts first is what others need: the data directory's lock, the cells, the
+log, the port; the link to the leader comes last. Stopping goes the other way round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import swarm.adapters.tls as tls  # isort: skip  # must run before anything loads grpc
+import grpc.aio
+import structlog
+
+from swarm.adapters.agents import inspect, open_image
+from swarm.adapters.cells import SandboxCells
+from swarm.adapters.raft import PysyncobjLog, RaftSettings
+from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
+from swarm.adapters.rpc.channels import Channels
+from swarm.adapters.rpc.clients import About, ClientServicer
+from swarm.adapters.rpc.forward import Forwarder
+from swarm.adapters.rpc.gate import Gate
+from swarm.adapters.rpc.proxy import ProxyServicer
+from swarm.adapters.rpc.work import GrpcDialer, WorkServicer
+from swarm.adapters.system import FileBlobs, FileJournal, SystemClock, SystemMachine, new_id
+from swarm.coordinator import Coordinator, Deployments
+from swarm.daemons.config import NodeConfig
+from swarm.errors import Conflict, NotTrusted, Unreachable
+from swarm.node import Worker, WorkerOptions, WorkerPorts
+from swarm.wire.gen import client_pb2_grpc, raft_pb2_grpc, work_pb2_grpc
+
+_log = structlog.get_logger("swarm.daemon")
+
+STOP_S = 2.0  # open calls get this long to end once the daemon stops
+
+
+async def serve(config: NodeConfig) -> int:
+    """Run one daemon until SIGTERM or SIGINT; returns the exit code.
+
+    Raises `ConfigRefused`, `Conflict` (another daemon has the data directory) or `NotTrusted` before it
+    has begun to serve.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(config) as daemon:
+        _log.info("serving", node=config.node, address=config.address, pid=os.getpid())
+        await stop.wait()
+        _log.info("draining", node=config.node)
+        await daemon.drain()
+    _log.info("stopped", node=config.node)
+    return 0
+
+
+class Daemon:
+    """A daemon that serves."""
+
+    def __init__(self, worker: Worker, desk: ClientServicer | None) -> None:
+        self._worker = worker
+        self._desk = desk
+
+    async def drain(self) -> None:
+        """Finish what was accepted, take nothing new."""
+        if self._desk is not None:
+            self._desk.draining = True
+        await self._worker.drain()
+
+
+@asynccontextmanager
+async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
+    """A daemon that serves while the block runs."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_Lock(config.data_dir))
+        identity = _identity(config)
+        clock = SystemClock()
+        cells = await SandboxCells.start(config.sandbox.tier)
+        stack.push_async_callback(cells.close)
+        channels = Channels(identity, dict(config.coordinators))
+        stack.push_async_callback(channels.close)
+        blobs, peers = FileBlobs(config.data_dir / "blobs"), GrpcBlobPeers(channels)
+        server = grpc.aio.server(interceptors=(Gate(config.cluster),), options=tls.SERVER_OPTIONS)
+        client_pb2_grpc.add_BlobsServicer_to_server(BlobsServicer(blobs), server)
+        desk: ClientServicer | None = None
+        if config.node in config.coordinators:
+            desk = await _coordinate(config, identity, channels, blobs, peers, clock, server, stack)
+        else:
+            forwarder = Forwarder(config.node, None, tuple(config.coordinators), channels, clock)
+            client_pb2_grpc.add_SwarmServicer_to_server(ProxyServicer(forwarder), server)
+            await _listen(server, config, identity, stack)
+        journal = FileJournal(config.data_dir / "journal.jsonl")
+        stack.callback(journal.close)
+        worker = Worker(
+            WorkerOptions(
+                config.node,
+                config.address,
+                tuple(config.coordinators),
+                config.slots,
+                config.cells_per_agent,
+            ),
+            WorkerPorts(
+                clock, SystemMachine(), GrpcDialer(channels), cells, blobs, peers, journal, open_image
+            ),
+        )
+        await worker.start()
+        stack.push_async_callback(worker.stop)
+        yield Daemon(worker, desk)
+
+
+async def _coordinate(
+    config: NodeConfig,
+    identity: tls.TlsIdentity,
+    channels: Channels,
+    blobs: FileBlobs,
+    peers: GrpcBlobPeers,
+    clock: SystemClock,
+    server: grpc.aio.Server,
+    stack: AsyncExitStack,
+) -> ClientServicer:
+    """What a voter has beyond a worker: the log, the coordinator, and the services that need them."""
+    log = PysyncobjLog(
+        config.node,
+        config.coordinators,
+        config.data_dir / "log",
+        identity,
+        RaftSettings(
+            election_ms_min=config.raft.election_ms[0],
+            election_ms_max=config.raft.election_ms[1],
+            heartbeat_ms=config.raft.heartbeat_ms,
+        ),
+    )
+    coordinator = Coordinator(config.node, log, clock, new_id)
+    voters = dict(config.coordinators)
+    desk = ClientServicer(
+        About(config.cluster, config.node, voters, os.getpid(), clock.monotonic_ms()),
+        coordinator,
+        Deployments(coordinator, blobs, peers, tuple(voters), inspect, clock),
+        Forwarder(config.node, coordinator, tuple(voters), channels, clock),
+        clock,
+    )
+    client_pb2_grpc.add_SwarmServicer_to_server(desk, server)
+    work_pb2_grpc.add_WorkServicer_to_server(WorkServicer(coordinator), server)
+    raft_pb2_grpc.add_RaftServicer_to_server(log.servicer, server)
+    await _listen(server, config, identity, stack)
+    await coordinator.start()
+    stack.push_async_callback(coordinator.stop)
+    return desk
+
+
+async def _listen(
+    server: grpc.aio.Server, config: NodeConfig, identity: tls.TlsIdentity, stack: AsyncExitStack
+) -> None:
+    try:
+        server.add_secure_port(config.listen, identity.server_credentials())
+    except RuntimeError as error:
+        raise Unreachable(
+            f"cannot listen on {config.listen}: {error}",
+            place="listen",
+            remedy="is another process on this port? `ss -ltnp` tells",
+        ) from error
+    await server.start()
+    stack.push_async_callback(server.stop, STOP_S)
+
+
+def _identity(config: NodeConfig) -> tls.TlsIdentity:
+    identity = tls.TlsIdentity.load(config.tls.files())
+    found = identity.identity
+    if (found.cluster, found.name, found.role) != (config.cluster, config.node, config.role):
+        raise NotTrusted(
+            f"the certificate is of {found}",
+            place=str(config.tls.certificate),
+            remedy=f"issue one for {config.role.value} {config.node} of cluster {config.cluster}",
+        )
+    return identity
+
+
+class _Lock:
+    """The data directory belongs to one daemon at a time; the kernel frees it however the daemon ends."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "lock"
+
+    def __enter__(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(self._fd, 32).decode("ascii", "replace").strip()
+            os.close(self._fd)
+            raise Conflict(
+                f"a daemon (pid {holder or 'unknown'}) is using this data directory",
+                place=str(self._path.parent),
+                remedy="stop it, or give this one a data_dir of its own",
+            ) from error
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
