@@ -1,0 +1,139 @@
+"""A run as its submitter sees it: news while it goes on, values when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from typing import Any, Final
+
+from swarm.client.connection import REST_S_MIN, Connection, Streaming
+from swarm.client.records import (
+    CANCELLED,
+    RUNNING,
+    SUCCEEDED,
+    Event,
+    RunDetails,
+    RunEnded,
+    RunInfo,
+    StepDone,
+    StepInfo,
+)
+from swarm.client.values import decode_outputs
+from swarm.errors import ProtocolBroken, RunFailed
+from swarm.ids import RunId
+from swarm.wire.convert import items_from_pb
+from swarm.wire.gen import client_pb2
+from swarm.wire.gen.client_pb2_grpc import SwarmStub
+
+_NO_EVENTS: Final = (1 << 63) - 1  # an offset beyond any event: only the end is waited for
+
+
+class Run:
+    """One submission of one graph. Awaiting it gives the values of the graph's outlets."""
+
+    def __init__(
+        self, connection: Connection, run: RunId, *, existed: bool = False, lag_s: float = 0.0
+    ) -> None:
+        self.id = run
+        self.existed = existed
+        """Whether the key it was submitted with had been used before: this is that earlier run."""
+        self._connection = connection
+        self._lag_s = lag_s
+
+    def __await__(self) -> Generator[Any, None, dict[str, object]]:
+        return self.result().__await__()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}>"
+
+    async def progress(self, since: int = 0) -> AsyncIterator[Event]:
+        """Each recorded step from the `since`-th on, in the order of the log, then `RunEnded`.
+
+        It survives the loss of the node it listens to: no event is missing, none comes twice.
+        """
+        async for event in self._events(since, follow=True):
+            yield event
+
+    async def logs(self) -> list[StepDone]:
+        """The steps recorded so far."""
+        return [event async for event in self._events(0, follow=False) if isinstance(event, StepDone)]
+
+    async def result(self) -> dict[str, object]:
+        """Wait for the end. Returns the values of the graph's outlets, or raises `RunFailed`."""
+        await self.wait()
+        reply = await self._ended()
+        if reply.run.status != SUCCEEDED:
+            raise self._failure(reply)
+        return decode_outputs(items_from_pb(reply.outputs).items())
+
+    async def wait(self) -> RunInfo:
+        """Wait for the end, however it ends."""
+        run = None
+        async for event in self._events(_NO_EVENTS, follow=True):
+            run = event.run
+        assert run is not None, "a followed stream is complete only when the run is over"
+        return run
+
+    async def show(self) -> RunDetails:
+        """The run and each of its steps as they stand now."""
+        reply = await self._shown(outputs=False)
+        return RunDetails(RunInfo.from_pb(reply.run), tuple(StepInfo.from_pb(step) for step in reply.steps))
+
+    async def cancel(self, reason: str = "") -> RunInfo:
+        """End it. A run that is over stays as it is."""
+        request = client_pb2.CancelRunRequest(run=self.id, reason=reason)
+        reply = await self._connection.ask(lambda stub, timeout_s: stub.CancelRun(request, timeout=timeout_s))
+        return RunInfo.from_pb(reply.run)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    async def _events(self, since: int, *, follow: bool) -> AsyncIterator[Event]:
+        wanted = since  # the invariant: everything before this offset has been yielded
+        state: RunInfo | None = None
+
+        def watch(stub: SwarmStub) -> Streaming[client_pb2.WatchReply]:
+            return stub.Watch(client_pb2.WatchRequest(run=self.id, offset=wanted, follow=follow))
+
+        def complete() -> bool:
+            return state is not None and (state.over or not follow)
+
+        async for reply in self._connection.follow(watch, complete, lag_s=self._lag_s):
+            state = RunInfo.from_pb(reply.run)
+            for event in reply.events:
+                if event.offset > wanted and since != _NO_EVENTS:
+                    message = f"event {wanted} is missing, the next one is {event.offset}"
+                    raise ProtocolBroken(message, place=self.id)
+                if event.offset == wanted:
+                    wanted += 1
+                    yield StepDone.from_pb(event, state)
+        if state is not None and state.over:
+            yield RunEnded(state)
+
+    async def _shown(self, *, outputs: bool) -> client_pb2.ShowRunReply:
+        request = client_pb2.ShowRunRequest(run=self.id, outputs=outputs)
+        return await self._connection.ask(
+            lambda stub, timeout_s: stub.ShowRun(request, timeout=timeout_s), lag_s=self._lag_s
+        )
+
+    async def _ended(self) -> client_pb2.ShowRunReply:
+        """The run's last state with its outputs, from a replica that knows it is over."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._connection.patience_s
+        while True:
+            reply = await self._shown(outputs=True)
+            if reply.run.status != RUNNING or clock() > until:
+                return reply
+            self._connection.move_on(reply.freshness.leader)
+            await asyncio.sleep(REST_S_MIN)
+
+    def _failure(self, reply: client_pb2.ShowRunReply) -> RunFailed:
+        run = RunInfo.from_pb(reply.run)
+        if run.status == CANCELLED:
+            return RunFailed(f"it was cancelled: {run.reason or 'no reason given'}", place=self.id)
+        failed = next((step for step in map(StepInfo.from_pb, reply.steps) if step.error), None)
+        if failed is None or failed.error is None:
+            return RunFailed(run.reason or f"it ended as {run.status}", place=self.id)
+        where = f"{self.id}, step {failed.step!r} ({failed.capability}) on {failed.node or 'no node'}"
+        cause = failed.error
+        message = f"{cause.code}: {cause.place + ': ' if cause.place else ''}{cause.message}"
+        return RunFailed(message, place=where, remedy=cause.remedy, problems=cause.problems)
