@@ -1,0 +1,300 @@
+"""One replica: pysyncobj's Raft with what loses data taken out. Touched by the Raft thread alone.
+
+Each turn takes messages, proposals and finished work in, lets the library turn the crank once, and leaves
+`events` for the event loop and messages for the peers behind. The caller flushes the log and only then
+lets any of it go: durable before visible, one sync per turn however much happened in it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pysyncobj.node import Node
+
+from swarm.adapters.raft.core import LEADER, Transport
+from swarm.adapters.raft.events import Applied, CaptureWanted, Event, Failed, Led, Proposal, Restored
+from swarm.adapters.raft.faults import LogDamaged
+from swarm.adapters.raft.messages import (
+    REGULAR,
+    Append,
+    AppendReply,
+    Entry,
+    Message,
+    SnapshotChunk,
+    VoteReply,
+    VoteRequest,
+)
+from swarm.adapters.raft.replication import Replication
+from swarm.adapters.raft.settings import (
+    APPLY_BATCH_ENTRIES,
+    LOG_BYTES_MAX,
+    TAIL_BYTES_KEPT,
+    TAIL_ENTRIES_KEPT,
+    TICK_PROPOSAL_BYTES,
+    RaftSettings,
+)
+from swarm.adapters.raft.snapshot import Snapshot, SnapshotStore
+from swarm.adapters.raft.wal import Wal
+from swarm.errors import NotLeader, OutcomeUnknown, QueueFull
+from swarm.ids import NodeId
+from swarm.ports import Committed, Leadership
+
+_log = logging.getLogger("swarm.raft")
+
+
+@dataclass(slots=True)
+class ApplyRoom:
+    """How much more the event loop may be handed before it has caught up."""
+
+    entries: int
+    size_bytes: int
+
+
+class Engine(Replication):
+    """Closes: entries applied twice, or never, when a callback or an apply raises; callers left waiting for
+    ever; results shown before they are durable; a restart that throws the log away because a snapshot is
+    newer than its start; a log without its snapshot taken for an empty one; forking a process with threads.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        others: Sequence[str],
+        wal: Wal,
+        snapshots: SnapshotStore,
+        transport: Transport,
+        settings: RaftSettings,
+    ) -> None:
+        self.events: list[Event] = []
+        self.proposals: deque[Proposal] = deque()
+        self.room = ApplyRoom(0, 0)
+        self._pending: dict[int, tuple[int, Proposal]] = {}
+        self._capturing = False
+        self._fresh_bytes = 0  # applied since the last snapshot was begun
+        self._announced = Leadership(0, None)
+        super().__init__(node_id, list(others), wal, transport, settings, snapshots=snapshots)
+        self.recovered = self._recover()
+
+    # -- one turn --------------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """Let time and the messages taken since the last turn have their effect."""
+        committed, last = self.commit_index, self.last().index
+        self._disown_pending()
+        self.seek_trial()
+        self._onTick(0.0)
+        self.note_candidacy()
+        produced = self._backlog or self.commit_index != committed or self.last().index != last
+        if produced and self.state == LEADER:
+            self._SyncObj__sendAppendEntries()  # whatever this turn produced is one message per follower
+        self._disown_pending()
+        self._announce()
+
+    def needs_turn(self) -> bool:
+        """Whether time alone would change something: more to take, to apply, or, alone, to commit."""
+        alone = not self.others and self.commit_index < self.last().index
+        appliable = (
+            self.last_applied < self.commit_index and self.room.entries > 0 and self.room.size_bytes > 0
+        )
+        return bool(self.proposals) or alone or appliable
+
+    def next_deadline(self) -> float:
+        """When to turn again though nothing arrives."""
+        if self.state != LEADER:
+            return self.election_deadline
+        deadline: float = self._SyncObj__newAppendEntriesTime
+        return deadline
+
+    def stop(self, error: OutcomeUnknown) -> None:
+        """Nothing pending will be answered any more."""
+        waiting = [proposal for _, proposal in self._pending.values()]
+        self.events.append(Failed((*waiting, *self.proposals), error))
+        self._pending.clear()
+        self.proposals.clear()
+        self._forget_progress()
+        self.snapshots.abandon()
+
+    # -- messages --------------------------------------------------------------------------------
+
+    def _SyncObj__onMessageReceived(self, node: Node, message: Message) -> None:  # noqa: N802
+        """Stock: unpickled dictionaries, votes and answers from non-members included."""
+        if node not in self.others:
+            return
+        match message:
+            case VoteRequest():
+                self.on_vote_request(node, message)
+            case VoteReply():
+                self.on_vote_reply(node, message)
+            case Append():
+                self.on_append(node, message)
+            case AppendReply():
+                self.on_append_reply(node, message)
+            case SnapshotChunk():
+                self._on_snapshot_chunk(node, message)
+
+    # -- proposals -------------------------------------------------------------------------------
+
+    def _checkCommandsToApply(self) -> None:  # noqa: N802
+        """Stock: forwards to the leader and forgets the caller when that leader changes. Here only a leader
+        takes proposals, and every one is answered: applied, not taken, or unknown.
+        """
+        if self.state != LEADER:
+            if self.proposals:
+                refused = tuple(self.proposals)
+                self.proposals.clear()
+                self.events.append(Failed(refused, NotLeader(self.leader_id())))
+            return
+        taken_bytes = 0
+        while self.proposals and taken_bytes < TICK_PROPOSAL_BYTES:
+            proposal = self.proposals.popleft()
+            if self.log.entries_bytes > LOG_BYTES_MAX:
+                error = QueueFull("the log is full", place="raft", remedy="wait for a snapshot")
+                self.events.append(Failed((proposal,), error))
+                continue
+            index = self.last().index + 1
+            self.log.add(proposal.command, index, self.term)
+            self._pending[index] = (self.term, proposal)
+            taken_bytes += len(proposal.command)
+
+    def _disown_pending(self) -> None:
+        """Before a new leader's entry can take the place of one that is waited for."""
+        if self._pending and self.state != LEADER:
+            unknown = OutcomeUnknown(
+                "this replica stopped leading before the entry was committed",
+                place=str(self.me.id),
+                remedy="propose it again with the same idempotency key",
+            )
+            self.events.append(Failed(tuple(proposal for _, proposal in self._pending.values()), unknown))
+            self._pending.clear()
+
+    # -- applying --------------------------------------------------------------------------------
+
+    def _SyncObj__applyLogEntries(self) -> bool:  # noqa: N802
+        """Stock: calls back inside the loop, so that an exception there applies an entry again, or never."""
+        end = min(self.commit_index, self.last().index)
+        while self.last_applied < end and self.room.entries > 0 and self.room.size_bytes > 0:
+            self.events.append(self._apply_batch(end))
+        return False
+
+    def _apply_batch(self, end: int) -> Applied:
+        entries: list[Committed] = []
+        answers: list[tuple[Proposal, int]] = []
+        taken, size_bytes = 0, 0
+        while self.last_applied < end and taken < min(APPLY_BATCH_ENTRIES, self.room.entries):
+            if taken and size_bytes >= self.room.size_bytes:
+                break
+            entry = self.entry_at(self.last_applied + 1)
+            if entry.command.startswith(REGULAR):
+                entries.append(Committed(entry.index, entry.term, entry.command[1:]))
+            waiting = self._pending.pop(entry.index, None)
+            if waiting is not None:
+                # Pending entries are disowned the moment leadership ends, so the term is always its own.
+                assert waiting[0] == entry.term, "an entry took the place of one that somebody waits for"
+                answers.append((waiting[1], entry.index))
+            self.last_applied = entry.index
+            taken += 1
+            size_bytes += len(entry.command)
+        self.room.entries -= taken
+        self.room.size_bytes -= size_bytes
+        self._fresh_bytes += size_bytes
+        return Applied(tuple(entries), self.last_applied, tuple(answers), taken, size_bytes)
+
+    # -- snapshots -------------------------------------------------------------------------------
+
+    def _SyncObj__tryLogCompaction(self) -> None:  # noqa: N802
+        """Stock: forks the process, and rewrites the journal in place when the child is done."""
+        if self._capturing or self.last_applied <= self.snapshots.index:
+            return
+        fresh_entries = self.last_applied - max(self.snapshots.index, self.log[0].index)
+        if (
+            fresh_entries >= self.settings.compact_entries
+            or self._fresh_bytes >= self.settings.compact_bytes
+            or self.log.file_bytes >= 2 * (self.settings.compact_bytes + TAIL_BYTES_KEPT)
+        ):
+            self._capturing = True
+            self._fresh_bytes = 0
+            self.events.append(CaptureWanted(self.last_applied, self.entry_at(self.last_applied).term))
+
+    def snapshot_written(self, index: int, term: int) -> None:
+        """A snapshot of our own lies beside the current one, durable: adopt it and drop what it covers."""
+        self._capturing = False
+        if self.snapshots.adopt(index, term):
+            self.log.replace(self._tail_from(index))
+
+    def snapshot_dropped(self) -> None:
+        """The capture that was asked for will not be written."""
+        self._capturing = False
+
+    def _tail_from(self, index: int) -> list[Entry]:
+        """The log from a little before `index` on."""
+        first = self.log[0].index
+        start, weight = index, 0
+        while start > max(first, index - TAIL_ENTRIES_KEPT):
+            weight += len(self.entry_at(start - 1).command)
+            if weight > TAIL_BYTES_KEPT:
+                break
+            start -= 1
+        return list(self.log[start - first :])
+
+    def _on_snapshot_chunk(self, node: Node, chunk: SnapshotChunk) -> None:
+        if not self.follow(node, chunk):
+            return
+        try:
+            snapshot = self.snapshots.receive(str(node.id), chunk, self.last_applied)
+        except LogDamaged as error:
+            _log.error("a snapshot from %s is refused: %s", node.id, error)
+            return
+        if snapshot is not None:
+            self._install(snapshot)
+        if chunk.index <= self.last_applied and (chunk.last or chunk.offset == 0):
+            # What is applied is committed, hence the leader's too; anything behind it is not proven.
+            self.answer(node, accepted=True, next_index=self.last_applied + 1)
+
+    def _install(self, snapshot: Snapshot) -> None:
+        """The leader's snapshot is in place on disk; make the log and the state follow it."""
+        self.log.replace(self._log_after(snapshot))
+        self.last_applied = snapshot.index
+        self.commit_index = max(snapshot.index, min(self.commit_index, self.last().index))
+        self.log.setRaftCommitIndex(self.commit_index)
+        self.events.append(Restored(snapshot.index, snapshot.state))
+
+    def _log_after(self, snapshot: Snapshot) -> list[Entry]:
+        """Keep what lies behind the snapshot if our log holds the snapshot's last entry: we may have
+        acknowledged it. Otherwise our log ended before it, or holds another entry there that was never
+        committed, and nothing behind that was.
+        """
+        first, last = self.log[0].index, self.last().index
+        if first <= snapshot.index <= last and self.entry_at(snapshot.index).term == snapshot.term:
+            return self._tail_from(snapshot.index)
+        return [Entry(b"\x01", snapshot.index, snapshot.term)]
+
+    def _recover(self) -> Snapshot | None:
+        """Make log and snapshot agree after a restart, whatever moment the last life ended at."""
+        snapshot = self.snapshots.load()
+        first = self.log[0]
+        covered = snapshot.index if snapshot else 1
+        if first.index > covered:
+            what = f"the log begins at entry {first.index}, "
+            what += f"the snapshot ends at {covered}" if snapshot else "and there is no snapshot"
+            raise LogDamaged(what, place=str(self.log.path.parent))
+        if snapshot is None:
+            return None
+        if not (snapshot.index <= self.last().index and self.entry_at(snapshot.index).term == snapshot.term):
+            self.log.replace(self._log_after(snapshot))
+        self.last_applied = snapshot.index
+        self.commit_index = max(snapshot.index, min(self.commit_index, self.last().index))
+        return snapshot
+
+    # -- leadership ------------------------------------------------------------------------------
+
+    def leader_id(self) -> NodeId | None:
+        return NodeId(str(self.leader.id)) if self.leader is not None else None
+
+    def _announce(self) -> None:
+        now = Leadership(self.term, self.leader_id())
+        if now != self._announced:
+            self._announced = now
+            self.events.append(Led(now))

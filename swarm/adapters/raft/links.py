@@ -1,0 +1,183 @@
+"""The streams between voters, on the event loop: one out to each peer, one in from each.
+
+Who is at the other end is decided by its certificate: a coordinator of this cluster that is in the list
+of voters. Each stream begins with the sender's incarnation, a number its data directory got when it was
+made. The first one seen from a voter is remembered for good; a voter that comes with another one has lost
+its log. It could vote against, or be counted for, what it acknowledged and no longer knows, so it is
+refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from swarm.adapters.raft import settings
+from swarm.adapters.raft.codec import decode, size_bytes
+from swarm.adapters.raft.inbox import Inbox, LinkDown, LinkUp, PeerMet, Received
+from swarm.adapters.raft.link import Link
+from swarm.adapters.raft.records import INCARNATION_BYTES
+from swarm.adapters.tls.credentials import ChannelFactory, peer_identity
+from swarm.errors import NotTrusted, ProtocolBroken
+from swarm.ids import NodeId
+from swarm.trust import Kind, Role
+from swarm.wire.gen import raft_pb2 as pb
+from swarm.wire.gen import raft_pb2_grpc as rpc
+
+_log = logging.getLogger("swarm.raft")
+
+_REFUSALS = frozenset({grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.FAILED_PRECONDITION})
+
+
+class Links(rpc.RaftServicer):
+    """Dials every other voter and serves the streams they dial."""
+
+    def __init__(
+        self, me: NodeId, cluster: str, voters: Mapping[NodeId, str], channels: ChannelFactory
+    ) -> None:
+        self._me = me
+        self._cluster = cluster
+        self._peers = {peer: address for peer, address in voters.items() if peer != me}
+        self._channels = channels
+        self._inbox: Inbox | None = None
+        self._incarnation = b""
+        self._known: dict[str, bytes] = {}
+        self._streams: dict[NodeId, object] = {}  # the newest stream in from each peer
+        self._dialers: list[asyncio.Task[None]] = []
+        self._room = asyncio.Event()
+
+    def start(self, inbox: Inbox, incarnation: bytes, known: Mapping[str, bytes]) -> None:
+        self._inbox, self._incarnation, self._known = inbox, incarnation, dict(known)
+        self._dialers = [
+            asyncio.create_task(self._keep_dialing(inbox, peer), name=f"raft-dial-{peer}")
+            for peer in self._peers
+        ]
+
+    async def stop(self) -> None:
+        self._inbox = None
+        self._streams.clear()
+        self._room.set()
+        for dialer in self._dialers:
+            dialer.cancel()
+        await asyncio.gather(*self._dialers, return_exceptions=True)
+        self._dialers.clear()
+
+    def unblock(self) -> None:
+        """The Raft thread has caught up."""
+        self._room.set()
+
+    # -- streams in ------------------------------------------------------------------------------
+
+    async def Pipe(  # noqa: N802 - the name in the protocol
+        self,
+        request_iterator: AsyncIterator[pb.RaftFrame],
+        context: grpc.aio.ServicerContext[pb.RaftFrame, pb.RaftPipeEnd],
+    ) -> pb.RaftPipeEnd:
+        inbox = self._inbox
+        if inbox is None:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the log is not running")
+        assert inbox is not None
+        try:
+            peer = self._voter(context)
+            first = await anext(request_iterator, None)
+            self._recognise(inbox, peer, first)
+        except NotTrusted as error:
+            _log.warning("a stream is refused: %s", error)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, error.message)
+        except ProtocolBroken as error:
+            _log.error("a stream is refused: %s", error)
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.message)
+        stream = self._streams[peer] = object()
+        try:
+            async for frame in request_iterator:
+                if self._streams.get(peer) is not stream:
+                    break  # the peer has opened a newer one: nothing of this may mix with it
+                await self._take(inbox, peer, frame)
+        except ProtocolBroken as error:
+            _log.error("the stream from %s is ended: %s", peer, error)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+        return pb.RaftPipeEnd()
+
+    def _voter(self, context: grpc.aio.ServicerContext[Any, Any]) -> NodeId:
+        identity = peer_identity(context)
+        peer = NodeId(identity.name)
+        if (
+            identity.cluster != self._cluster
+            or identity.kind is not Kind.NODE
+            or identity.role is not Role.COORDINATOR
+            or peer not in self._peers
+        ):
+            raise NotTrusted(
+                f"{identity.uri} is no other voter of this cluster",
+                place="raft",
+                remedy="list it among the voters of every coordinator",
+            )
+        return peer
+
+    def _recognise(self, inbox: Inbox, peer: NodeId, first: pb.RaftFrame | None) -> None:
+        incarnation = first.hello.incarnation if first is not None else b""
+        if len(incarnation) != INCARNATION_BYTES:
+            raise ProtocolBroken("a stream without a hello", place=peer, remedy="run the same version")
+        known = self._known.get(peer)
+        if known is None:
+            self._known[peer] = incarnation
+            inbox.put(PeerMet(peer, incarnation))
+        elif known != incarnation:
+            raise ProtocolBroken(
+                f"{peer} came back with another log than it had: it has lost what it acknowledged",
+                place=peer,
+                remedy=f"restore its data directory, or let the machine join under another id than {peer}",
+            )
+
+    async def _take(self, inbox: Inbox, peer: NodeId, frame: pb.RaftFrame) -> None:
+        for wire in frame.messages:
+            message = decode(wire)
+            inbox.put(Received(peer, message), size_bytes(message))
+        while inbox.waiting_bytes > settings.INBOX_BYTES_MAX and self._inbox is inbox:
+            self._room.clear()
+            inbox.blocked = True
+            inbox.ring()
+            await self._room.wait()
+
+    # -- streams out -----------------------------------------------------------------------------
+
+    async def _keep_dialing(self, inbox: Inbox, peer: NodeId) -> None:
+        refused = False
+        while True:
+            try:
+                await self._dial(inbox, peer)
+            except grpc.aio.AioRpcError as error:
+                refused = error.code() in _REFUSALS
+                if refused:
+                    _log.error("%s refuses this node: %s", peer, error.details())
+            except TimeoutError:
+                refused = False
+            await asyncio.sleep((settings.REDIAL_REFUSED_MS if refused else settings.REDIAL_MS) / 1000)
+
+    async def _dial(self, inbox: Inbox, peer: NodeId) -> None:
+        """One stream to `peer`, until it ends."""
+        async with self._channels(self._peers[peer], peer) as channel:
+            async with asyncio.timeout(settings.DIAL_MS_MAX / 1000):
+                await channel.channel_ready()
+            call = rpc.RaftStub(channel).Pipe()
+            link = Link(peer)
+            call.add_done_callback(lambda _call: link.cut())
+            try:
+                await call.write(pb.RaftFrame(hello=pb.RaftHello(incarnation=self._incarnation)))
+                inbox.put(LinkUp(link))
+                while (frame := await link.frames.get()) is not None:
+                    await call.write(frame[0])
+                    link.written_bytes += frame[1]
+            except asyncio.InvalidStateError:
+                pass  # the call ended while we wrote; its status says why
+            finally:
+                inbox.put(LinkDown(link))
+                ended = call.done()
+                call.cancel()
+            if ended:
+                await call  # raises what the peer ended it with

@@ -1,0 +1,194 @@
+"""The log file's format, without the file: records, batches, and what a file's bytes amount to.
+
+    file    := header batch* zeros          the file always ends behind its batches, in zeros
+    header  := "SWARMLOG" version incarnation(16) crc32
+    batch   := "BTCH" bytes sequence crc32 record*
+    record  := kind a b bytes payload       ENTRY(index, term) CUT(index) STATE(term, commit, vote)
+                                            OWNER(id) PEER(incarnation + id)
+
+One batch is one write and one fdatasync, begun only when the last one, and the room for this one, are
+durable. That is what tells the two ways a file can go wrong apart. A last batch that does not check is a
+write the power cut off: nothing in it was ever acknowledged, so it is dropped. A batch that does not
+check although a later one does, or one that the file is too short for, is damage to something durable:
+the replica must not start.
+
+The checksum starts from the file's incarnation, a random number, so that a payload cannot be crafted to look
+like a later batch.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from swarm.adapters.raft.faults import LogDamaged
+from swarm.adapters.raft.messages import Entry
+
+INCARNATION_BYTES = 16
+VERSION = 1
+
+_MAGIC = b"SWARMLOG"
+_HEADER = struct.Struct(f"<8sI{INCARNATION_BYTES}sI")
+_MARK = b"BTCH"
+_BATCH = struct.Struct("<4sIQI")
+_BATCH_BODY = struct.Struct("<IQ")  # what the checksum covers besides the records
+_RECORD = struct.Struct("<BQQI")
+
+_ENTRY, _CUT, _STATE, _OWNER, _PEER = 1, 2, 3, 4, 5
+
+HEADER_BYTES = _HEADER.size
+BATCH_OVERHEAD_BYTES = _BATCH.size
+
+
+@dataclass(slots=True)
+class LogState:
+    """What a log file says."""
+
+    incarnation: bytes
+    owner: str = ""
+    entries: list[Entry] = field(default_factory=list)
+    term: int = 0
+    vote: str | None = None
+    commit_index: int = 1
+    peers: dict[str, bytes] = field(default_factory=dict)
+    sequence: int = 0
+    end: int = HEADER_BYTES  # where the next batch goes
+
+
+def header(incarnation: bytes) -> bytes:
+    body = _HEADER.pack(_MAGIC, VERSION, incarnation, 0)[:-4]
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def entry_record(entry: Entry) -> bytes:
+    return _RECORD.pack(_ENTRY, entry.index, entry.term, len(entry.command)) + entry.command
+
+
+def cut_record(index: int) -> bytes:
+    """Everything from `index` on is gone."""
+    return _RECORD.pack(_CUT, index, 0, 0)
+
+
+def state_record(term: int, commit_index: int, vote: str | None) -> bytes:
+    name = (vote or "").encode()
+    return _RECORD.pack(_STATE, term, commit_index, len(name)) + name
+
+
+def owner_record(node_id: str) -> bytes:
+    name = node_id.encode()
+    return _RECORD.pack(_OWNER, 0, 0, len(name)) + name
+
+
+def peer_record(node_id: str, incarnation: bytes) -> bytes:
+    payload = incarnation + node_id.encode()
+    return _RECORD.pack(_PEER, 0, 0, len(payload)) + payload
+
+
+def batch(incarnation: bytes, sequence: int, records: bytes) -> bytes:
+    return _BATCH.pack(_MARK, len(records), sequence, _checksum(incarnation, sequence, records)) + records
+
+
+def read_log(data: bytes, place: str) -> LogState:
+    """What the bytes of a log file amount to; `LogDamaged` if they cannot be what was written."""
+    state = LogState(_read_header(data, place))
+    while (found := _batch_at(data, state.end, state.incarnation)) and found[0] == state.sequence + 1:
+        state.sequence, records = found
+        for record in _records(records, place):
+            _absorb(state, record, place)
+        state.end += _BATCH.size + len(records)
+    _refuse_cut_file(data, state, place)
+    _refuse_later_batches(data, state, place)
+    return state
+
+
+def torn_bytes(data: bytes, end: int) -> int:
+    """How much of a write that never finished lies behind the last good batch."""
+    return len(data[end:].rstrip(b"\0"))
+
+
+def _read_header(data: bytes, place: str) -> bytes:
+    if len(data) < HEADER_BYTES:
+        raise LogDamaged("the file has no header", place=place)
+    magic, version, incarnation, checksum = _HEADER.unpack_from(data)
+    if magic != _MAGIC or zlib.crc32(data[: HEADER_BYTES - 4]) != checksum:
+        raise LogDamaged("the header is damaged, or this is no log", place=place)
+    if version != VERSION:
+        raise LogDamaged(f"written by another version ({version}, not {VERSION})", place=place)
+    return bytes(incarnation)
+
+
+def _batch_at(data: bytes, at: int, incarnation: bytes) -> tuple[int, bytes] | None:
+    """(sequence, records) of the batch that begins at `at`, if an intact one does."""
+    if at + _BATCH.size > len(data):
+        return None
+    mark, length, sequence, checksum = _BATCH.unpack_from(data, at)
+    start = at + _BATCH.size
+    if mark != _MARK or start + length > len(data):
+        return None
+    records = data[start : start + length]
+    return (sequence, records) if _checksum(incarnation, sequence, records) == checksum else None
+
+
+def _refuse_cut_file(data: bytes, state: LogState, place: str) -> None:
+    """A batch is only begun in a file that has room for all of it and more."""
+    tail = data[state.end :]
+    fits = bool(tail)
+    if tail.startswith(_MARK) and len(tail) >= _BATCH.size:
+        fits = _BATCH.size + _BATCH.unpack_from(tail)[1] < len(tail)
+    elif tail.rstrip(b"\0"):
+        fits = len(tail) > _BATCH.size
+    if not fits:
+        raise LogDamaged(f"the file was cut short at byte {len(data)}", place=place)
+
+
+def _refuse_later_batches(data: bytes, state: LogState, place: str) -> None:
+    """After the first batch that does not check there must be nothing durable."""
+    at = data.find(_MARK, state.end)
+    while at >= 0:
+        found = _batch_at(data, at, state.incarnation)
+        if found is not None:
+            raise LogDamaged(
+                f"batch {state.sequence + 1} at byte {state.end} is damaged, "
+                f"yet batch {found[0]} at byte {at} is intact",
+                place=place,
+            )
+        at = data.find(_MARK, at + 1)
+
+
+def _records(records: bytes, place: str) -> Iterator[tuple[int, int, int, bytes]]:
+    at = 0
+    while at < len(records):
+        kind, a, b, length = _RECORD.unpack_from(records, at)
+        at += _RECORD.size
+        if at + length > len(records):
+            raise LogDamaged("a record reaches beyond its batch", place=place)
+        yield kind, a, b, records[at : at + length]
+        at += length
+
+
+def _absorb(state: LogState, record: tuple[int, int, int, bytes], place: str) -> None:
+    kind, a, b, payload = record
+    if kind == _ENTRY:
+        if state.entries and a != state.entries[-1].index + 1:
+            raise LogDamaged(f"entry {a} follows entry {state.entries[-1].index}", place=place)
+        state.entries.append(Entry(payload, a, b))
+    elif kind == _CUT:
+        if not state.entries or not state.entries[0].index < a <= state.entries[-1].index:
+            raise LogDamaged(f"a cut at {a}, where nothing can be cut", place=place)
+        del state.entries[a - state.entries[0].index :]
+    elif kind == _STATE:
+        state.term, state.vote = a, payload.decode() or None
+        state.commit_index = max(state.commit_index, b)
+    elif kind == _OWNER:
+        state.owner = payload.decode()
+    elif kind == _PEER:
+        state.peers[payload[INCARNATION_BYTES:].decode()] = payload[:INCARNATION_BYTES]
+    else:
+        raise LogDamaged(f"a record of unknown kind {kind}", place=place)
+
+
+def _checksum(incarnation: bytes, sequence: int, records: bytes) -> int:
+    seed = zlib.crc32(_BATCH_BODY.pack(len(records), sequence), zlib.crc32(incarnation))
+    return zlib.crc32(records, seed)

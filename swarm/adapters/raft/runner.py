@@ -1,0 +1,218 @@
+"""The Raft thread: the only one that touches the engine, the log file and the snapshot file.
+
+It exists because a sync takes milliseconds, and a gRPC server whose loop sleeps in one accepts about one
+call per sync. Each pass: take in what arrived, turn the engine, make the log durable, and hand what may
+now be seen to the event loop in one call. Whatever goes wrong in here ends the replica: a log that can no
+longer be written or trusted must not go on answering.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm.adapters.raft.core import LEADER
+from swarm.adapters.raft.engine import ApplyRoom, Engine
+from swarm.adapters.raft.events import Applied, Event, Proposal
+from swarm.adapters.raft.inbox import Inbox, Item, LinkDown, LinkUp, PeerMet, Received, SnapshotWritten
+from swarm.adapters.raft.settings import APPLY_AHEAD_BYTES, APPLY_AHEAD_ENTRIES, RaftSettings
+from swarm.adapters.raft.snapshot import Snapshot, SnapshotStore
+from swarm.adapters.raft.transport import Outgoing, TurnTransport
+from swarm.adapters.raft.wal import Wal, lock_directory
+from swarm.errors import OutcomeUnknown
+from swarm.ids import NodeId
+
+_log = logging.getLogger("swarm.raft")
+
+_PASS_MS_MIN = 1
+_PASS_MS_MAX = 1_000
+_DIRECTORY_MODE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one pass lets go of."""
+
+    events: list[Event]
+    frames: list[Outgoing]
+    unblock: bool  # the inbox has room again
+
+
+@dataclass(slots=True)
+class Delivered:
+    """How much the event loop has applied since the start; moved by the loop only."""
+
+    entries: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatus:
+    """A replica at one moment, for people."""
+
+    term: int
+    leader: NodeId | None
+    leads: bool
+    last_index: int
+    commit_index: int
+    applied_index: int
+    snapshot_index: int
+    log_entries: int
+    log_bytes: int
+    connected: frozenset[str]
+
+
+class Runner:
+    """Owns the replica's files and runs its thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        node_id: NodeId,
+        others: list[NodeId],
+        settings: RaftSettings,
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.inbox = Inbox()
+        self.delivered = Delivered()
+        self._on_fatal = on_fatal
+        self._deliver: Callable[[Batch], None] | None = None
+        self._handed = Delivered()
+        self._stopping = False
+        directory.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        directory.chmod(_DIRECTORY_MODE)
+        self._lock = lock_directory(directory)
+        try:
+            self.wal = Wal.open(directory, node_id)
+            self._snapshots = SnapshotStore(directory)
+            self._transport = TurnTransport()
+            self._engine = Engine(node_id, list(others), self.wal, self._snapshots, self._transport, settings)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="raft-snapshot")
+        self._thread = threading.Thread(target=self._run, name="raft", daemon=True)
+
+    @property
+    def recovered(self) -> Snapshot | None:
+        """The snapshot this life starts from."""
+        return self._engine.recovered
+
+    def start(self, deliver: Callable[[Batch], None]) -> None:
+        self._deliver = deliver
+        self._thread.start()
+
+    def leave(self) -> None:
+        """End the thread after its present pass."""
+        self._stopping = True
+        self.inbox.ring()
+
+    def stop(self) -> None:
+        """End the thread and close the files. Blocks; call it from a worker thread."""
+        self.leave()
+        if self._thread.ident is None:
+            self.wal.close()
+        else:
+            self._thread.join()
+        self._writer.shutdown(wait=True, cancel_futures=True)
+        os.close(self._lock)
+
+    def write_snapshot(self, snapshot: Snapshot) -> None:
+        """Write a captured state without holding up anybody."""
+        self._writer.submit(self._write_snapshot, snapshot)
+
+    def fail(self, error: BaseException) -> None:
+        """The replica cannot go on."""
+        self.leave()
+        self._on_fatal(error)
+
+    def status(self) -> LogStatus:
+        engine = self._engine  # read across threads: every field is one word, the whole may be a pass apart
+        return LogStatus(
+            term=engine.term,
+            leader=engine.leader_id(),
+            leads=engine.state == LEADER,
+            last_index=engine.last().index,
+            commit_index=engine.commit_index,
+            applied_index=engine.last_applied,
+            snapshot_index=self._snapshots.index,
+            log_entries=len(self.wal),
+            log_bytes=self.wal.entries_bytes,
+            connected=self._transport.connected_peers(),
+        )
+
+    # -- the thread ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._engine.begin()
+            while not self._stopping:
+                self._pass()
+        except BaseException as caught:  # noqa: BLE001 - whatever it is, the replica must not go on
+            error = caught
+        try:
+            self._engine.stop(OutcomeUnknown("this replica stopped", place="raft"))
+            self._hand_over()
+            self.wal.close()
+        except BaseException as caught:  # noqa: BLE001
+            error = error or caught
+        if error is not None:
+            self.fail(error)
+
+    def _pass(self) -> None:
+        self.inbox.wait(self._patience_s())
+        for item in self.inbox.take():
+            self._absorb(item)
+        ahead_entries = self._handed.entries - self.delivered.entries
+        ahead_bytes = self._handed.size_bytes - self.delivered.size_bytes
+        self._engine.room = ApplyRoom(APPLY_AHEAD_ENTRIES - ahead_entries, APPLY_AHEAD_BYTES - ahead_bytes)
+        self._engine.turn()
+        self.wal.flush()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Everything in here was decided before the last flush, and is visible from now on."""
+        events, self._engine.events = self._engine.events, []
+        for event in events:
+            if isinstance(event, Applied):
+                self._handed.entries += event.places
+                self._handed.size_bytes += event.size_bytes
+        frames = self._transport.take()
+        unblock, self.inbox.blocked = self.inbox.blocked, False
+        if (events or frames or unblock) and self._deliver is not None:
+            self._deliver(Batch(events, frames, unblock))
+
+    def _absorb(self, item: Item) -> None:
+        match item:
+            case Received():
+                self._transport.receive(item.peer, item.message)
+            case Proposal():
+                self._engine.proposals.append(item)
+            case LinkUp():
+                self._transport.link_up(item.link)
+            case LinkDown():
+                self._transport.link_down(item.link)
+            case PeerMet():
+                self.wal.remember_peer(item.peer, item.incarnation)
+            case SnapshotWritten():
+                self._engine.snapshot_written(item.index, item.term)
+
+    def _patience_s(self) -> float:
+        if self._engine.needs_turn():
+            return 0
+        wanted_ms = (self._engine.next_deadline() - self._engine.now()) * 1000
+        return min(max(wanted_ms, _PASS_MS_MIN), _PASS_MS_MAX) / 1000
+
+    def _write_snapshot(self, snapshot: Snapshot) -> None:
+        try:
+            self._snapshots.write_aside(snapshot)
+        except BaseException as error:  # noqa: BLE001 - a full disk here is one for the log too
+            self.fail(error)
+            return
+        self.inbox.put(SnapshotWritten(snapshot.index, snapshot.term))
