@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import swarm.adapters.tls as tls  # isort: skip  # must run before anything loads grpc
+from swarm.adapters import tls  # isort: skip  # must run before anything loads grpc
 import grpc.aio
 import structlog
 
@@ -128,8 +128,9 @@ async def _coordinate(
         config.node,
         config.coordinators,
         config.data_dir / "log",
-        identity,
-        RaftSettings(
+        identity.channel,
+        cluster=config.cluster,
+        settings=RaftSettings(
             election_ms_min=config.raft.election_ms[0],
             election_ms_max=config.raft.election_ms[1],
             heartbeat_ms=config.raft.heartbeat_ms,
