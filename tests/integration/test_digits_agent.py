@@ -1,4 +1,4 @@
-"""The digit agent, compiled, against the answers of the framework that trained it, on every held-out image."""
+"""The compiled digit agent against the framework that trained it, on every held-out image."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ def networks(draw):
 
 
 def tolerance(net, rows):
-    """What float32 may lose in these sums: the numpy engine's own distance from float64, and a little more."""
+    """What float32 may lose in these sums: by the numpy engine's own distance from float64."""
     scale = max(1.0, float(np.abs(exact(net, rows)).max()))
     return 8 * float(np.abs(NumpyEngine(net).forward(rows) - exact(net, rows)).max()) + 1e-6 * scale
 
