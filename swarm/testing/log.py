@@ -196,7 +196,7 @@ class MemoryLog:
 
     async def _append(self, data: bytes | None) -> int:
         if self._machine is None:
-            raise OutcomeUnknown("the log is not running", place=self.node_id)
+            raise NotLeader(None)
         return await self._group.append(self, data)
 
     # -- for MemoryLogGroup --------------------------------------------------------------------
