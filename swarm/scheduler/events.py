@@ -36,7 +36,10 @@ class AgentRecord:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """How a step ended. The first record of a step is its result for ever."""
+    """How a step ended. The first record of a step is its result for ever.
+
+    `started_ms` is the node's calendar; 0 where the leader gave the step up and no node said.
+    """
 
     run: RunId
     step: int
@@ -165,7 +168,11 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True)
 class OutcomesArrived:
-    """Results of these attempts are on their way to the log: their slots are free again."""
+    """Results of these attempts are on their way to the log: their slots are free again.
+
+    Whoever says this proposes them until they are committed or this replica is deposed: the
+    scheduler tries these steps no more.
+    """
 
     at_ms: int
     node: NodeId

@@ -7,13 +7,14 @@ step each, so a run of a million steps delays a run of ten by no more than its o
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from swarm.graph import Priority
 from swarm.ids import RunId
 
 
 class FairQueue:
-    """Ready steps of many runs. `pop` is O(1)."""
+    """Ready steps of many runs. `push` and `pop` are O(1)."""
 
     __slots__ = ("_size", "_steps", "_turns")
 
@@ -24,6 +25,11 @@ class FairQueue:
 
     def __len__(self) -> int:
         return self._size
+
+    @property
+    def priority(self) -> Priority:
+        """That of the next step; the lowest where there is none."""
+        return next((priority for priority in Priority if self._turns[priority]), Priority.LOW)
 
     def push(self, priority: Priority, run: RunId, step: int, *, front: bool = False) -> None:
         """Add a step; `front` for one that had its turn already and lost its node."""
@@ -62,6 +68,9 @@ class FairQueue:
             if run in turns:
                 turns.remove(run)
 
-    def steps(self) -> list[tuple[RunId, int]]:
-        """Everything that waits, in no promised order."""
-        return [(run, step) for run, steps in self._steps.items() for step in steps]
+    def keep(self, wanted: Callable[[RunId, int], bool]) -> None:
+        """Forget every step that is not wanted; the others keep their turns."""
+        kept = {run: deque(step for step in steps if wanted(run, step)) for run, steps in self._steps.items()}
+        self._steps = {run: steps for run, steps in kept.items() if steps}
+        self._turns = tuple(deque(run for run in turns if run in self._steps) for turns in self._turns)
+        self._size = sum(map(len, self._steps.values()))

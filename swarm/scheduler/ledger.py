@@ -77,6 +77,7 @@ class Ledger:
         self._weight[event.run] = payload_bytes(event.inputs.values())
         if event.key:
             self._keys[(event.principal, event.key)] = event.run
+        self._retire(run)
         return [(run, list(run.ready()))]
 
     def _record(self, event: StepsRecorded) -> list[tuple[Run, list[int]]]:
@@ -148,12 +149,10 @@ class Ledger:
     def history(self) -> list[Durable]:
         """Events that rebuild this state when applied to an empty ledger, in order."""
         events: list[Durable] = list(self.agents.values())
-        ordered = [self.runs[name] for name in self._over]
-        ordered += [run for run in self.runs.values() if not run.settled]
-        for run in ordered:
-            events.append(run.submitted)
-            records = tuple(run.records[step] for step in run.order)
-            if records:
+        events += [run.submitted for run in self.runs.values()]
+        settled = [self.runs[name] for name in self._over]
+        for run in [*settled, *(run for run in self.runs.values() if not run.settled)]:
+            if records := tuple(run.records[step] for step in run.order):
                 events.append(StepsRecorded(run.ended_ms or run.submitted.at_ms, records))
             if run.status is Status.CANCELLED:
                 events.append(RunCancelled(run.ended_ms, run.submitted.run, run.reason, ""))

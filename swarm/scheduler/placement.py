@@ -6,7 +6,7 @@ scores can always be compared and each term can be shown to a person.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from swarm.graph import Bond
@@ -32,7 +32,7 @@ class NodeView:
     load: float = 0.0
     draining: bool = False
     failures: float = 0.0  # running average of attempts that failed, 0..1
-    busy: dict[tuple[str, int], StepKey] = field(default_factory=dict)
+    busy: dict[StepKey, None] = field(default_factory=dict)  # attempts in flight, in order of dispatch
     done: int = 0
 
     @property
@@ -42,6 +42,11 @@ class NodeView:
     def judge(self, *, failed: bool) -> None:
         """Remember how an attempt ended."""
         self.failures = self.failures * HEALTH_MEMORY + (1.0 - HEALTH_MEMORY) * failed
+
+
+def sane_load(load: float) -> float:
+    """A load as a signal: what no honest node says, not a number above all, counts as fully busy."""
+    return load if 0.0 <= load <= 1.0 else 1.0
 
 
 def affinities(sources: Iterable[tuple[NodeId, Bond]]) -> dict[NodeId, float]:
@@ -55,7 +60,7 @@ def affinities(sources: Iterable[tuple[NodeId, Bond]]) -> dict[NodeId, float]:
 
 
 def score(view: NodeView, affinity: float) -> float:
-    """How good a place this is, 0..1."""
+    """How good a place this is, 0..1. The node has a free slot."""
     return (
         WEIGHT_ROOM * (1.0 - len(view.busy) / view.slots)
         + WEIGHT_MACHINE * (1.0 - view.load)
@@ -69,16 +74,13 @@ def able(view: NodeView, agent: Digest, layers: frozenset[str]) -> bool:
     return agent in view.agents and layers <= view.layers
 
 
-def choose(
-    views: Iterable[NodeView], agent: Digest, layers: frozenset[str], near: dict[NodeId, float]
-) -> NodeView | None:
-    """The best node with room; ties by name, so that a replay chooses the same."""
+def choose(views: Iterable[NodeView], near: Mapping[NodeId, float]) -> NodeView:
+    """The best of some nodes that are able and have room; ties by name, so that a replay chooses the same."""
     best: NodeView | None = None
     best_score = -1.0
     for view in views:
-        if view.free <= 0 or not able(view, agent, layers):
-            continue
         value = score(view, near.get(view.node, 0.0))
         if value > best_score or (value == best_score and best is not None and view.node < best.node):
             best, best_score = view, value
+    assert best is not None
     return best

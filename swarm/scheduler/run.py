@@ -2,28 +2,28 @@
 
 A run is a fold over its step records and nothing else, so every replica agrees on it. Each step
 counts the edges it still waits for: *hard* ones (strict, shared) hold it back until they end,
-*soft* ones (loose, observe) only until somebody loses patience. A step record moves the counts of
-its dependents, and that is the whole algorithm.
+*soft* ones (loose) only until somebody loses patience, and observe edges not at all, unless the step
+is fed by nothing else. A step record moves the counts of its dependents, and that is the whole algorithm.
 
     waiting --(hard = 0)--> ready --record--> ok | failed
        |                      |
        +------ skipped / cancelled -----------+
 
-An *observer* is a step fed by observe edges alone, or by other observers: it may watch the run,
-but the run neither waits for it nor fails with it. `status` is decided when every other step has
-ended; the run is `settled` when the observers have ended too.
+An *observer* is a step fed by observe edges alone, or by other observers, on which nothing but
+observers depends: it may watch the run, but the run neither waits for it nor fails with it. `status`
+is decided when every other step has ended; the run is `settled` when the observers have ended too.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from swarm.errors import Problem
-from swarm.graph import Bond, Graph, Items, OnFailure, Payload
-from swarm.ids import NodeId
+from swarm.graph import Bond, Graph, Items, OnFailure, Payload, digest
+from swarm.ids import Digest, NodeId
 from swarm.scheduler.events import RunSubmitted, StepRecord
+from swarm.scheduler.plan import HARD, plan
 
 
 class Status(enum.Enum):
@@ -46,69 +46,11 @@ class Step(enum.IntEnum):
     CANCELLED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A graph with names turned into positions; made once for each run."""
-
-    incoming: tuple[tuple[tuple[int, str, str, Bond, int], ...], ...]  # (source, its port, our port, bond, slot)
-    outgoing: tuple[tuple[tuple[int, Bond], ...], ...]
-    scatter: tuple[tuple[tuple[str, int], ...], ...]
-    feeds: tuple[tuple[tuple[str, str], ...], ...]  # (our port, feed name)
-    watches: tuple[bool, ...]  # every edge in is an observe edge
-    observer: tuple[bool, ...]
-
-
-def _plan(graph: Graph) -> _Plan:
-    position = {node.name: i for i, node in enumerate(graph.nodes)}
-    size = len(graph.nodes)
-    incoming: list[list[tuple[int, str, str, Bond, int]]] = [[] for _ in range(size)]
-    outgoing: list[list[tuple[int, Bond]]] = [[] for _ in range(size)]
-    leaving: list[dict[str, int]] = [{} for _ in range(size)]
-    feeds: list[list[tuple[str, str]]] = [[] for _ in range(size)]
-    for edge in graph.edges:
-        source, target = position[edge.source.node], position[edge.target.node]
-        slot = leaving[source].get(edge.source.port, 0)
-        leaving[source][edge.source.port] = slot + 1
-        incoming[target].append((source, edge.source.port, edge.target.port, edge.bond, slot))
-        outgoing[source].append((target, edge.bond))
-    for feed in graph.feeds:
-        feeds[position[feed.target.node]].append((feed.target.port, feed.name))
-    return _Plan(
-        incoming=tuple(map(tuple, incoming)),
-        outgoing=tuple(map(tuple, outgoing)),
-        scatter=tuple(tuple(ports.items()) for ports in leaving),
-        feeds=tuple(map(tuple, feeds)),
-        watches=tuple(
-            bool(edges) and all(bond is Bond.OBSERVE for _, _, _, bond, _ in edges) for edges in incoming
-        ),
-        observer=_observers(incoming, outgoing),
-    )
-
-
-def _observers(
-    incoming: list[list[tuple[int, str, str, Bond, int]]], outgoing: list[list[tuple[int, Bond]]]
-) -> tuple[bool, ...]:
-    """Steps that only watch: all they are fed by is observe edges or other observers."""
-    weighty = [0] * len(incoming)  # edges in that are neither observe nor from an observer
-    observer = [False] * len(incoming)
-    for step, edges in enumerate(incoming):
-        weighty[step] = sum(bond is not Bond.OBSERVE for _, _, _, bond, _ in edges)
-    todo = [step for step, edges in enumerate(incoming) if edges and weighty[step] == 0]
-    while todo:
-        step = todo.pop()
-        observer[step] = True
-        for target, bond in outgoing[step]:
-            if bond is not Bond.OBSERVE:
-                weighty[target] -= 1
-                if weighty[target] == 0:
-                    todo.append(target)
-    return tuple(observer)
-
-
 class Run:
     """One run; see the head of this module."""
 
     __slots__ = (
+        "_digest",
         "_hard",
         "_main_left",
         "_plan",
@@ -125,15 +67,13 @@ class Run:
 
     def __init__(self, submitted: RunSubmitted) -> None:
         self.submitted = submitted
-        self._plan = _plan(submitted.graph)
+        self._digest: Digest | None = None
+        self._plan = plan(submitted.graph)
         self._hard = [
-            sum(bond in (Bond.STRICT, Bond.SHARED) for _, _, _, bond, _ in edges)
-            for edges in self._plan.incoming
+            len(edges) if watches else sum(bond in HARD for _, _, _, bond, _ in edges)
+            for edges, watches in zip(self._plan.incoming, self._plan.watches, strict=True)
         ]
-        self._soft = [
-            sum(bond in (Bond.LOOSE, Bond.OBSERVE) for _, _, _, bond, _ in edges)
-            for edges in self._plan.incoming
-        ]
+        self._soft = [sum(bond is Bond.LOOSE for _, _, _, bond, _ in edges) for edges in self._plan.incoming]
         size = len(submitted.graph.nodes)
         self.state: list[Step] = [Step.WAITING] * size
         self.records: dict[int, StepRecord] = {}
@@ -144,12 +84,20 @@ class Run:
         self.left = size
         self._main_left = size - sum(self._plan.observer)
         for step in range(size):
-            if self._may_start(step):
+            if self._hard[step] == 0:
                 self.state[step] = Step.READY
+        self._decide(submitted.at_ms)
 
     @property
     def graph(self) -> Graph:
         return self.submitted.graph
+
+    @property
+    def digest(self) -> Digest:
+        """The name of the graph; worked out when first asked for."""
+        if self._digest is None:
+            self._digest = digest(self.graph)
+        return self._digest
 
     @property
     def settled(self) -> bool:
@@ -162,17 +110,14 @@ class Run:
 
     def waits_softly(self, step: int) -> bool:
         """Whether a loose input of a ready step is still to come."""
-        return self._soft[step] > 0 and any(
-            bond is Bond.LOOSE and self.state[source] in (Step.WAITING, Step.READY)
-            for source, _, _, bond, _ in self._plan.incoming[step]
-        )
+        return self._soft[step] > 0
 
     # -- absorbing -----------------------------------------------------------------------
 
     def record(self, record: StepRecord, at_ms: int) -> list[int]:
-        """Take the first result of a step; returns ready steps whose inputs changed."""
+        """Take the first result of a ready step; returns ready steps whose inputs changed."""
         step = record.step
-        if self.state[step] not in (Step.WAITING, Step.READY):
+        if self.state[step] is not Step.READY:
             return []
         self.records[step] = record
         self.order.append(step)
@@ -192,9 +137,11 @@ class Run:
         self._stop(Status.CANCELLED, at_ms)
 
     def _matters(self, step: int) -> bool:
-        """A failure matters unless the step only observes, or every dependent tolerates it."""
+        """A failure matters unless the step only observes, or all it gives goes where it may be missing."""
         if self._plan.observer[step]:
             return False
+        if step in self._plan.outlets:
+            return True
         bonds = [bond for _, bond in self._plan.outgoing[step] if bond is not Bond.OBSERVE]
         return not bonds or Bond.STRICT in bonds
 
@@ -219,17 +166,15 @@ class Run:
                 if bond is Bond.STRICT and how is not Step.OK:
                     todo.append((target, Step.SKIPPED))
                     continue
-                if bond in (Bond.STRICT, Bond.SHARED):
+                if bond is Bond.LOOSE:
+                    self._soft[target] -= 1
+                elif bond in HARD or self._plan.watches[target]:
                     self._hard[target] -= 1
                 else:
-                    self._soft[target] -= 1
-                if self._may_start(target):
+                    continue
+                if self._hard[target] == 0:
                     self.state[target] = Step.READY
                     ready.append(target)
-
-    def _may_start(self, step: int) -> bool:
-        """Nothing hard is missing; a step that only watches also waits for all it watches."""
-        return self._hard[step] == 0 and (self._soft[step] == 0 or not self._plan.watches[step])
 
     def _decide(self, at_ms: int) -> None:
         if self.status is Status.RUNNING and self._main_left == 0:
@@ -254,18 +199,22 @@ class Run:
         found.update((port, self.submitted.inputs[feed]) for port, feed in self._plan.feeds[step])
         gathered: dict[str, list[Payload]] = {}
         for source, out_port, in_port, _, slot in self._plan.incoming[step]:
+            there = gathered.setdefault(in_port, [])
             record = self.records.get(source)
-            if record is None or not record.ok:
-                continue
-            items = record.outputs.get(out_port)
+            items = record.outputs.get(out_port) if record is not None and record.ok else None
             if isinstance(items, Payload):
-                gathered.setdefault(in_port, []).append(items)
-            elif items is not None:
-                gathered.setdefault(in_port, []).append(items[slot])
-        found.update((port, tuple(items) if port in many else items[-1]) for port, items in gathered.items())
-        for port in many & found.keys():
-            items = found[port]
-            found[port] = (items,) if isinstance(items, Payload) else items
+                there.append(items)
+            elif items is not None and slot < len(items):
+                there.append(items[slot])
+        for port, there in gathered.items():
+            if port in many:
+                found[port] = tuple(there)
+            elif there:
+                found[port] = there[-1]
+        for port in many:
+            items = found.get(port)
+            if isinstance(items, Payload):
+                found[port] = (items,)
         return found
 
     def scatter(self, step: int) -> tuple[tuple[str, int], ...]:
@@ -279,7 +228,7 @@ class Run:
                 yield record.node, bond
 
     def output_problem(self, step: int, outputs: Mapping[str, Items]) -> Problem | None:
-        """Why a result does not fit the graph, or None: each scattered port gives one item an edge."""
+        """Why a result does not fit the graph, or None: what is wired is there, one item for each edge."""
         name = self.graph.nodes[step].name
         for port, count in self._plan.scatter[step]:
             items = outputs.get(port)
@@ -287,16 +236,18 @@ class Run:
                 return Problem("bad_output", f"{name}.{port}", "the agent gave no such output")
             if not isinstance(items, Payload) and len(items) != count:
                 return Problem("bad_output", f"{name}.{port}", f"{len(items)} items for {count} edges")
+        for outlet, port in self._plan.outlets.get(step, ()):
+            if port not in outputs:
+                return Problem("bad_output", f"{name}.{port}", f"the agent gave nothing for outlet {outlet}")
         return None
 
     def outputs(self) -> dict[str, Items]:
         """The values of the graph's outlets that exist so far."""
-        names = {node.name: i for i, node in enumerate(self.graph.nodes)}
         found: dict[str, Items] = {}
-        for outlet in self.graph.outlets:
-            record = self.records.get(names[outlet.source.node])
-            if record is not None and record.ok and outlet.source.port in record.outputs:
-                found[outlet.name] = record.outputs[outlet.source.port]
+        for step, outlets in self._plan.outlets.items():
+            record = self.records.get(step)
+            if record is not None and record.ok:
+                found.update((name, record.outputs[port]) for name, port in outlets if port in record.outputs)
         return found
 
     def count(self, *states: Step) -> int:

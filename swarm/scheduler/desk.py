@@ -1,0 +1,189 @@
+"""The desk: what the leader is busy with. Every ready step is in exactly one place on it.
+
+    LATE ----(patience ends)----.
+                                v
+    (ready) -----------------> QUEUED --dispatch--> FLYING --outcome--> RECORDING --commit--> (gone)
+                                ^                     |                     ^
+                                `--- RESTING <--------+---- gives up -------'
+                                      (failed attempt; a lost node queues it at the front at once)
+
+Queues and alarms hold names of steps. They are not hunted down when a step moves on: whoever takes a
+name out looks the step's place up first, and `sweep` throws the stale ones away before they are many.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from swarm import limits
+from swarm.graph import Priority
+from swarm.ids import CapabilityName, NodeId, RunId, StepKey
+from swarm.scheduler.fair import FairQueue
+from swarm.scheduler.placement import NodeView
+
+
+class Place(enum.IntEnum):
+    """Where a ready step is on the desk. Ordered only because alarms are kept in a heap."""
+
+    LATE = 0
+    QUEUED = 1
+    FLYING = 2
+    RESTING = 3
+    RECORDING = 4
+
+
+Where: TypeAlias = tuple[CapabilityName, frozenset[str]]
+"""What the steps of one queue ask of a node: a capability, and sandbox layers beyond its agent's."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """A ready step on the desk. `node` and `key` name its attempt while it flies."""
+
+    since_ms: int
+    place: Place = Place.LATE
+    node: NodeId | None = None
+    key: StepKey | None = None
+    attempts: int = 0
+    failures: int = 0
+    losses: int = 0
+
+
+_Alarm: TypeAlias = tuple[int, Place, RunId, int, int]
+"""When, for a step in which place, and since when it is there."""
+
+STALE_SLACK = 4_096  # stale alarms, or names in queues, tolerated beside twice the steps on the desk
+
+
+class Desk:
+    """See the head of this module."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[NodeId, NodeView] = {}
+        self.queues: dict[Where, FairQueue] = {}
+        self.unhosted: dict[Where, int] = {}  # queues no node serves: when to look for impatient steps
+        self._entries: dict[RunId, dict[int, Entry]] = {}
+        self._alarms: list[_Alarm] = []  # a heap
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def find(self, run: RunId, step: int) -> Entry | None:
+        entries = self._entries.get(run)
+        return entries.get(step) if entries is not None else None
+
+    def waiting(self, run: RunId, step: int) -> Entry | None:
+        """The entry of a name that came out of a queue, unless it is stale."""
+        entry = self.find(run, step)
+        return entry if entry is not None and entry.place is Place.QUEUED else None
+
+    # -- coming and going ----------------------------------------------------------------------
+
+    def add(self, run: RunId, step: int, now_ms: int) -> Entry:
+        """A step became ready."""
+        entry = self._entries.setdefault(run, {})[step] = Entry(now_ms)
+        self._size += 1
+        return entry
+
+    def remove(self, run: RunId, step: int) -> Entry | None:
+        """A step ended. The entry still names the attempt that flew, if one did."""
+        entry = self._entries.get(run, {}).pop(step, None)
+        if entry is not None:
+            self._size -= 1
+            self._land(entry)
+        return entry
+
+    def clear(self, run: RunId) -> list[Entry]:
+        """A run is over: nothing of it stays. The entries still name the attempts that flew."""
+        entries = list(self._entries.pop(run, {}).values())
+        self._size -= len(entries)
+        for entry in entries:
+            self._land(entry)
+        for queue in self.queues.values():
+            queue.drop(run)
+        return entries
+
+    # -- moving ----------------------------------------------------------------------------------
+
+    def wait(self, entry: Entry, run: RunId, step: int, now_ms: int) -> None:
+        """Be patient with its loose inputs, for a while."""
+        self._move(entry, Place.LATE, now_ms)
+        self._alarm(entry, now_ms + limits.LOOSE_WAIT_MS, run, step)
+
+    def queue(
+        self, entry: Entry, where: Where, name: tuple[RunId, int], priority: Priority, now_ms: int,
+        *, front: bool = False,
+    ) -> None:  # fmt: skip
+        """Let it wait for room; `front` for one that had its turn already."""
+        self._move(entry, Place.QUEUED, now_ms)
+        queue = self.queues.get(where)
+        if queue is None:
+            queue = self.queues[where] = FairQueue()
+        queue.push(priority, *name, front=front)
+
+    def fly(self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, timeout_ms: int) -> None:
+        """A node works on it."""
+        self._move(entry, Place.FLYING, now_ms)
+        entry.node, entry.key = view.node, key
+        view.busy[key] = None
+        self._alarm(entry, now_ms + timeout_ms, key.run, key.step)
+
+    def rest(self, entry: Entry, run: RunId, step: int, now_ms: int, duration_ms: int) -> None:
+        """Let it rest after a failure."""
+        self._move(entry, Place.RESTING, now_ms)
+        self._alarm(entry, now_ms + duration_ms, run, step)
+
+    def record(self, entry: Entry, now_ms: int) -> None:
+        """Its result is on its way to the log; whoever proposes it sees it through."""
+        self._move(entry, Place.RECORDING, now_ms)
+
+    def _move(self, entry: Entry, place: Place, now_ms: int) -> None:
+        self._land(entry)
+        entry.node = entry.key = None
+        entry.place, entry.since_ms = place, now_ms
+
+    def _land(self, entry: Entry) -> None:
+        """Free the slot of an attempt."""
+        if entry.key is not None and entry.node is not None and (view := self.nodes.get(entry.node)):
+            view.busy.pop(entry.key, None)
+
+    # -- alarms ----------------------------------------------------------------------------------
+
+    def _alarm(self, entry: Entry, due_ms: int, run: RunId, step: int) -> None:
+        heapq.heappush(self._alarms, (due_ms, entry.place, run, step, entry.since_ms))
+
+    def _rings(self, alarm: _Alarm) -> Entry | None:
+        """The entry an alarm is for, if it is still where it was when the alarm was set."""
+        _, place, run, step, since_ms = alarm
+        entry = self.find(run, step)
+        return entry if entry is not None and entry.place is place and entry.since_ms == since_ms else None
+
+    def ring(self, now_ms: int) -> Iterator[tuple[RunId, int, Entry]]:
+        """Steps whose time in their place is over. The caller moves each before it asks for the next."""
+        while self._alarms and self._alarms[0][0] <= now_ms:
+            alarm = heapq.heappop(self._alarms)
+            if entry := self._rings(alarm):
+                yield alarm[2], alarm[3], entry
+
+    def sweep(self) -> None:
+        """Drop stale alarms and names once they are the greater part, and queues that ran empty."""
+        stale_from = STALE_SLACK + 2 * self._size
+        if len(self._alarms) > stale_from:
+            self._alarms = [alarm for alarm in self._alarms if self._rings(alarm)]
+            heapq.heapify(self._alarms)
+        self.queues = {where: queue for where, queue in self.queues.items() if queue}
+        if sum(map(len, self.queues.values())) > stale_from:
+            seen = set[tuple[RunId, int]]()
+            for queue in self.queues.values():
+                queue.keep(lambda run, step: self._first(seen, run, step))
+
+    def _first(self, seen: set[tuple[RunId, int]], run: RunId, step: int) -> bool:
+        if (run, step) in seen or self.waiting(run, step) is None:
+            return False
+        seen.add((run, step))
+        return True

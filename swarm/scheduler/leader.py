@@ -1,0 +1,252 @@
+"""The leader's work: it learns what happened, keeps the desk, and says what must happen next.
+
+Two clocks meet in the scheduler and must not be mixed: durable events carry the calendar's time, as some
+leader saw it; deadlines are kept by this leader's clock that never jumps, and only volatile events tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias, assert_never
+
+from swarm import limits
+from swarm.errors import OutOfTime, SwarmError, Unreachable
+from swarm.ids import NodeId, StepKey
+from swarm.scheduler.actions import Action, Record, Recorded, Withdraw
+from swarm.scheduler.desk import Desk, Entry, Place
+from swarm.scheduler.events import (
+    AttemptFailed,
+    Durable,
+    NodeChanged,
+    NodeJoined,
+    NodeLost,
+    OutcomesArrived,
+    StepRecord,
+    StepsRecorded,
+    Tick,
+)
+from swarm.scheduler.ledger import Ledger
+from swarm.scheduler.placement import NodeView, sane_load
+from swarm.scheduler.placing import Placer
+from swarm.scheduler.retry import may_retry, rest_ms
+from swarm.scheduler.run import Run, Step
+
+CLAIMED_ATTEMPT_MAX = 1 << 20  # a higher one was never ordered by anybody
+
+Happening: TypeAlias = NodeJoined | NodeChanged | NodeLost | OutcomesArrived | AttemptFailed | Tick
+"""The volatile events a leader hears of while it leads."""
+
+
+class Leader:
+    """One term of leadership, from the election on."""
+
+    def __init__(self, ledger: Ledger, term: int, now_ms: int) -> None:
+        self.desk = Desk()
+        self._ledger = ledger
+        self._term = term
+        self._now_ms = now_ms
+        self._hold_until_ms = now_ms + limits.TAKEOVER_GRACE_MS  # nodes may claim what they run until then
+        self._placer = Placer(self.desk, ledger, term)
+        for run in ledger.runs.values():
+            for step in run.ready():
+                self._welcome(run, step)
+
+    def committed(self, event: Durable, touched: Sequence[tuple[Run, list[int]]]) -> list[Action]:
+        """What is true changed: these runs, and of each these steps may be looked at again."""
+        actions: list[Action] = []
+        if isinstance(event, StepsRecorded):
+            for record in event.records:
+                self._settle(record, actions)
+        for run, steps in touched:
+            for step in steps:
+                self._welcome(run, step)
+            if run.settled:
+                for entry in self.desk.clear(run.submitted.run):
+                    _withdraw(entry, actions)
+        self._place(actions)
+        return actions
+
+    def happen(self, event: Happening) -> list[Action]:
+        """Something happened that the log does not tell of."""
+        self._now_ms = event.at_ms
+        actions: list[Action] = []
+        match event:
+            case OutcomesArrived():
+                self._arrive(event, actions)
+            case AttemptFailed():
+                self._fail(event, actions)
+            case NodeJoined():
+                self._join(event, actions)
+            case NodeChanged():
+                self._change(event)
+            case NodeLost():
+                self._lose(event.node, frozenset(), actions)
+            case Tick():
+                self._tick(actions)
+            case _:
+                assert_never(event)
+        self._place(actions)
+        return actions
+
+    def _place(self, actions: list[Action]) -> None:
+        if self._now_ms >= self._hold_until_ms:
+            actions += self._placer.place(self._now_ms)
+
+    # -- steps come and go -----------------------------------------------------------------------
+
+    def _settle(self, record: StepRecord, actions: list[Action]) -> None:
+        """A step is in the log: take it off the desk and tell whoever still works on it."""
+        key = StepKey(record.run, record.step, record.term, record.attempt)
+        if record.node:
+            actions.append(Recorded(record.node, key))
+        entry = self.desk.remove(record.run, record.step)
+        if entry is not None and entry.key != key:
+            _withdraw(entry, actions)
+
+    def _welcome(self, run: Run, step: int) -> None:
+        """A step may run, or one of its loose inputs came at last."""
+        if run.state[step] is not Step.READY:
+            return  # one entry of the log may hold both what made it ready and its own result
+        name = run.submitted.run
+        entry = self.desk.find(name, step)
+        if entry is None:
+            entry = self.desk.add(name, step, self._now_ms)
+            if run.waits_softly(step):
+                self.desk.wait(entry, name, step, self._now_ms)
+                return
+        elif entry.place is not Place.LATE or run.waits_softly(step):
+            return
+        self._queue(run, step, entry)
+
+    def _queue(self, run: Run, step: int, entry: Entry, *, front: bool = False) -> None:
+        node, submitted = run.graph.nodes[step], run.submitted
+        where, name = (node.capability, node.layers), (submitted.run, step)
+        self.desk.queue(entry, where, name, submitted.priority, self._now_ms, front=front)
+
+    # -- attempts end ----------------------------------------------------------------------------
+
+    def _arrive(self, event: OutcomesArrived, actions: list[Action]) -> None:
+        """Results came, of whatever attempt: nobody needs to try these steps any more."""
+        view = self.desk.nodes.get(event.node)
+        for key in event.keys:
+            entry = self.desk.find(key.run, key.step)
+            if entry is None or entry.place is Place.RECORDING:
+                continue
+            if entry.key != key:
+                _withdraw(entry, actions)
+            self.desk.record(entry, self._now_ms)
+            if view is not None:
+                view.done += 1
+                view.judge(failed=False)
+
+    def _fail(self, event: AttemptFailed, actions: list[Action]) -> None:
+        actions.append(Recorded(event.node, event.key))
+        entry = self.desk.find(event.key.run, event.key.step)
+        if entry is not None and entry.key == event.key and entry.node == event.node:
+            self._attempt_over(event, entry, actions)
+
+    def _attempt_over(self, event: AttemptFailed, entry: Entry, actions: list[Action]) -> None:
+        """An attempt failed: rest and try again, or give the step up."""
+        if view := self.desk.nodes.get(event.node):
+            view.judge(failed=True)
+        key = event.key
+        entry.failures += 1
+        policy = self._ledger.runs[key.run].graph.nodes[key.step].retry
+        if may_retry(policy, entry.failures, retryable=event.retryable):
+            duration_ms = rest_ms(policy, key.run, key.step, entry.failures)
+            self.desk.rest(entry, key.run, key.step, self._now_ms, duration_ms)
+        else:
+            record = _failure(key, event.node, event.error, event.started_ms, event.wall_ms)
+            self._give_up(entry, record, actions)
+
+    def _give_up(self, entry: Entry, record: StepRecord, actions: list[Action]) -> None:
+        self.desk.record(entry, self._now_ms)
+        actions.append(Record(record))
+
+    # -- nodes come and go -------------------------------------------------------------------------
+
+    def _join(self, event: NodeJoined, actions: list[Action]) -> None:
+        """A node opened a link. What it still runs goes on, unless somebody else took it over."""
+        old = self.desk.nodes.get(event.node)
+        kept = frozenset(key for key in event.running if old is not None and key in old.busy)
+        self._lose(event.node, kept, actions)
+        view = NodeView(event.node, event.slots, event.agents, event.layers)
+        self.desk.nodes[event.node] = view
+        for key in event.running:
+            entry = self.desk.find(key.run, key.step)
+            if key in kept:
+                view.busy[key] = None
+            elif entry is not None and self._may_claim(entry, key):
+                entry.attempts = max(entry.attempts, key.attempt)
+                entry.losses = max(entry.losses - 1, 0)  # it was not lost after all
+                timeout_ms = self._ledger.runs[key.run].graph.nodes[key.step].timeout_ms
+                self.desk.fly(entry, view, key, self._now_ms, timeout_ms)
+            else:
+                actions.append(Withdraw(event.node, key))
+
+    def _may_claim(self, entry: Entry, key: StepKey) -> bool:
+        """Nobody else works on it, and the attempt is one that can have been ordered."""
+        attempts_max = entry.attempts if key.term == self._term else CLAIMED_ATTEMPT_MAX
+        return (
+            entry.place in (Place.QUEUED, Place.LATE)
+            and key.term <= self._term
+            and 1 <= key.attempt <= attempts_max
+        )
+
+    def _change(self, event: NodeChanged) -> None:
+        view = self.desk.nodes.get(event.node)
+        if view is None:
+            return
+        view.agents = view.agents if event.agents is None else event.agents
+        view.load = view.load if event.load is None else sane_load(event.load)
+        view.draining = view.draining if event.draining is None else event.draining
+
+    def _lose(self, node: NodeId, kept: frozenset[StepKey], actions: list[Action]) -> None:
+        """A node is gone; what it was running must run elsewhere, but for what is kept."""
+        view = self.desk.nodes.pop(node, None)
+        if view is None:
+            return
+        for key in view.busy:
+            entry = self.desk.find(key.run, key.step)
+            if entry is None or key in kept:
+                continue
+            entry.losses += 1
+            if entry.losses > limits.NODE_LOSSES_MAX:
+                error = Unreachable(f"{entry.losses} nodes were lost while they ran it", place=f"node {node}")
+                self._give_up(entry, _failure(key, node, error), actions)
+            else:
+                self._queue(self._ledger.runs[key.run], key.step, entry, front=True)
+
+    # -- time passes -----------------------------------------------------------------------------
+
+    def _tick(self, actions: list[Action]) -> None:
+        for name, step, entry in self.desk.ring(self._now_ms):
+            if entry.node is not None and entry.key is not None:
+                self._time_out(entry, entry.node, entry.key, actions)
+            else:
+                self._queue(self._ledger.runs[name], step, entry)
+        self.desk.sweep()
+        for name, step, error in self._placer.impatient(self._now_ms):
+            if unhosted := self.desk.find(name, step):
+                key = StepKey(name, step, self._term, unhosted.attempts)
+                self._give_up(unhosted, _failure(key, NodeId(""), error), actions)
+
+    def _time_out(self, entry: Entry, node: NodeId, key: StepKey, actions: list[Action]) -> None:
+        timeout_ms = self._ledger.runs[key.run].graph.nodes[key.step].timeout_ms
+        error = OutOfTime(f"no result within {timeout_ms} ms", place=f"node {node}")
+        actions.append(Withdraw(node, key))
+        failed = AttemptFailed(
+            self._now_ms, node, key, error, retryable=True, started_ms=0, wall_ms=float(timeout_ms)
+        )
+        self._attempt_over(failed, entry, actions)
+
+
+def _withdraw(entry: Entry, actions: list[Action]) -> None:
+    if entry.node is not None and entry.key is not None:
+        actions.append(Withdraw(entry.node, entry.key))
+
+
+def _failure(
+    key: StepKey, node: NodeId, error: SwarmError, started_ms: int = 0, wall_ms: float = 0.0
+) -> StepRecord:
+    return StepRecord(*key, node, ok=False, outputs={}, error=error, started_ms=started_ms, wall_ms=wall_ms)

@@ -1,0 +1,82 @@
+"""A graph as the run wants it: names turned into positions, edges sorted by where they lead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from swarm.graph import Bond, Graph
+
+HARD = frozenset({Bond.STRICT, Bond.SHARED})
+"""Bonds that hold a step back until the step they come from has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A graph with names turned into positions; made once for each run."""
+
+    incoming: tuple[
+        tuple[tuple[int, str, str, Bond, int], ...], ...
+    ]  # (source, its port, our port, bond, slot)
+    outgoing: tuple[tuple[tuple[int, Bond], ...], ...]
+    scatter: tuple[tuple[tuple[str, int], ...], ...]
+    feeds: tuple[tuple[tuple[str, str], ...], ...]  # (our port, feed name)
+    watches: tuple[bool, ...]  # every edge in is an observe edge
+    observer: tuple[bool, ...]
+    outlets: Mapping[int, tuple[tuple[str, str], ...]]  # by step: (outlet, its port)
+
+
+def plan(graph: Graph) -> Plan:
+    position = {node.name: i for i, node in enumerate(graph.nodes)}
+    size = len(graph.nodes)
+    incoming: list[list[tuple[int, str, str, Bond, int]]] = [[] for _ in range(size)]
+    outgoing: list[list[tuple[int, Bond]]] = [[] for _ in range(size)]
+    leaving: list[dict[str, int]] = [{} for _ in range(size)]
+    feeds: list[list[tuple[str, str]]] = [[] for _ in range(size)]
+    for edge in graph.edges:
+        source, target = position[edge.source.node], position[edge.target.node]
+        slot = leaving[source].get(edge.source.port, 0)
+        leaving[source][edge.source.port] = slot + 1
+        incoming[target].append((source, edge.source.port, edge.target.port, edge.bond, slot))
+        outgoing[source].append((target, edge.bond))
+    for feed in graph.feeds:
+        feeds[position[feed.target.node]].append((feed.target.port, feed.name))
+    outlets: dict[int, list[tuple[str, str]]] = {}
+    for outlet in graph.outlets:
+        outlets.setdefault(position[outlet.source.node], []).append((outlet.name, outlet.source.port))
+    return Plan(
+        incoming=tuple(map(tuple, incoming)),
+        outgoing=tuple(map(tuple, outgoing)),
+        scatter=tuple(tuple(ports.items()) for ports in leaving),
+        feeds=tuple(map(tuple, feeds)),
+        watches=tuple(
+            bool(edges) and all(bond is Bond.OBSERVE for _, _, _, bond, _ in edges) for edges in incoming
+        ),
+        observer=_observers(incoming, outgoing),
+        outlets={step: tuple(named) for step, named in outlets.items()},
+    )
+
+
+def _observers(
+    incoming: list[list[tuple[int, str, str, Bond, int]]], outgoing: list[list[tuple[int, Bond]]]
+) -> tuple[bool, ...]:
+    """Steps that only watch: fed by observe edges or other observers, and no other step needs them."""
+    weighty = [sum(bond is not Bond.OBSERVE for _, _, _, bond, _ in edges) for edges in incoming]
+    observer = [False] * len(incoming)
+    todo = [step for step, edges in enumerate(incoming) if edges and weighty[step] == 0]
+    while todo:
+        step = todo.pop()
+        observer[step] = True
+        for target, bond in outgoing[step]:
+            if bond is not Bond.OBSERVE:
+                weighty[target] -= 1
+                if weighty[target] == 0:
+                    todo.append(target)
+    # What others need is no observer, and so is not what it needs in turn.
+    needed = [step for step, watching in enumerate(observer) if not watching]
+    while needed:
+        for source, _, _, bond, _ in incoming[needed.pop()]:
+            if bond in HARD and observer[source]:
+                observer[source] = False
+                needed.append(source)
+    return tuple(observer)

@@ -1,0 +1,285 @@
+"""The scheduler in a model of a cluster: replicas of the ledger, nodes that run attempts, a log, a clock.
+
+Nothing here moves by itself. A test, or `Chaos`, says what happens next: an attempt ends, a link is cut,
+a leader is deposed, time passes. The cluster tells the scheduler, carries out what it asks for as the
+real drivers would, and keeps everything that was said, so that it can be checked and replayed.
+
+What it checks at every dispatch, by its own reading of the graph and not by the scheduler's: the node is
+attached, has the agent and a free slot; the step has no result yet; nothing it must wait for is missing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from swarm import limits
+from swarm.errors import AgentFailed, SwarmError
+from swarm.graph import Bond, Graph, Priority
+from swarm.ids import Digest, NodeId, RunId, StepKey
+from swarm.scheduler.actions import Action, Changed, Dispatch, Record, Recorded, Withdraw
+from swarm.scheduler.events import (
+    AgentDeployed,
+    AgentRecord,
+    AgentRemoved,
+    AttemptFailed,
+    Deposed,
+    Durable,
+    Elected,
+    Event,
+    NodeJoined,
+    NodeLost,
+    OutcomesArrived,
+    RunCancelled,
+    RunSubmitted,
+    StepRecord,
+    StepsRecorded,
+    Tick,
+)
+from swarm.scheduler.machine import Place, Scheduler
+from swarm.testing.graphs import model_reply
+
+CALENDAR_MS = 1_700_000_000_000  # durable events carry the calendar's time, volatile ones another clock's
+
+
+@dataclass(slots=True)
+class Replica:
+    """One scheduler with everything it was told and everything it asked for."""
+
+    scheduler: Scheduler = field(default_factory=Scheduler)
+    events: list[Event] = field(default_factory=list)
+    actions: list[list[Action]] = field(default_factory=list)
+
+    def tell(self, event: Event) -> list[Action]:
+        actions = self.scheduler.apply(event)
+        self.events.append(event)
+        self.actions.append(actions)
+        return actions
+
+
+@dataclass(slots=True)
+class ModelNode:
+    """A node: what it runs, and the outcomes it keeps until somebody says they are recorded."""
+
+    name: NodeId
+    slots: int
+    agents: frozenset[Digest]
+    layers: frozenset[str] = frozenset()
+    attached: bool = False
+    running: dict[StepKey, Dispatch] = field(default_factory=dict)
+    outbox: dict[StepKey, Dispatch | SwarmError] = field(default_factory=dict)
+
+
+class ModelCluster:
+    """See the head of this module. The first replica leads at the start."""
+
+    def __init__(self, *agents: AgentRecord, replicas: int = 2) -> None:
+        self.now_ms = 5_000
+        self.term = 0
+        self.replicas = [Replica() for _ in range(replicas)]
+        self.leader = self.replicas[0]
+        self.nodes: dict[NodeId, ModelNode] = {}
+        self.proposed: deque[StepRecord] = deque()
+        self.durable: list[Durable] = []
+        self.recorded: dict[tuple[RunId, int], StepRecord] = {}  # the first record of each step
+        self.executions: list[Dispatch] = []
+        self._graphs: dict[RunId, Graph] = {}
+        for agent in agents:
+            self.deploy(agent)
+        self.elect(self.leader)
+        self.advance(limits.TAKEOVER_GRACE_MS)
+
+    # -- durable ---------------------------------------------------------------------------
+
+    def deploy(self, agent: AgentRecord) -> None:
+        self._commit(AgentDeployed(self._calendar_ms(), agent, "ann"))
+
+    def remove(self, agent: AgentRecord) -> None:
+        self._commit(AgentRemoved(self._calendar_ms(), agent.name, "ann"))
+
+    def submit(self, graph: Graph, priority: Priority = Priority.MEDIUM, key: str = "") -> RunId:
+        run = RunId(f"run-{len(self.durable):05}")
+        self._graphs[run] = graph
+        self._commit(RunSubmitted(self._calendar_ms(), run, graph, {}, priority, "ann", key))
+        return run
+
+    def cancel(self, run: RunId, reason: str = "enough") -> None:
+        self._commit(RunCancelled(self._calendar_ms(), run, reason, "ann"))
+
+    def commit(self, count: int = limits.RECORDS_BATCH_MAX) -> None:
+        """The next proposed records reach the log, as one entry."""
+        records = tuple(self.proposed.popleft() for _ in range(min(count, len(self.proposed))))
+        if records:
+            for record in records:
+                self.recorded.setdefault((record.run, record.step), record)
+            self._commit(StepsRecorded(self._calendar_ms(), records))
+
+    def _commit(self, event: Durable) -> None:
+        self.durable.append(event)
+        for replica in self.replicas:
+            actions = replica.tell(event)
+            if replica is self.leader:
+                self._carry_out(actions)
+
+    def _calendar_ms(self) -> int:
+        return CALENDAR_MS + self.now_ms
+
+    # -- volatile --------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        """Tell the leader, and do as it says."""
+        self._carry_out(self.leader.tell(event))
+
+    def advance(self, duration_ms: int) -> None:
+        self.now_ms += duration_ms
+        self.tell(Tick(self.now_ms))
+
+    def elect(self, replica: Replica, *, keep_proposed: bool = False) -> None:
+        """Another replica leads, or the same one anew. Links are cut; what was proposed may be lost."""
+        for node in self.nodes.values():
+            node.attached = False
+        if self.leader.scheduler.leading:
+            self.tell(Deposed(self.now_ms))
+        if keep_proposed:
+            self.commit()
+        self.proposed.clear()
+        self.term += 1
+        self.leader = replica
+        self.tell(Elected(self.now_ms, self.term))
+
+    def join(
+        self, name: str, slots: int = 2, agents: Iterable[AgentRecord] = (), layers: Iterable[str] = ()
+    ) -> ModelNode:
+        """A new node; it hosts every agent deployed unless told otherwise."""
+        hosted = frozenset(agent.digest for agent in agents) or frozenset(self.ledger_digests())
+        node = ModelNode(NodeId(name), slots, hosted, frozenset(layers))
+        self.nodes[node.name] = node
+        self.attach(node)
+        return node
+
+    def attach(self, node: ModelNode) -> None:
+        """The node opens a link, says what it runs, and offers every outcome it still keeps."""
+        node.attached = True
+        claims = tuple(node.running)
+        self.tell(NodeJoined(self.now_ms, node.name, node.slots, node.agents, node.layers, claims))
+        for key in list(node.outbox):
+            self._offer(node, key)
+
+    def lose(self, node: ModelNode, *, killed: bool = False) -> None:
+        """The link ends; a node that was killed forgets everything."""
+        if killed:
+            node.running.clear()
+            node.outbox.clear()
+        if node.attached:
+            node.attached = False
+            self.tell(NodeLost(self.now_ms, node.name))
+
+    def finish(self, node: ModelNode, key: StepKey) -> None:
+        """An attempt ends well."""
+        node.outbox[key] = node.running.pop(key)
+        self._offer(node, key)
+
+    def fail(self, node: ModelNode, key: StepKey) -> None:
+        """An attempt ends with an error that another try may not have."""
+        node.running.pop(key)
+        node.outbox[key] = AgentFailed("it raised", place=str(key.step))
+        self._offer(node, key)
+
+    def _offer(self, node: ModelNode, key: StepKey) -> None:
+        """What the coordinator does with an outcome."""
+        scheduler, outcome = self.leader.scheduler, node.outbox[key]
+        if not node.attached:
+            return
+        place = scheduler.place(key.run, key.step)
+        if not scheduler.accepts(key):
+            del node.outbox[key]
+        elif isinstance(outcome, SwarmError):
+            self.tell(AttemptFailed(self.now_ms, node.name, key, outcome, True, 1, 1.0))
+        elif place is None or place[0] is not Place.RECORDING:
+            name = self.graph(key.run).nodes[key.step].name
+            outputs = model_reply(name, outcome.inputs, outcome.scatter)
+            self.proposed.append(StepRecord(*key, node.name, True, outputs, None, self._calendar_ms(), 1.0))
+            self.tell(OutcomesArrived(self.now_ms, node.name, (key,)))
+
+    # -- carrying out ----------------------------------------------------------------------
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case Dispatch():
+                    self._check(action)
+                    self.executions.append(action)
+                    self.nodes[action.node].running[action.key] = action
+                case Withdraw():
+                    if (node := self.nodes.get(action.node)) and node.attached:
+                        node.running.pop(action.key, None)
+                        node.outbox.pop(action.key, None)
+                case Recorded():
+                    if (node := self.nodes.get(action.node)) and node.attached:
+                        node.outbox.pop(action.key, None)
+                case Record():
+                    self.proposed.append(action.record)
+                case Changed():
+                    pass
+                case _:
+                    assert_never(action)
+
+    def _check(self, dispatch: Dispatch) -> None:
+        node, key = self.nodes[dispatch.node], dispatch.key
+        assert node.attached, f"{key}: {node.name} is not attached"
+        assert dispatch.agent in node.agents, f"{key}: {node.name} has no such agent"
+        assert len(node.running) < node.slots, f"{key}: {node.name} has no free slot"
+        assert key.term == self.term, f"{key}: ordered in term {self.term}"
+        assert all(key != earlier.key for earlier in node.running.values()), f"{key}: twice"
+        assert (key.run, key.step) not in self.recorded, f"{key}: recorded already"
+        names = {step.name: i for i, step in enumerate(self.graph(key.run).nodes)}
+        wanting = set(self.missing(key.run, key.step))
+        assert not wanting, f"{key}: began before {sorted(wanting)} of {names}"
+
+    def missing(self, run: RunId, step: int) -> Iterator[str]:
+        """Steps this one has to wait for still, by what the bonds promise."""
+        graph, dead = self.graph(run), self.dead(run)
+        names = [node.name for node in graph.nodes]
+        edges = [edge for edge in graph.edges if edge.target.node == names[step]]
+        watches = all(edge.bond is Bond.OBSERVE for edge in edges)
+        for edge in edges:
+            source = names.index(edge.source.node)
+            record = self.recorded.get((run, source))
+            over = record is not None or source in dead
+            well = record is not None and record.ok
+            if (edge.bond is Bond.STRICT and not well) or (
+                not over and (edge.bond is Bond.SHARED or (edge.bond is Bond.OBSERVE and watches))
+            ):
+                yield names[source]
+
+    def dead(self, run: RunId) -> set[int]:
+        """Steps that can never run, because what they need strictly failed."""
+        graph, found = self.graph(run), set[int]()
+        position = {node.name: i for i, node in enumerate(graph.nodes)}
+        failed = {step for (name, step), record in self.recorded.items() if name == run and not record.ok}
+        while True:
+            more = {
+                position[edge.target.node]
+                for edge in graph.edges
+                if edge.bond is Bond.STRICT and position[edge.source.node] in failed | found
+            } - found
+            if not more:
+                return found
+            found |= more
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def graph(self, run: RunId) -> Graph:
+        return self._graphs[run]
+
+    def ledger_digests(self) -> tuple[Digest, ...]:
+        return self.leader.scheduler.ledger.digests()
+
+    def running(self) -> list[tuple[ModelNode, StepKey]]:
+        """Every attempt some node runs."""
+        return [(node, key) for node in self.nodes.values() for key in node.running]
+
+    def unsettled(self) -> list[RunId]:
+        return [name for name, run in self.leader.scheduler.ledger.runs.items() if not run.settled]
