@@ -1,0 +1,25 @@
+"""`swarm status`: one look at the cluster."""
+
+from __future__ import annotations
+
+from swarm.cli.options import Cluster, Json
+from swarm.cli.output import EXIT_NOT_READY, Output, leave
+from swarm.client import Swarm
+
+
+def status(cluster: Cluster = None, as_json: Json = False) -> None:
+    """Who leads, what is attached, what runs. Exit code 3 while there is no leader."""
+    out = Output(as_json=as_json)
+    with Swarm.open(cluster) as swarm:
+        found = swarm.status()
+    out.give(
+        found,
+        text=f"cluster {found.cluster}: {found.leader or 'nobody'} leads (term {found.term})\n"
+        f"  {found.nodes_attached} nodes attached, voters: {', '.join(found.voters)}\n"
+        f"  {found.agents} agents, {found.runs_active} active runs, "
+        f"{found.steps_ready} steps ready, {found.steps_in_flight} in flight\n"
+        f"  answered by {found.node} (version {found.version}, up {found.uptime_ms / 1000:.0f} s, "
+        f"log at {found.applied_index}{', draining' if found.draining else ''})",
+    )
+    if not found.leader:
+        leave(EXIT_NOT_READY)

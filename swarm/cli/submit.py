@@ -1,0 +1,81 @@
+"""`swarm submit`: give the cluster work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from swarm.cli.check import GraphFile, read_graph
+from swarm.cli.inputs import INPUT_HELP, read_inputs
+from swarm.cli.options import Cluster, Json
+from swarm.cli.output import Output
+from swarm.client import Event, RunEnded, StepDone, Swarm
+from swarm.graph import Priority
+
+
+class PriorityName(StrEnum):
+    """How urgent a run is."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+EXAMPLES: Final = """\
+  swarm submit graph.yaml --input image=@seven.npy --wait
+  swarm submit graph.yaml --input 'labels:=[7, 2]' --input photo=photo.png
+  swarm submit graph.json --key nightly-2026-01-05       safe to repeat
+"""
+
+
+def submit(
+    graph: GraphFile,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", "-i", metavar="NAME=...", help=INPUT_HELP)
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until it ends; then show what it gave.")] = False,
+    priority: Annotated[PriorityName, typer.Option(help="How urgent it is.")] = PriorityName.MEDIUM,
+    key: Annotated[str, typer.Option(help="Two submissions with one key are one run.")] = "",
+    cluster: Cluster = None,
+    as_json: Json = False,
+) -> None:
+    """Submit a graph. When this returns, a majority of the cluster will not forget it.
+
+    Without --wait the run's id is printed; `swarm runs show RUN` tells how it stands.
+    """
+    out = Output(as_json=as_json)
+    document, values = read_graph(graph), read_inputs(inputs or ())
+    with Swarm.open(cluster) as swarm:
+        run = swarm.submit(document, values, priority=Priority[priority.name], key=key)
+        if not wait:
+            out.give({"run": run.id, "existed": run.existed}, text=run.id)
+            return
+        out.say(f"{run.id}{' (submitted before)' if run.existed else ''}")
+        try:
+            ended = follow(out, run.progress())
+        except KeyboardInterrupt:
+            out.say(f"the run goes on; `swarm runs cancel {run.id}` ends it", "yellow")
+            raise
+        outputs = run.result()
+    out.give({"run": ended.run, "outputs": outputs})
+    for name, value in outputs.items():
+        out.say(f"{name} = {value}") if not as_json else None
+
+
+def follow(out: Output, events: Iterable[Event]) -> RunEnded:
+    """Show a run's progress until it ends."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out.console, transient=True) as progress:
+        bar = progress.add_task("running", total=None)
+        for event in events:
+            match event:
+                case StepDone():
+                    progress.update(bar, total=event.run.steps_total, completed=event.offset + 1)
+                case RunEnded():
+                    return event
+    raise AssertionError("a run's progress ends with RunEnded")
