@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from swarm import limits
 from swarm.errors import Problem
 from swarm.graph import loops
-from swarm.graph.model import Catalogue, Endpoint, Firing, Graph, Node, NodeName
+from swarm.graph.model import Catalogue, Endpoint, Firing, Graph, Node, NodeName, PortName
 from swarm.graph.names import (
     CAPABILITY_RULE,
     NAME_RULE,
@@ -28,7 +28,7 @@ from swarm.graph.names import (
 )
 from swarm.graph.ports import check_ports
 from swarm.graph.report import Place, Report, place_of
-from swarm.graph.sources import check_literals, check_sources, sources_of
+from swarm.graph.sources import check_literals, check_sources, literals_bytes, sources_of
 
 CIRCLE_NAMES_MAX = 8  # of a loop, in one message
 
@@ -41,6 +41,7 @@ def problems(graph: Graph, catalogue: Catalogue | None) -> list[Problem]:
         nodes.setdefault(node.name, node)
     _check_size(graph, report)
     _check_names(graph, report)
+    _check_port_names(graph, report)
     for node in graph.nodes:
         _check_node(node, report)
     _check_edges(graph, nodes, report)
@@ -74,6 +75,9 @@ def _check_size(graph: Graph, report: Report) -> None:
         report.add(
             "too_many_nodes", "graph", f"{count} nodes, at most {limits.GRAPH_NODES_MAX}", "split the work"
         )
+    if (size := literals_bytes(graph)) > limits.GRAPH_BYTES_MAX:
+        message = f"literals of {size} bytes together, at most {limits.GRAPH_BYTES_MAX}"
+        report.add("too_large", "graph", message, "pass them as inputs of the run")
     if (count := len(graph.edges)) > limits.GRAPH_EDGES_MAX:
         report.add(
             "too_many_edges", "graph", f"{count} edges, at most {limits.GRAPH_EDGES_MAX}", "split the work"
@@ -108,6 +112,17 @@ def _check_names(graph: Graph, report: Report) -> None:
                 f"{count} outputs have this name",
                 "rename all but one",
             )
+
+
+def _check_port_names(graph: Graph, report: Report) -> None:
+    places: dict[PortName, Place] = {}
+    for edge in graph.edges:
+        places[edge.source.port] = places[edge.target.port] = edge
+    places |= {feed.target.port: feed for feed in graph.feeds}
+    places |= {outlet.source.port: outlet for outlet in graph.outlets}
+    for name, place in places.items():
+        if not is_name(name):
+            report.add("bad_name", place, f"{shown(name)} is no name for a port", f"use {NAME_RULE}")
 
 
 def _check_node(node: Node, report: Report) -> None:

@@ -38,6 +38,7 @@ from swarm.graph.reading import (
     parse,
     read_graph,
 )
+from swarm.graph.sources import literals_bytes
 from swarm.ids import Digest
 
 _Json = dict[str, object]
@@ -81,6 +82,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _canonical(graph: Graph, *, annotations: dict[str, str]) -> bytes:
+    _bounded(literals_bytes(graph))  # first: nodes may share a literal that would be written for each
     try:
         text = json.dumps(
             _document(graph, annotations),

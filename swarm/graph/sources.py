@@ -73,6 +73,11 @@ def _is_many(catalogue: Catalogue | None, node: Node, name: PortName) -> bool | 
     return port.many if port else None
 
 
+def literals_bytes(graph: Graph) -> int:
+    """How large all constants are together, each counted for every node that has it."""
+    return sum(len(payload.data) for node in graph.nodes for _, payload in node.literals)
+
+
 def check_literals(node: Node, report: Report) -> None:
     """Names, kinds and sizes of the constants of one node."""
     for port, payload in node.literals:
