@@ -71,11 +71,9 @@ class Ends:
         for key in ("node", "port"):
             given.require(key, "{node: ..., port: ...}")
         end = Endpoint(NodeName(given.text("node")), PortName(given.text("port")))
-        if end.node in self._names:
-            return [end]
-        if end.node:
+        if end.node and end.node not in self._names:
             self._no_node(found, path, end.node)
-        return []
+        return [end] if end.node in self._names and end.port else []
 
     def _starred(self, found: Found, path: str, text: str) -> list[Endpoint]:
         base, _, port = text.partition(STAR)
