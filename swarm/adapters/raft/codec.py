@@ -1,5 +1,8 @@
 """Raft messages to protobuf and back. Nothing on the wire is ever unpickled.
 
+A message above a bound is sent as a row of fragments, because one stream carries everything: whole, it would
+hold up the heartbeats behind it until its receiver takes the sender for dead.
+
 A message that no voter of ours sends is `ProtocolBroken`: entries out of order, of an unknown kind, from a
 term after the message's own. The kinds pysyncobj knows for membership and code versions are among those: they
 carry pickles.
@@ -9,64 +12,57 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from google.protobuf.message import DecodeError
+
 from swarm.adapters.raft.messages import (
     NO_OP,
     REGULAR,
     Append,
     AppendReply,
     Entry,
+    Incoming,
     Message,
     SnapshotChunk,
+    Underway,
     VoteReply,
     VoteRequest,
 )
-from swarm.adapters.raft.settings import ENTRY_OVERHEAD_BYTES
+from swarm.adapters.raft.settings import ENTRY_OVERHEAD_BYTES, FRAGMENT_BYTES
 from swarm.errors import ProtocolBroken
+from swarm.limits import MESSAGE_BYTES_MAX
 from swarm.wire.gen import raft_pb2 as pb
 
 KINDS = frozenset({NO_OP[0], REGULAR[0]})
 _SMALL_BYTES = 64  # an upper bound for a message without entries or data
 
 
-def encode(message: Message) -> pb.RaftMessage:
-    """The wire form of a message."""
+def encode(message: Message, wire: pb.RaftMessage) -> None:
+    """Write a message into its wire form.
+
+    In place: a protobuf message that is given to another as a part of it is copied, entries and all.
+    """
+    wire.term = message.term
     match message:
         case VoteRequest():
-            request = pb.RaftVoteRequest(
-                last_index=message.last_index, last_term=message.last_term, trial=message.trial
-            )
-            return pb.RaftMessage(term=message.term, vote_request=request)
+            request = wire.vote_request
+            request.last_index, request.last_term = message.last_index, message.last_term
+            request.trial = message.trial
         case VoteReply():
-            return pb.RaftMessage(
-                term=message.term, vote_reply=pb.RaftVoteReply(granted=message.granted, trial=message.trial)
-            )
+            wire.vote_reply.granted, wire.vote_reply.trial = message.granted, message.trial
         case Append():
-            append = pb.RaftAppend(
-                previous_index=message.previous_index,
-                previous_term=message.previous_term,
-                commit_index=message.commit_index,
-                entries=[
-                    pb.RaftEntry(command=entry.command, index=entry.index, term=entry.term)
-                    for entry in message.entries
-                ],
-            )
-            return pb.RaftMessage(term=message.term, append=append)
+            append = wire.append
+            append.previous_index, append.previous_term = message.previous_index, message.previous_term
+            append.commit_index = message.commit_index
+            for entry in message.entries:
+                append.entries.add(command=entry.command, index=entry.index, term=entry.term)
         case AppendReply():
-            reply = pb.RaftAppendReply(
-                accepted=message.accepted,
-                next_index=message.next_index,
-                previous_index=message.previous_index,
-            )
-            return pb.RaftMessage(term=message.term, append_reply=reply)
+            reply = wire.append_reply
+            reply.accepted, reply.next_index = message.accepted, message.next_index
+            reply.previous_index = message.previous_index
         case SnapshotChunk():
-            chunk = pb.RaftSnapshotChunk(
-                index=message.index,
-                entry_term=message.entry_term,
-                offset=message.offset,
-                data=message.data,
-                last=message.last,
-            )
-            return pb.RaftMessage(term=message.term, snapshot_chunk=chunk)
+            chunk = wire.snapshot_chunk
+            chunk.index, chunk.entry_term = message.index, message.entry_term
+            chunk.offset, chunk.data, chunk.last = message.offset, message.data, message.last
         case _:
             assert_never(message)
 
@@ -100,7 +96,44 @@ def decode(wire: pb.RaftMessage) -> Message:
             raise _broken("a message without a body")
 
 
-def size_bytes(message: Message) -> int:
+def fragments(message: Message) -> list[pb.RaftFrame]:
+    """A message in pieces, each in a frame of its own."""
+    whole = pb.RaftMessage()
+    encode(message, whole)
+    data = whole.SerializeToString()
+    frames = []
+    for at in range(0, len(data), FRAGMENT_BYTES):
+        frames.append(pb.RaftFrame())
+        piece = frames[-1].messages.add(term=message.term)
+        piece.fragment.data = data[at : at + FRAGMENT_BYTES]
+        piece.fragment.last = at + FRAGMENT_BYTES >= len(data)
+    return frames
+
+
+class Assembler:
+    """Makes messages of what arrives on one stream, in order."""
+
+    def __init__(self) -> None:
+        self._pieces = bytearray()
+
+    def feed(self, wire: pb.RaftMessage) -> Incoming:
+        if wire.WhichOneof("body") != "fragment":
+            if self._pieces:
+                raise _broken("a message between the pieces of another")
+            return decode(wire)
+        if len(self._pieces) + len(wire.fragment.data) > MESSAGE_BYTES_MAX:
+            raise _broken(f"a message above {MESSAGE_BYTES_MAX} bytes")
+        self._pieces += wire.fragment.data
+        if not wire.fragment.last:
+            return Underway(wire.term)
+        data, self._pieces = self._pieces, bytearray()
+        try:
+            return decode(pb.RaftMessage.FromString(bytes(data)))
+        except DecodeError as error:
+            raise _broken("pieces that make no message") from error
+
+
+def size_bytes(message: Incoming) -> int:
     """About how much a message weighs on a link."""
     match message:
         case Append():

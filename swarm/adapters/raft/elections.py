@@ -73,6 +73,18 @@ class Elections(Core):
         self._SyncObj__setState(FOLLOWER)
         self.leader = node
 
+    def on_stream_ended(self, peer: str) -> None:
+        """The leader's process is gone, or its connection: no need to wait for its silence.
+
+        If it lives, the others still hear it and refuse the trial.
+        """
+        if self.state == LEADER or self.leader is None or self.leader.id != peer:
+            return
+        self._leader_heard_at = _LONG_AGO_S
+        # Followers notice at the same moment; chance keeps them from standing against each other.
+        spread: float = self._SyncObj__generateRaftTimeout() - self.settings.election_ms_min / 1000
+        self.election_deadline = min(self.election_deadline, self.now() + spread / 2)
+
     def on_vote_request(self, node: Node, request: VoteRequest) -> None:
         if self._leader_lives():
             return

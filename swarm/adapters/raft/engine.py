@@ -22,8 +22,10 @@ from swarm.adapters.raft.messages import (
     Append,
     AppendReply,
     Entry,
+    Incoming,
     Message,
     SnapshotChunk,
+    Underway,
     VoteReply,
     VoteRequest,
 )
@@ -72,6 +74,7 @@ class Engine(Replication):
         self.proposals: deque[Proposal] = deque()
         self.room = ApplyRoom(0, 0)
         self._pending: dict[int, tuple[int, Proposal]] = {}
+        self._durable_term, self._durable_commit = 0, 0
         self._capturing = False
         self._fresh_bytes = 0  # applied since the last snapshot was begun
         self._announced = Leadership(0, None)
@@ -101,6 +104,25 @@ class Engine(Replication):
         )
         return bool(self.proposals) or alone or appliable
 
+    def signs_of_life(self) -> list[tuple[Node, Message]]:
+        """What keeps a long write from looking like death, and says nothing that was not durable before."""
+        if self.term != self._durable_term:
+            return []
+        if self.state == LEADER:
+            return [(node, self._reminder(node)) for node in self.others]
+        if self.leader is not None:
+            return [(self.leader, AppendReply(self.term, True, self._durable_commit + 1))]
+        return []
+
+    def _reminder(self, node: Node) -> Append:
+        """A heartbeat about what the follower is known to hold."""
+        held = self.entry_at(max(self.match_index[node], self.log[0].index))
+        return Append(self.term, held.index, held.term, min(self._durable_commit, held.index))
+
+    def now_durable(self) -> None:
+        """The log was flushed."""
+        self._durable_term, self._durable_commit = self.term, self.commit_index
+
     def next_deadline(self) -> float:
         """When to turn again though nothing arrives."""
         if self.state != LEADER:
@@ -119,7 +141,7 @@ class Engine(Replication):
 
     # -- messages --------------------------------------------------------------------------------
 
-    def _SyncObj__onMessageReceived(self, node: Node, message: Message) -> None:  # noqa: N802
+    def _SyncObj__onMessageReceived(self, node: Node, message: Incoming) -> None:  # noqa: N802
         """Stock: unpickled dictionaries, votes and answers from non-members included."""
         if node not in self.others:
             return
@@ -134,6 +156,8 @@ class Engine(Replication):
                 self.on_append_reply(node, message)
             case SnapshotChunk():
                 self._on_snapshot_chunk(node, message)
+            case Underway():
+                self.on_underway(node, message)
 
     # -- proposals -------------------------------------------------------------------------------
 
@@ -279,7 +303,7 @@ class Engine(Replication):
         if first.index > covered:
             what = f"the log begins at entry {first.index}, "
             what += f"the snapshot ends at {covered}" if snapshot else "and there is no snapshot"
-            raise LogDamaged(what, place=str(self.log.path.parent))
+            raise LogDamaged(what, place=self.log.place)
         if snapshot is None:
             return None
         if not (snapshot.index <= self.last().index and self.entry_at(snapshot.index).term == snapshot.term):

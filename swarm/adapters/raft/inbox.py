@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from swarm.adapters.raft.events import Proposal
 from swarm.adapters.raft.link import Link
-from swarm.adapters.raft.messages import Message
+from swarm.adapters.raft.messages import Incoming
 from swarm.ids import NodeId
 
 
@@ -37,7 +37,14 @@ class Received:
     """A message from a peer."""
 
     peer: NodeId
-    message: Message = field(repr=False)
+    message: Incoming = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """The stream in from a peer has ended and no newer one taken its place."""
+
+    peer: NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class SnapshotWritten:
     term: int
 
 
-Item: TypeAlias = LinkUp | LinkDown | Received | PeerMet | SnapshotWritten | Proposal
+Item: TypeAlias = LinkUp | LinkDown | Received | StreamEnded | PeerMet | SnapshotWritten | Proposal
 
 
 class Inbox:

@@ -10,6 +10,7 @@ refused.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -18,8 +19,8 @@ import grpc
 import grpc.aio
 
 from swarm.adapters.raft import settings
-from swarm.adapters.raft.codec import decode, size_bytes
-from swarm.adapters.raft.inbox import Inbox, LinkDown, LinkUp, PeerMet, Received
+from swarm.adapters.raft.codec import Assembler, size_bytes
+from swarm.adapters.raft.inbox import Inbox, LinkDown, LinkUp, PeerMet, Received, StreamEnded
 from swarm.adapters.raft.link import Link
 from swarm.adapters.raft.records import INCARNATION_BYTES
 from swarm.adapters.tls.credentials import ChannelFactory, peer_identity
@@ -47,7 +48,7 @@ class Links(rpc.RaftServicer):
         self._inbox: Inbox | None = None
         self._incarnation = b""
         self._known: dict[str, bytes] = {}
-        self._streams: dict[NodeId, object] = {}  # the newest stream in from each peer
+        self._streams: dict[NodeId, Assembler] = {}  # the newest stream in from each peer
         self._dialers: list[asyncio.Task[None]] = []
         self._room = asyncio.Event()
 
@@ -78,6 +79,16 @@ class Links(rpc.RaftServicer):
         request_iterator: AsyncIterator[pb.RaftFrame],
         context: grpc.aio.ServicerContext[pb.RaftFrame, pb.RaftPipeEnd],
     ) -> pb.RaftPipeEnd:
+        with contextlib.suppress(asyncio.CancelledError):
+            # How gRPC says that the connection is gone; it would log what is raised on.
+            await self._serve(request_iterator, context)
+        return pb.RaftPipeEnd()
+
+    async def _serve(
+        self,
+        request_iterator: AsyncIterator[pb.RaftFrame],
+        context: grpc.aio.ServicerContext[pb.RaftFrame, pb.RaftPipeEnd],
+    ) -> None:
         inbox = self._inbox
         if inbox is None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the log is not running")
@@ -92,16 +103,19 @@ class Links(rpc.RaftServicer):
         except ProtocolBroken as error:
             _log.error("a stream is refused: %s", error)
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.message)
-        stream = self._streams[peer] = object()
+        stream = self._streams[peer] = Assembler()
         try:
             async for frame in request_iterator:
                 if self._streams.get(peer) is not stream:
                     break  # the peer has opened a newer one: nothing of this may mix with it
-                await self._take(inbox, peer, frame)
+                await self._take(inbox, peer, stream, frame)
         except ProtocolBroken as error:
             _log.error("the stream from %s is ended: %s", peer, error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-        return pb.RaftPipeEnd()
+        finally:
+            if self._streams.get(peer) is stream:
+                del self._streams[peer]
+                inbox.put(StreamEnded(peer))
 
     def _voter(self, context: grpc.aio.ServicerContext[Any, Any]) -> NodeId:
         identity = peer_identity(context)
@@ -134,9 +148,9 @@ class Links(rpc.RaftServicer):
                 remedy=f"restore its data directory, or let the machine join under another id than {peer}",
             )
 
-    async def _take(self, inbox: Inbox, peer: NodeId, frame: pb.RaftFrame) -> None:
+    async def _take(self, inbox: Inbox, peer: NodeId, stream: Assembler, frame: pb.RaftFrame) -> None:
         for wire in frame.messages:
-            message = decode(wire)
+            message = stream.feed(wire)
             inbox.put(Received(peer, message), size_bytes(message))
         while inbox.waiting_bytes > settings.INBOX_BYTES_MAX and self._inbox is inbox:
             self._room.clear()

@@ -76,4 +76,15 @@ class SnapshotChunk:
     last: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """A piece of a large message has arrived, the rest is on its way: a sign of life from its sender."""
+
+    term: int
+
+
 Message: TypeAlias = VoteRequest | VoteReply | Append | AppendReply | SnapshotChunk
+"""What voters send."""
+
+Incoming: TypeAlias = Message | Underway
+"""What arrives."""

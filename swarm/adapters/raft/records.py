@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from swarm.adapters.raft.faults import LogDamaged
@@ -62,8 +62,9 @@ def header(incarnation: bytes) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def entry_record(entry: Entry) -> bytes:
-    return _RECORD.pack(_ENTRY, entry.index, entry.term, len(entry.command)) + entry.command
+def entry_record(entry: Entry) -> tuple[bytes, bytes]:
+    """In two parts, so that a large command is not copied."""
+    return _RECORD.pack(_ENTRY, entry.index, entry.term, len(entry.command)), entry.command
 
 
 def cut_record(index: int) -> bytes:
@@ -86,8 +87,11 @@ def peer_record(node_id: str, incarnation: bytes) -> bytes:
     return _RECORD.pack(_PEER, 0, 0, len(payload)) + payload
 
 
-def batch(incarnation: bytes, sequence: int, records: bytes) -> bytes:
-    return _BATCH.pack(_MARK, len(records), sequence, _checksum(incarnation, sequence, records)) + records
+def batch_head(incarnation: bytes, sequence: int, parts: Sequence[bytes]) -> bytes:
+    """What goes before the parts of a batch's records."""
+    length = sum(map(len, parts))
+    checksum = _checksum(incarnation, sequence, length, parts)
+    return _BATCH.pack(_MARK, length, sequence, checksum)
 
 
 def read_log(data: bytes, place: str) -> LogState:
@@ -128,7 +132,8 @@ def _batch_at(data: bytes, at: int, incarnation: bytes) -> tuple[int, bytes] | N
     if mark != _MARK or start + length > len(data):
         return None
     records = data[start : start + length]
-    return (sequence, records) if _checksum(incarnation, sequence, records) == checksum else None
+    good = _checksum(incarnation, sequence, length, (records,)) == checksum
+    return (sequence, records) if good else None
 
 
 def _refuse_cut_file(data: bytes, state: LogState, place: str) -> None:
@@ -189,6 +194,8 @@ def _absorb(state: LogState, record: tuple[int, int, int, bytes], place: str) ->
         raise LogDamaged(f"a record of unknown kind {kind}", place=place)
 
 
-def _checksum(incarnation: bytes, sequence: int, records: bytes) -> int:
-    seed = zlib.crc32(_BATCH_BODY.pack(len(records), sequence), zlib.crc32(incarnation))
-    return zlib.crc32(records, seed)
+def _checksum(incarnation: bytes, sequence: int, length: int, parts: Sequence[bytes]) -> int:
+    checksum = zlib.crc32(_BATCH_BODY.pack(length, sequence), zlib.crc32(incarnation))
+    for part in parts:
+        checksum = zlib.crc32(part, checksum)
+    return checksum

@@ -19,7 +19,7 @@ from pysyncobj.node import Node
 
 from swarm.adapters.raft.core import LEADER
 from swarm.adapters.raft.elections import Elections
-from swarm.adapters.raft.messages import ORIGIN, Append, AppendReply, Entry, SnapshotChunk
+from swarm.adapters.raft.messages import ORIGIN, Append, AppendReply, Entry, SnapshotChunk, Underway
 from swarm.adapters.raft.settings import APPEND_BYTES, SNAPSHOT_ANSWER_MS
 from swarm.adapters.raft.snapshot import SnapshotStore, Transfer
 from swarm.errors import Bug
@@ -51,6 +51,7 @@ class Replication(Elections):
         self.snapshots = snapshots
         self._progress: dict[Node, Progress] = {}
         self._backlog = False  # an answer made room for more
+        self._last_append: Append | None = None
         super().__init__(*args)
 
     # -- the leader ------------------------------------------------------------------------------
@@ -99,7 +100,11 @@ class Replication(Elections):
 
     def _send_append(self, node: Node, previous_index: int, entries: tuple[Entry, ...]) -> None:
         previous = self.entry_at(previous_index)
-        self.send(node, Append(self.term, previous_index, previous.term, self.commit_index, entries))
+        append = Append(self.term, previous_index, previous.term, self.commit_index, entries)
+        if append == self._last_append:  # cheap: entries are compared by identity first
+            append = self._last_append  # the transport does the work for one message once
+        self._last_append = append
+        self.send(node, append)
 
     def _send_chunks(self, node: Node, progress: Progress, transfer: Transfer, now: float) -> bool:
         sent = False
@@ -201,6 +206,12 @@ class Replication(Elections):
             # Only what this very message proved to be the leader's may count as committed.
             self.commit_index = max(self.commit_index, min(append.commit_index, matched))
             self.log.setRaftCommitIndex(self.commit_index)
+
+    def on_underway(self, node: Node, underway: Underway) -> None:
+        if underway.term == self.term and node == self.leader and self.state != LEADER:
+            self.hear_leader(node)
+            # So that the leader hears from us too. What is committed here is in its log.
+            self.answer(node, accepted=True, next_index=self.commit_index + 1)
 
     def _merge(self, entries: tuple[Entry, ...]) -> None:
         first_index = self.log[0].index

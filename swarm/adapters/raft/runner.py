@@ -19,11 +19,21 @@ from pathlib import Path
 from swarm.adapters.raft.core import LEADER
 from swarm.adapters.raft.engine import ApplyRoom, Engine
 from swarm.adapters.raft.events import Applied, Event, Proposal
-from swarm.adapters.raft.inbox import Inbox, Item, LinkDown, LinkUp, PeerMet, Received, SnapshotWritten
+from swarm.adapters.raft.inbox import (
+    Inbox,
+    Item,
+    LinkDown,
+    LinkUp,
+    PeerMet,
+    Received,
+    SnapshotWritten,
+    StreamEnded,
+)
+from swarm.adapters.raft.logfile import LogDirectory, lock_directory
 from swarm.adapters.raft.settings import APPLY_AHEAD_BYTES, APPLY_AHEAD_ENTRIES, RaftSettings
 from swarm.adapters.raft.snapshot import Snapshot, SnapshotStore
 from swarm.adapters.raft.transport import Outgoing, TurnTransport
-from swarm.adapters.raft.wal import Wal, lock_directory
+from swarm.adapters.raft.wal import Wal
 from swarm.errors import OutcomeUnknown
 from swarm.ids import NodeId
 
@@ -88,13 +98,14 @@ class Runner:
         directory.chmod(_DIRECTORY_MODE)
         self._lock = lock_directory(directory)
         try:
-            self.wal = Wal.open(directory, node_id)
+            self.wal = Wal.open(LogDirectory(directory), node_id)
             self._snapshots = SnapshotStore(directory)
             self._transport = TurnTransport()
             self._engine = Engine(node_id, list(others), self.wal, self._snapshots, self._transport, settings)
         except BaseException:
             os.close(self._lock)
             raise
+        self.wal.between_writes = self._show_life
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="raft-snapshot")
         self._thread = threading.Thread(target=self._run, name="raft", daemon=True)
 
@@ -174,7 +185,15 @@ class Runner:
         self._engine.room = ApplyRoom(APPLY_AHEAD_ENTRIES - ahead_entries, APPLY_AHEAD_BYTES - ahead_bytes)
         self._engine.turn()
         self.wal.flush()
+        self._engine.now_durable()
         self._hand_over()
+
+    def _show_life(self) -> None:
+        """In the middle of a long write: only what was true before it began."""
+        signs = self._engine.signs_of_life()
+        frames = [frame for node, message in signs for frame in self._transport.at_once(node, message)]
+        if frames and self._deliver is not None:
+            self._deliver(Batch([], frames, unblock=False))
 
     def _hand_over(self) -> None:
         """Everything in here was decided before the last flush, and is visible from now on."""
@@ -198,6 +217,8 @@ class Runner:
                 self._transport.link_up(item.link)
             case LinkDown():
                 self._transport.link_down(item.link)
+            case StreamEnded():
+                self._engine.on_stream_ended(item.peer)
             case PeerMet():
                 self.wal.remember_peer(item.peer, item.incarnation)
             case SnapshotWritten():

@@ -10,6 +10,7 @@ from swarm.limits import ENTRY_BYTES_MAX, KIB, MESSAGE_BYTES_MAX, MIB
 # -- the log on disk -----------------------------------------------------------------------
 PREALLOCATION_BYTES = 4 * MIB  # the log file grows by this; its length is always a multiple of it
 REWRITE_BATCH_BYTES = 8 * MIB
+LONG_WRITE_BYTES = 2 * MIB  # a longer write is synced in steps, with signs of life in between
 LOG_BYTES_MAX = 1024 * MIB  # held in memory between two snapshots; beyond it proposals are refused
 
 # -- snapshots -----------------------------------------------------------------------------
@@ -21,7 +22,8 @@ TAIL_BYTES_KEPT = 8 * MIB
 
 # -- between voters ------------------------------------------------------------------------
 APPEND_BYTES = 1 * MIB  # entries in one message; a single larger entry travels alone
-FRAME_BYTES = 1 * MIB  # messages in one frame; a single larger message travels alone
+FRAME_BYTES = 1 * MIB  # messages in one frame
+FRAGMENT_BYTES = 512 * KIB  # a message above FRAME_BYTES travels in pieces of this size
 WINDOW_BYTES = 8 * MIB  # entries and chunks on their way to one peer
 LINK_BYTES_MAX = 2 * MESSAGE_BYTES_MAX  # a link with more than this unsent is cut
 INBOX_BYTES_MAX = 2 * MESSAGE_BYTES_MAX  # then streams are read no further until Raft has caught up
@@ -41,7 +43,7 @@ STOP_MS_MAX = 10_000
 ENTRY_OVERHEAD_BYTES = 64  # of an entry in a message, beyond its payload
 
 assert ENTRY_BYTES_MAX + APPEND_BYTES + ENTRY_OVERHEAD_BYTES <= MESSAGE_BYTES_MAX
-assert FRAME_BYTES + APPEND_BYTES + ENTRY_OVERHEAD_BYTES <= MESSAGE_BYTES_MAX
+assert FRAGMENT_BYTES + SNAPSHOT_CHUNK_BYTES + ENTRY_OVERHEAD_BYTES <= FRAME_BYTES < MESSAGE_BYTES_MAX
 assert SNAPSHOT_CHUNK_BYTES < WINDOW_BYTES < LINK_BYTES_MAX
 assert WINDOW_BYTES + MESSAGE_BYTES_MAX < LINK_BYTES_MAX
 assert ENTRY_BYTES_MAX < TICK_PROPOSAL_BYTES <= PROPOSALS_PENDING_BYTES_MAX < LOG_BYTES_MAX

@@ -21,9 +21,9 @@ from typing import BinaryIO
 from google.protobuf.message import DecodeError
 
 from swarm.adapters.raft.faults import LogDamaged
+from swarm.adapters.raft.logfile import sync_directory
 from swarm.adapters.raft.messages import SnapshotChunk
 from swarm.adapters.raft.settings import SNAPSHOT_BYTES_MAX, SNAPSHOT_CHUNK_BYTES
-from swarm.adapters.raft.wal import sync_directory
 from swarm.wire.gen import raft_pb2 as pb
 
 SNAPSHOT_FILE = "snapshot"

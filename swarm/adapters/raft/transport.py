@@ -12,9 +12,9 @@ from typing import Any
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport as LibraryTransport
 
-from swarm.adapters.raft.codec import encode, size_bytes
+from swarm.adapters.raft.codec import encode, fragments, size_bytes
 from swarm.adapters.raft.link import Link
-from swarm.adapters.raft.messages import Message, VoteRequest
+from swarm.adapters.raft.messages import Incoming, Message, VoteRequest
 from swarm.adapters.raft.settings import FRAME_BYTES, WINDOW_BYTES
 from swarm.ids import NodeId
 from swarm.wire.gen import raft_pb2 as pb
@@ -32,7 +32,7 @@ class Outgoing:
 @dataclass(slots=True)
 class _Outbox:
     link: Link
-    messages: list[tuple[pb.RaftMessage, int]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     size_bytes: int = 0
 
 
@@ -53,7 +53,7 @@ class TurnTransport(LibraryTransport):  # type: ignore[misc]  # the library has 
             del self._outboxes[link.peer]
             self._onNodeDisconnected(Node(link.peer))
 
-    def receive(self, peer: NodeId, message: Message) -> None:
+    def receive(self, peer: NodeId, message: Incoming) -> None:
         self._onMessageReceived(Node(peer), message)
 
     def send(self, node: Node, message: Message | dict[str, Any]) -> bool:
@@ -62,18 +62,27 @@ class TurnTransport(LibraryTransport):  # type: ignore[misc]  # the library has 
             return False
         if isinstance(message, dict):
             message = _from_library(message)
-        weight = size_bytes(message)
-        outbox.messages.append((encode(message), weight))
-        outbox.size_bytes += weight
+        outbox.messages.append(message)
+        outbox.size_bytes += size_bytes(message)
         return True
 
     def room(self, node: Node) -> bool:
         outbox = self._outboxes.get(node.id)
         return outbox is not None and outbox.size_bytes + outbox.link.waiting_bytes < WINDOW_BYTES
 
+    def at_once(self, node: Node, message: Message) -> list[Outgoing]:
+        """A frame that does not wait for the turn's end; only for what says nothing new."""
+        outbox = self._outboxes.get(node.id)
+        if outbox is None:
+            return []
+        frames = list(_frames(_Outbox(outbox.link, [message]), {}))
+        outbox.link.handed_bytes += sum(frame.size_bytes for frame in frames)
+        return frames
+
     def take(self) -> list[Outgoing]:
         """This turn's frames. Only to be let go of after a flush."""
-        frames = [frame for outbox in self._outboxes.values() for frame in _frames(outbox)]
+        cut: dict[int, list[pb.RaftFrame]] = {}
+        frames = [frame for outbox in self._outboxes.values() for frame in _frames(outbox, cut)]
         for outbox in self._outboxes.values():
             outbox.messages.clear()
             outbox.size_bytes = 0
@@ -85,17 +94,24 @@ class TurnTransport(LibraryTransport):  # type: ignore[misc]  # the library has 
         return frozenset(self._outboxes)
 
 
-def _frames(outbox: _Outbox) -> Iterator[Outgoing]:
-    messages: list[pb.RaftMessage] = []
-    weight = 0
-    for message, message_bytes in outbox.messages:
-        if messages and weight + message_bytes > FRAME_BYTES:
-            yield Outgoing(outbox.link, pb.RaftFrame(messages=messages), weight)
-            messages, weight = [], 0
-        messages.append(message)
-        weight += message_bytes
-    if messages:
-        yield Outgoing(outbox.link, pb.RaftFrame(messages=messages), weight)
+def _frames(outbox: _Outbox, cut: dict[int, list[pb.RaftFrame]]) -> Iterator[Outgoing]:
+    """The messages of a turn, in order. `cut` keeps the pieces of a message that goes to several peers."""
+    frame, weight = pb.RaftFrame(), 0
+    for message in outbox.messages:
+        message_bytes = size_bytes(message)
+        if weight and weight + message_bytes > FRAME_BYTES:
+            yield Outgoing(outbox.link, frame, weight)
+            frame, weight = pb.RaftFrame(), 0
+        if message_bytes > FRAME_BYTES:
+            if id(message) not in cut:
+                cut[id(message)] = fragments(message)
+            for piece in cut[id(message)]:
+                yield Outgoing(outbox.link, piece, len(piece.messages[0].fragment.data))
+        else:
+            encode(message, frame.messages.add())
+            weight += message_bytes
+    if weight:
+        yield Outgoing(outbox.link, frame, weight)
 
 
 def _from_library(message: dict[str, Any]) -> VoteRequest:

@@ -13,51 +13,46 @@ full disk is met before a batch is begun, never in the middle of one.
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from swarm.adapters.raft import records
 from swarm.adapters.raft.faults import LogDamaged
+from swarm.adapters.raft.logfile import LogDirectory, LogFile
 from swarm.adapters.raft.messages import ORIGIN, Entry
-from swarm.adapters.raft.settings import PREALLOCATION_BYTES, REWRITE_BATCH_BYTES
+from swarm.adapters.raft.settings import LONG_WRITE_BYTES, REWRITE_BATCH_BYTES
 from swarm.errors import Bug, Conflict
 
-LOG_FILE = "log"
-_MODE = 0o600
+
+def _nothing() -> None:
+    """Nobody minds a long write."""
 
 
-def sync_directory(directory: Path) -> None:
-    """Make a rename in `directory` durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def lock_directory(directory: Path) -> int:
-    """Hold `directory` for this process alone; the descriptor to close at the end."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise Conflict(
-            "another process uses this data directory",
-            place=str(directory),
-            remedy="stop it, or give each node a directory of its own",
-        ) from None
-    return descriptor
+def _pieces(parts: Sequence[bytes]) -> Iterator[bytes | memoryview]:
+    """The parts in order, small ones joined and large ones cut, for writes of about one size."""
+    small: list[bytes] = []
+    weight = 0
+    for part in parts:
+        if small and weight + len(part) > LONG_WRITE_BYTES:
+            yield b"".join(small)
+            small, weight = [], 0
+        if len(part) > LONG_WRITE_BYTES:
+            view = memoryview(part)
+            for at in range(0, len(part), LONG_WRITE_BYTES):
+                yield view[at : at + LONG_WRITE_BYTES]
+        else:
+            small.append(part)
+            weight += len(part)
+    if small:
+        yield b"".join(small)
 
 
 class Wal:
     """The log of one replica; pysyncobj's journal. Used by one thread."""
 
-    def __init__(self, path: Path, state: records.LogState) -> None:
-        self.path = path
+    def __init__(self, directory: LogDirectory, state: records.LogState) -> None:
+        self.place = str(directory.path)
         self.incarnation = state.incarnation
         self.peers = dict(state.peers)  # incarnations of other voters, as first met
         self.entries_bytes = sum(len(entry.command) for entry in state.entries)
@@ -69,31 +64,35 @@ class Wal:
         self._buffer: list[bytes] = []
         self._sequence, self._end = state.sequence, state.end
         self._broken = False
-        self._descriptor = -1
-        self._length = 0
+        self.between_writes: Callable[[], None] = _nothing
+        self._directory = directory
+        self._file: LogFile | None = None
 
     @classmethod
-    def open(cls, directory: Path, owner: str) -> Wal:
+    def open(cls, directory: LogDirectory, owner: str) -> Wal:
         """Recover the log in `directory`, or begin one. A torn last write is cut off, damage refused."""
-        path = directory / LOG_FILE
-        path.with_suffix(".new").unlink(missing_ok=True)
-        if not path.exists():
+        data = directory.read()
+        if data is None:
             state = records.LogState(os.urandom(records.INCARNATION_BYTES), owner=owner, entries=[ORIGIN])
-            wal = cls(path, state)
+            wal = cls(directory, state)
             wal.replace(state.entries)
             return wal
-        data = path.read_bytes()
-        state = records.read_log(data, str(path))
+        place = str(directory.path)
+        state = records.read_log(data, place)
         if state.owner != owner:
             raise Conflict(
                 f"this directory holds the log of node {state.owner!r}, not of {owner!r}",
-                place=str(path),
+                place=place,
                 remedy="give each node a directory of its own, and keep a node's id",
             )
         if not state.entries:
-            raise LogDamaged("the log has no entries, not even its first", place=str(path))
-        wal = cls(path, state)
-        wal._resume(data)
+            raise LogDamaged("the log has no entries, not even its first", place=place)
+        wal = cls(directory, state)
+        wal._file = directory.open()
+        torn = records.torn_bytes(data, state.end)
+        if torn:  # erased, so that it can never be taken for part of a later batch
+            wal._file.write(state.end, bytes(torn))
+            wal._file.sync()
         return wal
 
     @property
@@ -112,14 +111,14 @@ class Wal:
     def add(self, command: bytes, index: int, term: int) -> None:
         entry = Entry(command, index, term)
         if index != self._entries[-1].index + 1:
-            raise Bug(f"entry {index} after {self._entries[-1].index}", place=str(self.path))
+            raise Bug(f"entry {index} after {self._entries[-1].index}", place=self.place)
         self._entries.append(entry)
         self.entries_bytes += len(command)
-        self._buffer.append(records.entry_record(entry))
+        self._buffer += records.entry_record(entry)
 
     def deleteEntriesFrom(self, at: int) -> None:  # noqa: N802 - pysyncobj's name
         if at < 1:
-            raise Bug("the log's first entry cannot be cut off", place=str(self.path))
+            raise Bug("the log's first entry cannot be cut off", place=self.place)
         if at < len(self._entries):
             self._buffer.append(records.cut_record(self._entries[at].index))
             self.entries_bytes -= sum(len(entry.command) for entry in self._entries[at:])
@@ -161,8 +160,7 @@ class Wal:
         if not self._buffer:
             return False
         self.onOneSecondTimer()
-        data = records.batch(self.incarnation, self._sequence + 1, b"".join(self._buffer))
-        self._once(lambda: self._append(data))
+        self._once(self._append)
         self._buffer.clear()
         return True
 
@@ -172,18 +170,18 @@ class Wal:
 
     def close(self) -> None:
         """Write what is pending and let go of the file."""
-        if self._descriptor < 0:
+        if self._file is None:
             return
         try:
             if not self._broken:
                 self.flush()
         finally:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            self._file.close()
+            self._file = None
 
     def _once(self, action: Callable[[], None]) -> None:
         if self._broken:
-            raise Bug("the log could not be written before and must not be used", place=str(self.path))
+            raise Bug("the log could not be written before and must not be used", place=self.place)
         self._broken = True
         action()
         self._broken = False
@@ -191,12 +189,18 @@ class Wal:
     def _state(self) -> bytes:
         return records.state_record(self._term, self._commit_index, self._vote)
 
-    def _append(self, data: bytes) -> None:
-        if self._end + len(data) >= self._length:
-            self._grow(self._end + len(data))
-        self._write(self._end, data)
-        self._sync()
-        self._end += len(data)
+    def _append(self) -> None:
+        assert self._file is not None, "the log is closed"
+        end = self._end
+        self._file.make_room(end + records.BATCH_OVERHEAD_BYTES + sum(map(len, self._buffer)))
+        head = records.batch_head(self.incarnation, self._sequence + 1, self._buffer)
+        for piece in _pieces([head, *self._buffer]):
+            if end > self._end:
+                self.between_writes()
+            self._file.write(end, piece)
+            self._file.sync()
+            end += len(piece)
+        self._end = end
         self._sequence += 1
 
     def _rewrite(self, entries: list[Entry]) -> None:
@@ -208,48 +212,23 @@ class Wal:
             if weight > REWRITE_BATCH_BYTES:
                 batches.append([])
                 weight = 0
-            batches[-1].append(records.entry_record(entry))
+            batches[-1] += records.entry_record(entry)
             weight += len(entry.command) + records.BATCH_OVERHEAD_BYTES
-        aside = self.path.with_suffix(".new")
-        old, self._descriptor = self._descriptor, os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC, _MODE)
-        self._length, self._sequence, self._end = 0, 0, records.HEADER_BYTES
-        self._grow(self._end)
-        self._write(0, records.header(self.incarnation))
+        old, self._file = self._file, self._directory.create_aside()
+        self._sequence, self._end = 0, records.HEADER_BYTES
+        self._file.make_room(self._end)
+        self._file.write(0, records.header(self.incarnation))
         for part in batches:
-            data = records.batch(self.incarnation, self._sequence + 1, b"".join(part))
-            if self._end + len(data) >= self._length:
-                self._grow(self._end + len(data))
-            self._write(self._end, data)
+            data = b"".join([records.batch_head(self.incarnation, self._sequence + 1, part), *part])
+            self._file.make_room(self._end + len(data))
+            self._file.write(self._end, data)
             self._end += len(data)
             self._sequence += 1
-        self._sync()
-        aside.rename(self.path)
-        sync_directory(self.path.parent)
-        if old >= 0:
-            os.close(old)
+        self._file.sync()
+        self._directory.replace()
+        if old is not None:
+            old.close()
         self._entries = entries
         self.entries_bytes = sum(len(entry.command) for entry in entries)
         self._buffer.clear()
         self._commit_unsaved = False
-
-    def _resume(self, data: bytes) -> None:
-        self._descriptor = os.open(self.path, os.O_RDWR)
-        self._length = len(data)
-        torn = records.torn_bytes(data, self._end)
-        if torn:  # erased, so that it can never be taken for part of a later batch
-            self._write(self._end, bytes(torn))
-            self._sync()
-
-    def _grow(self, needed: int) -> None:
-        self._length = (needed // PREALLOCATION_BYTES + 1) * PREALLOCATION_BYTES
-        os.posix_fallocate(self._descriptor, 0, self._length)
-        os.fsync(self._descriptor)  # the new length is durable before anything is written into it
-
-    def _write(self, at: int, data: bytes) -> None:
-        view = memoryview(data)
-        done = 0
-        while done < len(view):
-            done += os.pwrite(self._descriptor, view[done:], at + done)
-
-    def _sync(self) -> None:
-        os.fdatasync(self._descriptor)

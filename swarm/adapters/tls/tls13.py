@@ -20,6 +20,9 @@ _IN_TIME = os.environ.get(VARIABLE) == RSA_ONLY_SUITE or "grpc" not in sys.modul
 if _IN_TIME:
     os.environ[VARIABLE] = RSA_ONLY_SUITE
 
+# Also read when gRPC loads: its own log goes to standard error, with a line for every connection that ends.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 
 def require_tls13() -> None:
     """Refuse to go on where a server of this process would accept TLS 1.2."""

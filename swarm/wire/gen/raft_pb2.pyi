@@ -25,20 +25,22 @@ class RaftPipeEnd(_message.Message):
     def __init__(self) -> None: ...
 
 class RaftMessage(_message.Message):
-    __slots__ = ("term", "vote_request", "vote_reply", "append", "append_reply", "snapshot_chunk")
+    __slots__ = ("term", "vote_request", "vote_reply", "append", "append_reply", "snapshot_chunk", "fragment")
     TERM_FIELD_NUMBER: _ClassVar[int]
     VOTE_REQUEST_FIELD_NUMBER: _ClassVar[int]
     VOTE_REPLY_FIELD_NUMBER: _ClassVar[int]
     APPEND_FIELD_NUMBER: _ClassVar[int]
     APPEND_REPLY_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_CHUNK_FIELD_NUMBER: _ClassVar[int]
+    FRAGMENT_FIELD_NUMBER: _ClassVar[int]
     term: int
     vote_request: RaftVoteRequest
     vote_reply: RaftVoteReply
     append: RaftAppend
     append_reply: RaftAppendReply
     snapshot_chunk: RaftSnapshotChunk
-    def __init__(self, term: _Optional[int] = ..., vote_request: _Optional[_Union[RaftVoteRequest, _Mapping]] = ..., vote_reply: _Optional[_Union[RaftVoteReply, _Mapping]] = ..., append: _Optional[_Union[RaftAppend, _Mapping]] = ..., append_reply: _Optional[_Union[RaftAppendReply, _Mapping]] = ..., snapshot_chunk: _Optional[_Union[RaftSnapshotChunk, _Mapping]] = ...) -> None: ...
+    fragment: RaftFragment
+    def __init__(self, term: _Optional[int] = ..., vote_request: _Optional[_Union[RaftVoteRequest, _Mapping]] = ..., vote_reply: _Optional[_Union[RaftVoteReply, _Mapping]] = ..., append: _Optional[_Union[RaftAppend, _Mapping]] = ..., append_reply: _Optional[_Union[RaftAppendReply, _Mapping]] = ..., snapshot_chunk: _Optional[_Union[RaftSnapshotChunk, _Mapping]] = ..., fragment: _Optional[_Union[RaftFragment, _Mapping]] = ...) -> None: ...
 
 class RaftVoteRequest(_message.Message):
     __slots__ = ("last_index", "last_term", "trial")
@@ -103,6 +105,14 @@ class RaftSnapshotChunk(_message.Message):
     data: bytes
     last: bool
     def __init__(self, index: _Optional[int] = ..., entry_term: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class RaftFragment(_message.Message):
+    __slots__ = ("data", "last")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    last: bool
+    def __init__(self, data: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class RaftSnapshotHeader(_message.Message):
     __slots__ = ("index", "term", "state_bytes", "state_crc32")
