@@ -58,6 +58,7 @@ from swarm.scheduler.events import (
 from swarm.scheduler.ledger import payload_bytes
 from swarm.scheduler.machine import Place, Scheduler
 from swarm.scheduler.run import Run, Status
+from swarm.tasks import Tasks
 from swarm.wire.entries import decode_event, decode_history, encode_event, encode_history
 from swarm.wire.messages import FromNode, Heartbeat, Hello, Hosting, Outcome, Outcomes, Welcome
 
@@ -81,24 +82,27 @@ class Coordinator:
         self._new_id = new_id
         self._records: deque[StepRecord] = deque()
         self._kick = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks()
         self._takeover: asyncio.Task[None] | None = None
         self._leading_term: int | None = None
 
     async def start(self) -> None:
         """Recover from the log, join the others, and go to work."""
-        self._tasks = [asyncio.create_task(self._tick_forever()), asyncio.create_task(self._flush_forever())]
+        self._tasks.start(self._tick_forever())
+        self._tasks.start(self._flush_forever())
         await self._log.start(self, self._on_leadership)
 
     async def stop(self) -> None:
-        tasks = [*self._tasks, *([self._takeover] if self._takeover else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop()
         for link in list(self.links.values()):
             link.cut("the coordinator stops")
         self.links.clear()
         await self._log.stop()
+
+    @property
+    def failure(self) -> asyncio.Future[None]:
+        """Raises what a task of this coordinator died of: a bug, after which it must not go on."""
+        return self._tasks.failure
 
     # -- the state machine the log drives -----------------------------------------------------
 
@@ -147,7 +151,7 @@ class Coordinator:
             self._takeover.cancel()
             self._takeover = None
         if leadership.leader == self.node and self._leading_term is None:
-            self._takeover = asyncio.get_running_loop().create_task(self._take_over(leadership.term))
+            self._takeover = self._tasks.start(self._take_over(leadership.term))
 
     def _step_down(self, leader: NodeId | None) -> None:
         self._leading_term = None

@@ -52,7 +52,7 @@ async def serve(config: NodeConfig) -> int:
         loop.add_signal_handler(number, stop.set)
     async with running(config) as daemon:
         _log.info("serving", node=config.node, address=config.address, pid=os.getpid())
-        await stop.wait()
+        await daemon.until(stop)
         _log.info("draining", node=config.node)
         await daemon.drain()
     _log.info("stopped", node=config.node)
@@ -62,9 +62,24 @@ async def serve(config: NodeConfig) -> int:
 class Daemon:
     """A daemon that serves."""
 
-    def __init__(self, worker: Worker, desk: ClientServicer | None) -> None:
+    def __init__(
+        self, worker: Worker, coordinator: Coordinator | None, desk: ClientServicer | None
+    ) -> None:
         self._worker = worker
+        self._coordinator = coordinator
         self._desk = desk
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Wait to be told to stop. Raises what a driver died of: a daemon does not limp on."""
+        failures = [self._worker.failure]
+        if self._coordinator is not None:
+            failures.append(self._coordinator.failure)
+        told = asyncio.create_task(stop.wait())
+        await asyncio.wait({told, *failures}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        for failure in failures:
+            if failure.done():
+                failure.result()
 
     async def drain(self) -> None:
         """Finish what was accepted, take nothing new."""
@@ -87,9 +102,10 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         blobs, peers = FileBlobs(config.data_dir / "blobs"), GrpcBlobPeers(channels)
         server = grpc.aio.server(interceptors=(Gate(config.cluster),), options=tls.SERVER_OPTIONS)
         client_pb2_grpc.add_BlobsServicer_to_server(BlobsServicer(blobs), server)
+        coordinator: Coordinator | None = None
         desk: ClientServicer | None = None
         if config.node in config.coordinators:
-            desk = await _coordinate(config, identity, channels, blobs, peers, clock, server, stack)
+            coordinator, desk = await _coordinate(config, identity, channels, blobs, peers, clock, server, stack)
         else:
             forwarder = Forwarder(config.node, None, tuple(config.coordinators), channels, clock)
             client_pb2_grpc.add_SwarmServicer_to_server(ProxyServicer(forwarder), server)
@@ -110,7 +126,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         )
         await worker.start()
         stack.push_async_callback(worker.stop)
-        yield Daemon(worker, desk)
+        yield Daemon(worker, coordinator, desk)
 
 
 async def _coordinate(
@@ -122,7 +138,7 @@ async def _coordinate(
     clock: SystemClock,
     server: grpc.aio.Server,
     stack: AsyncExitStack,
-) -> ClientServicer:
+) -> tuple[Coordinator, ClientServicer]:
     """What a voter has beyond a worker: the log, the coordinator, and the services that need them."""
     log = PysyncobjLog(
         config.node,
@@ -151,7 +167,7 @@ async def _coordinate(
     await _listen(server, config, identity, stack)
     await coordinator.start()
     stack.push_async_callback(coordinator.stop)
-    return desk
+    return coordinator, desk
 
 
 async def _listen(

@@ -19,6 +19,7 @@ from swarm.ids import Digest, NodeId, StepKey
 from swarm.node.host import AgentHost, not_hosted
 from swarm.node.outbox import Outbox
 from swarm.ports import BlobPeers, Blobs, Cells, Clock, Dialer, Journal, Machine, Opener, Uplink
+from swarm.tasks import Tasks
 from swarm.wire.messages import (
     AgentSet,
     Assignment,
@@ -79,13 +80,16 @@ class Worker:
         self._leader: NodeId | None = None
         self._uplink: Uplink | None = None
         self._draining = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks()
+
+    @property
+    def failure(self) -> asyncio.Future[None]:
+        """Raises what a task of this node died of: a bug, after which it must not go on."""
+        return self._tasks.failure
 
     async def start(self) -> None:
-        self._tasks = [
-            asyncio.create_task(self._attach_forever()),
-            asyncio.create_task(self._host_forever()),
-        ]
+        self._tasks.start(self._attach_forever())
+        self._tasks.start(self._host_forever())
 
     async def drain(self) -> None:
         """Take no more work; return when all that was accepted is in the log, or time is up."""
@@ -96,9 +100,7 @@ class Worker:
             await self._ports.clock.sleep_ms(limits.TICK_MS)
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
         for host in self._hosts.values():
             await host.close()
 
