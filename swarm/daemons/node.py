@@ -13,6 +13,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from swarm.adapters import tls  # isort: skip  # must run before anything loads grpc
 import grpc.aio
@@ -62,9 +63,7 @@ async def serve(config: NodeConfig) -> int:
 class Daemon:
     """A daemon that serves."""
 
-    def __init__(
-        self, worker: Worker, coordinator: Coordinator | None, desk: ClientServicer | None
-    ) -> None:
+    def __init__(self, worker: Worker, coordinator: Coordinator | None, desk: ClientServicer | None) -> None:
         self._worker = worker
         self._coordinator = coordinator
         self._desk = desk
@@ -75,7 +74,8 @@ class Daemon:
         if self._coordinator is not None:
             failures.append(self._coordinator.failure)
         told = asyncio.create_task(stop.wait())
-        await asyncio.wait({told, *failures}, return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [told, *failures]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
         for failure in failures:
             if failure.done():
@@ -105,7 +105,9 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         coordinator: Coordinator | None = None
         desk: ClientServicer | None = None
         if config.node in config.coordinators:
-            coordinator, desk = await _coordinate(config, identity, channels, blobs, peers, clock, server, stack)
+            coordinator, desk = await _coordinate(
+                config, identity, channels, blobs, peers, clock, server, stack
+            )
         else:
             forwarder = Forwarder(config.node, None, tuple(config.coordinators), channels, clock)
             client_pb2_grpc.add_SwarmServicer_to_server(ProxyServicer(forwarder), server)
