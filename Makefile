@@ -1,0 +1,74 @@
+# Everything a newcomer needs: `make demo` and `make test`. Nothing has to be installed but Python >= 3.11 and make.
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint fmt proto clean
+
+# Relative paths only: the repository may lie under a path with spaces.
+BIN := .venv/bin
+PY := $(BIN)/python
+STAMP := .venv/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+venv: $(STAMP) ## the environment in .venv, with all that the tests need
+
+# Runs again when the dependencies change. Debian's Python comes without the part that makes environments.
+$(STAMP): pyproject.toml
+	@echo '== environment'
+	@set -e; python=; \
+	for one in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3; do \
+	  if "$$one" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$one; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo 'no Python >= 3.11 here: install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python' >&2; exit 1; \
+	fi; \
+	if $(PY) -m pip --version >/dev/null 2>&1; then exit 0; fi; \
+	if ! "$$python" -c 'import ensurepip' 2>/dev/null; then \
+	  package=$$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  if ! command -v apt-get >/dev/null || ! command -v $${sudo:-true} >/dev/null; then \
+	    echo "$$python cannot make environments: as root, install its venv package (on Debian $$package)" >&2; exit 1; \
+	  fi; \
+	  echo "   installing the system package $$package"; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends "$$package" >/dev/null; \
+	fi; \
+	echo "   making .venv with $$("$$python" --version)"; \
+	"$$python" -m venv --clear .venv
+	@echo '   installing the package and its tools; the first time takes a minute or two'
+	@$(PY) -m pip install -q -e '.[dev]'
+	@touch $@
+
+demo: venv ## the main job: three nodes, a real task, the leader killed half-way
+	@$(BIN)/swarm demo
+
+lint: venv ## style, types, layers, and the generated code against proto/
+	@echo '== ruff check'
+	@$(PY) -m ruff check .
+	@echo '== ruff format'
+	@$(PY) -m ruff format --check .
+	@echo '== mypy'
+	@$(PY) -m mypy
+	@echo '== import contracts'
+	@$(BIN)/lint-imports --no-cache --no-logo
+	@echo '== generated code'
+	@$(PY) -m swarm.wire.generate --check
+
+test: lint ## lint, then every test
+	@echo '== pytest'
+	@$(PY) -m pytest -q
+
+fmt: venv ## format the code, and repair what ruff can
+	@$(PY) -m ruff check -q --fix-only .
+	@$(PY) -m ruff format .
+
+proto: venv ## generate swarm/wire/gen from proto/
+	@$(PY) -m swarm.wire.generate
+
+clean: ## remove the environment and every cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
