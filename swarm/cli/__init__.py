@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-import swarm.adapters.tls.tls13  # noqa: F401 - must run before anything loads grpc  # isort: skip
+import swarm.cli.quiet  # isort: skip  # this and the next must run before anything loads grpc
+import swarm.adapters.tls.tls13  # noqa: F401 - imported for its effect  # isort: skip
 import typer
 
 from swarm.cli import agents, check, demo, deploy, dev, node, nodes, runs, status, submit

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import Annotated, Final
 
+import structlog
 import typer
 
 from swarm import limits
-from swarm.cli.output import leave
+from swarm.cli.options import Json
+from swarm.cli.output import Output, leave
 from swarm.daemons.config import NodeConfig
 from swarm.daemons.node import serve
 
@@ -35,15 +38,36 @@ EXAMPLES: Final = """\
 def node(
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The node's settings, node.yaml.")],
     lifeline: Annotated[int, typer.Option(hidden=True)] = -1,
+    as_json: Json = False,
 ) -> None:
     """Run one daemon until SIGTERM or Ctrl-C; it drains, then stops.
 
-    A second daemon on the same data_dir is refused.
+    A second daemon on the same data_dir is refused. The log goes to stderr, as JSON lines with --json.
     """
     settings = NodeConfig.load(config)
+    _log_to_stderr(settings.log_level, as_json=as_json)
     if lifeline >= 0:
         _end_with(lifeline)
-    leave(asyncio.run(serve(settings)))
+    code = asyncio.run(serve(settings))
+    if as_json:
+        Output(as_json=True).give({"node": settings.node, "exit_code": code})
+    leave(code)
+
+
+def _log_to_stderr(level: str, *, as_json: bool) -> None:
+    colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    people = structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)
+    renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *(renderers if as_json else [people]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
 
 
 def _end_with(lifeline: int) -> None:

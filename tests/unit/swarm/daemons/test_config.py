@@ -1,0 +1,83 @@
+"""What a node may be told, and what not."""
+
+import os
+
+import pytest
+import yaml
+
+from swarm import limits
+from swarm.daemons.config import NodeConfig
+from swarm.errors import ConfigRefused
+from swarm.trust import Role
+
+GOOD = {
+    "cluster": "demo",
+    "node": "n1",
+    "data_dir": "data",
+    "coordinators": {"n1": "127.0.0.1:7101"},
+    "tls": {"ca": "ca.pem", "certificate": "c.pem", "key": "k.pem"},
+}
+THREE = {"n1": "127.0.0.1:7101", "n2": "127.0.0.1:7102", "n3": "127.0.0.1:7103"}
+
+
+@pytest.fixture
+def load(tmp_path):
+    def read(**changes):
+        path = tmp_path / "node.yaml"
+        path.write_text(yaml.safe_dump({**GOOD, **changes}))
+        return NodeConfig.load(path)
+
+    return read
+
+
+def test_what_is_left_out_has_a_safe_default(load, tmp_path):
+    config = load()
+    assert config.listen == "127.0.0.1:7101"
+    assert config.address == config.listen
+    assert config.sandbox.tier == "auto"
+    assert config.slots == limits.NODE_SLOTS_DEFAULT
+    assert 1 <= config.cells_per_agent <= min(4, os.cpu_count())
+    assert config.data_dir == tmp_path / "data"
+    assert config.tls.files().authority == tmp_path / "ca.pem"
+
+
+def test_a_node_that_is_no_coordinator_is_a_worker(load):
+    assert load().role is Role.COORDINATOR
+    assert load(node="n9").role is Role.WORKER
+
+
+def test_others_may_reach_it_at_another_address_than_it_listens_on(load):
+    config = load(listen="0.0.0.0:7101", advertise="10.0.0.5:7101", coordinators={"n1": "10.0.0.5:7101"})
+    assert config.address == "10.0.0.5:7101"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"coordinators": {}}, "1, 3 or 5"),
+        ({"coordinators": {"n1": "127.0.0.1:7101", "n2": "127.0.0.1:7102"}}, "1, 3 or 5"),
+        ({"coordinators": {**THREE, "n3": "127.0.0.1:7102"}}, "the same address"),
+        ({"coordinators": {"n1": "127.0.0.1:9"}}, "the same"),
+        ({"listen": "0.0.0.0:7101"}, "advertise"),
+        ({"listen": "127.0.0.1:0"}, "port"),
+        ({"node": "N1"}, "lower-case"),
+        ({"cluster": "my cluster"}, "lower-case"),
+        ({"slots": 0}, "greater than or equal to 1"),
+        ({"slots": "64"}, "whole number"),
+        ({"slots": limits.NODE_SLOTS_MAX + 1}, f"{limits.NODE_SLOTS_MAX}"),
+        ({"cells_per_agent": limits.CELLS_PER_AGENT_MAX + 1}, f"{limits.CELLS_PER_AGENT_MAX}"),
+        ({"sandbox": {"tier": "none"}}, "'reduced'"),
+        ({"raft": {"election_ms": [100, 600]}}, "3 heartbeats"),
+        ({"raft": {"election_ms": [600, 300]}}, "LEAST < MOST"),
+        ({"raft": {"election_ms": [300]}}, "election_ms"),
+        ({"log_level": "loud"}, "'debug'"),
+        ({"tls": {"ca": "a", "certificate": "b"}}, "add it"),
+        ({"data-dir": "x"}, "did you mean 'data_dir'?"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused_with_place_and_remedy(load, changes, message):
+    with pytest.raises(ConfigRefused) as caught:
+        load(**changes)
+    assert message in str(caught.value)
+    assert all(problem.place for problem in caught.value.problems)
