@@ -53,6 +53,8 @@ class Placer:
                 run = self._ledger.runs[name[0]]
                 view = choose(views, affinities(run.sources(name[1])))
                 actions.append(self._dispatch(run, name[1], entry, agent, view, now_ms))
+                # Slots come free one by one: without turns the first queue would take them all.
+                self._desk.queues[where] = self._desk.queues.pop(where)
                 return bool(queue)
         return False
 

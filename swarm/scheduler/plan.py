@@ -72,11 +72,14 @@ def _observers(
                 weighty[target] -= 1
                 if weighty[target] == 0:
                     todo.append(target)
-    # What others need is no observer, and so is not what it needs in turn.
-    needed = [step for step, watching in enumerate(observer) if not watching]
-    while needed:
-        for source, _, _, bond, _ in incoming[needed.pop()]:
-            if bond in HARD and observer[source]:
-                observer[source] = False
-                needed.append(source)
+    # What another step needs is no observer; nor is, then, what it needs itself, nor what it feeds.
+    others = [step for step, watching in enumerate(observer) if not watching]
+    while others:
+        step = others.pop()
+        needed = [source for source, _, _, bond, _ in incoming[step] if bond in HARD]
+        fed = [target for target, bond in outgoing[step] if bond is not Bond.OBSERVE]
+        for other in needed + fed:
+            if observer[other]:
+                observer[other] = False
+                others.append(other)
     return tuple(observer)

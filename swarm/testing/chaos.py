@@ -13,26 +13,28 @@ from random import Random
 from swarm import limits
 from swarm.testing.scheduling import ModelCluster
 
-PATIENCE_MS = (1, limits.TICK_MS, 200, limits.LOOSE_WAIT_MS, 6_000)
+PAUSES_MS = (1, limits.TICK_MS, 200)
+HANG_MS = 6_000
 
 
 @dataclass(frozen=True, slots=True)
 class Odds:
     """How often each thing happens, one against the other."""
 
-    finish: int = 30
+    finish: int = 20
     commit: int = 15
     advance: int = 15
-    fail: int = 3
+    fail: int = 5
     lose: int = 2
     kill: int = 2
     attach: int = 8
     elect: int = 1
+    hang: int = 1
     cancel: int = 0
 
 
-KIND = Odds(fail=0, lose=0, kill=0, elect=0)
-LOSSES = Odds(fail=0)
+KIND = Odds(fail=0, lose=0, kill=0, elect=0, hang=0)
+LOSSES = Odds(fail=0, hang=0)
 
 
 class Chaos:
@@ -50,6 +52,7 @@ class Chaos:
             (odds.kill, self._kill),
             (odds.attach, self._attach),
             (odds.elect, self._elect),
+            (odds.hang, self._hang),
             (odds.cancel, self._cancel),
         )
         self._weights = [weight for weight, _ in acts]
@@ -91,7 +94,10 @@ class Chaos:
         self._cluster.commit(self._dice.randint(1, 4))
 
     def _advance(self) -> None:
-        self._cluster.advance(self._dice.choice(PATIENCE_MS))
+        self._cluster.advance(self._dice.choice(PAUSES_MS))
+
+    def _hang(self) -> None:
+        self._cluster.advance(HANG_MS)
 
     def _lose(self) -> None:
         if nodes := [node for node in self._cluster.nodes.values() if node.attached]:

@@ -7,7 +7,7 @@ its port `out` gives one value to every edge, its port `parts` gives one value t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from random import Random
 from typing import TypeAlias
@@ -107,7 +107,12 @@ def chain_graph(size: int) -> Graph:
     return small_graph(" ".join(names), *pairwise(names))
 
 
-def random_graph(dice: Random, steps_max: int, bonds: tuple[Bond, ...] = tuple(Bond)) -> Graph:
+def random_graph(
+    dice: Random,
+    steps_max: int,
+    timeouts_ms: Sequence[int] = (500, 5_000),
+    bonds: Sequence[Bond] = tuple(Bond),
+) -> Graph:
     """Any graph without a loop: bonds, scattering, gathering, capabilities and policies by dice."""
     size = dice.randint(1, steps_max)
     names = [NodeName(f"s{i}") for i in range(size)]
@@ -116,7 +121,7 @@ def random_graph(dice: Random, steps_max: int, bonds: tuple[Bond, ...] = tuple(B
             name,
             dice.choice(CAPABILITIES),
             retry=Retry(attempts_max=dice.randint(1, 3), backoff_ms=dice.choice((0, 50))),
-            timeout_ms=dice.choice((500, 5_000)),
+            timeout_ms=dice.choice(timeouts_ms),
         )
         for name in names
     ]

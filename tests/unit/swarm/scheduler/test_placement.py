@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarm.graph import Bond
+from swarm.ids import Digest, NodeId, RunId, StepKey
+from swarm.scheduler.placement import NodeView, able, affinities, choose, sane_load, score
+
+AGENT = Digest("a" * 64)
+
+
+def view(name: str, slots: int = 4, busy: int = 0, load: float = 0.0, failures: float = 0.0) -> NodeView:
+    keys = {StepKey(RunId("r"), i, 1, 1): None for i in range(busy)}
+    return NodeView(NodeId(name), slots, frozenset({AGENT}), frozenset({"wasm"}), load, False, failures, keys)
+
+
+signals = st.floats(0, 1)
+
+
+@given(st.integers(1, 100), st.integers(0, 99), signals, signals, signals)
+def test_every_score_lies_between_nought_and_one(slots, busy, load, failures, affinity):
+    assert 0.0 <= score(view("n", slots, min(busy, slots - 1), load, failures), affinity) <= 1.0 + 1e-9
+
+
+def test_each_signal_decides_where_the_others_are_equal():
+    worse = [view("a", busy=1), view("a", load=0.5), view("a", failures=0.5)]
+    for other in worse:
+        assert choose([other, view("b")], {}).node == "b"
+    assert choose([view("a"), view("b")], {NodeId("b"): 1.0}).node == "b"
+
+
+def test_equal_nodes_are_chosen_by_name_in_whatever_order_they_come():
+    assert choose([view("b"), view("a"), view("c")], {}).node == "a"
+    assert choose([view("c"), view("b"), view("a")], {}).node == "a"
+
+
+def test_a_shared_source_draws_twice_as_strongly():
+    one, two = NodeId("one"), NodeId("two")
+    assert affinities([(one, Bond.SHARED), (two, Bond.STRICT)]) == {one: 0.5, two: 0.25}
+    assert affinities([]) == {}
+
+
+@given(st.lists(st.tuples(st.sampled_from(["x", "y"]), st.sampled_from(list(Bond)))))
+def test_affinities_are_signals(sources):
+    assert all(0.0 < weight <= 1.0 for weight in affinities(sources).values())
+
+
+def test_a_node_is_able_with_the_agent_and_every_layer():
+    assert able(view("n"), AGENT, frozenset())
+    assert able(view("n"), AGENT, frozenset({"wasm"}))
+    assert not able(view("n"), AGENT, frozenset({"wasm", "seccomp"}))
+    assert not able(view("n"), Digest("b" * 64), frozenset())
+
+
+def test_a_draining_node_has_no_room():
+    node = view("n", slots=4, busy=1)
+    assert node.free == 3
+    node.draining = True
+    assert node.free == 0
+
+
+def test_health_forgets_failures_slowly():
+    node = view("n")
+    for _ in range(100):
+        node.judge(failed=True)
+    assert node.failures == pytest.approx(1.0, abs=1e-4)
+    for _ in range(100):
+        node.judge(failed=False)
+    assert node.failures == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"), [(0.0, 0.0), (0.25, 0.25), (1.0, 1.0), (1.5, 1.0), (-0.1, 1.0), (float("nan"), 1.0)]
+)
+def test_a_load_that_makes_no_sense_counts_as_busy(said, taken):
+    assert sane_load(said) == taken
