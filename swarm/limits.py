@@ -48,6 +48,7 @@ UNHOSTED_MS_MAX = 30_000  # how long a step waits for any node to offer its agen
 LOOSE_WAIT_MS = 1_000  # how late a loose input may be before the step runs without it
 TAKEOVER_GRACE_MS = 400  # a new leader waits this long for nodes to claim what they run
 TICK_MS = 20
+BACKLOG_BYTES_MAX = 64 * MIB  # committed entries a follower holds before it folds them unasked
 RECORDS_BATCH_MAX = 512  # step records in one log entry
 RECORDS_BATCH_BYTES_MAX = 16 * MIB
 

@@ -43,6 +43,7 @@ from swarm.scheduler.events import (
     AgentRemoved,
     AttemptFailed,
     Deposed,
+    Durable,
     Elected,
     Event,
     NodeChanged,
@@ -73,7 +74,10 @@ class Coordinator:
 
     def __init__(self, node: NodeId, log: Log, clock: Clock, new_id: Callable[[], str]) -> None:
         self.node = node
-        self.scheduler = Scheduler()
+        self._scheduler = Scheduler()
+        self._backlog: list[bytes] = []  # committed entries nobody has asked about yet
+        self._backlog_bytes = 0
+        self._proposed: dict[bytes, Durable] = {}  # our own entries on their way: no need to decode them
         self.watchers: Watchers[RunId] = Watchers()
         self.hosting: Watchers[str] = Watchers()  # its one key: HOSTING
         self.links: dict[NodeId, NodeLink] = {}
@@ -109,18 +113,34 @@ class Coordinator:
     def apply(self, entries: Sequence[Committed]) -> None:
         for entry in entries:
             if entry.data:
-                self._absorb(decode_event(entry.data))
+                self._backlog.append(entry.data)
+                self._backlog_bytes += len(entry.data)
+        if self.leads or self.watchers or self._backlog_bytes > limits.BACKLOG_BYTES_MAX:
+            self._catch_up()
         self._flush_links()
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The state, with all that is committed in it: a follower folds when somebody looks, not before."""
+        self._catch_up()
+        return self._scheduler
+
+    def _catch_up(self) -> None:
+        if self._backlog:
+            backlog, self._backlog, self._backlog_bytes = self._backlog, [], 0
+            for data in backlog:
+                event = self._proposed.pop(data, None)
+                self._absorb(decode_event(data) if event is None else event)
 
     def snapshot(self) -> bytes:
         return encode_history(self.scheduler.ledger.history())
 
     def restore(self, data: bytes, index: int) -> None:
-        self.scheduler = Scheduler()
+        self._scheduler, self._backlog, self._backlog_bytes = Scheduler(), [], 0
         for event in decode_history(data):
-            self.scheduler.apply(event)
+            self._scheduler.apply(event)
         self.watchers.all_changed()
-        _log.info("restored", index=index, runs=len(self.scheduler.ledger.runs))
+        _log.info("restored", index=index, runs=len(self._scheduler.ledger.runs))
 
     # -- leadership ---------------------------------------------------------------------------
 
@@ -172,9 +192,10 @@ class Coordinator:
                 await self._clock.sleep_ms(limits.TICK_MS)
             else:
                 break
+        self._catch_up()
         self._leading_term = term
         self._absorb(Elected(self._clock.monotonic_ms(), term))
-        _log.info("leading", term=term, runs=self.scheduler.ledger.active())
+        _log.info("leading", term=term, runs=self._scheduler.ledger.active())
 
     # -- nodes ----------------------------------------------------------------------------------
 
@@ -190,7 +211,7 @@ class Coordinator:
         agents = frozenset(hello.agents)
         link = self.links[hello.node] = NodeLink(NodeStatus(hello, agents), downlink, now_ms)
         link.send(Welcome(self._leading_term))
-        link.host(self.scheduler.ledger.digests())
+        link.host(self._scheduler.ledger.digests())
         self._absorb(
             NodeJoined(now_ms, hello.node, hello.slots, agents, frozenset(hello.layers), hello.running)
         )
@@ -234,7 +255,7 @@ class Coordinator:
         arrived: list[StepKey] = []
         for outcome in outcomes:
             key = outcome.key
-            if not self.scheduler.accepts(key):
+            if not self._scheduler.accepts(key):
                 link.receipt(key)
                 continue
             if error := self._fault(outcome):
@@ -244,7 +265,7 @@ class Coordinator:
                     )
                 )
                 continue
-            place = self.scheduler.place(key.run, key.step)
+            place = self._scheduler.place(key.run, key.step)
             if place is not None and place[0] is Place.RECORDING:
                 continue  # the same result is on its way to the log already
             self._records.append(
@@ -262,7 +283,7 @@ class Coordinator:
         """Why an outcome is no result."""
         if not outcome.ok:
             return outcome.error or RunFailed("the node gave no reason")
-        run = self.scheduler.ledger.runs[outcome.key.run]
+        run = self._scheduler.ledger.runs[outcome.key.run]
         weight = payload_bytes(outcome.outputs.values())
         if weight > limits.STEP_BYTES_MAX:
             return RunFailed(f"the step gave {weight} bytes, at most {limits.STEP_BYTES_MAX} travel inline")
@@ -272,11 +293,11 @@ class Coordinator:
     # -- actions ----------------------------------------------------------------------------------
 
     def _absorb(self, event: Event) -> None:
-        for action in self.scheduler.apply(event):
+        for action in self._scheduler.apply(event):
             self._act(action)
         if isinstance(event, AgentDeployed | AgentRemoved):
             for link in self.links.values():
-                link.host(self.scheduler.ledger.digests())
+                link.host(self._scheduler.ledger.digests())
 
     def _act(self, action: Action) -> None:
         match action:
@@ -297,6 +318,14 @@ class Coordinator:
             case _:
                 assert_never(action)
 
+    async def _propose(self, event: Durable) -> int:
+        data = encode_event(event)
+        self._proposed[data] = event
+        try:
+            return await self._log.propose(data)
+        finally:
+            self._proposed.pop(data, None)
+
     def _flush_links(self) -> None:
         for link in list(self.links.values()):
             link.flush()
@@ -310,7 +339,7 @@ class Coordinator:
                 term, batch = self._leading_term, self._take_batch()
                 event = StepsRecorded(self._clock.wall_ms(), tuple(batch))
                 try:
-                    await self._log.propose(encode_event(event))
+                    await self._propose(event)
                 except NotLeader:
                     break  # the nodes keep their outcomes and offer them to the next leader
                 except OutcomeUnknown:
@@ -356,7 +385,7 @@ class Coordinator:
         When this returns, a durable majority holds the run. Raises `GraphRefused` with every problem.
         """
         self.must_lead()
-        ledger = self.scheduler.ledger
+        ledger = self._scheduler.ledger
         if (known := ledger.run_of_key(principal, key)) is not None:
             return known, self.applied_index(), True
         catalogue = ledger.catalogue()
@@ -372,8 +401,8 @@ class Coordinator:
             )
         run = RunId(f"run-{self._new_id()}")
         event = RunSubmitted(self._clock.wall_ms(), run, graph, inputs, priority, principal, key)
-        index = await self._log.propose(encode_event(event))
-        winner = self.scheduler.ledger.run_of_key(principal, key) or run
+        index = await self._propose(event)
+        winner = self._scheduler.ledger.run_of_key(principal, key) or run
         return winner, index, winner != run
 
     async def cancel(self, run: RunId, reason: str, principal: str) -> Run:
@@ -381,22 +410,22 @@ class Coordinator:
         self.must_lead()
         if self.run(run).status is Status.RUNNING:
             event = RunCancelled(self._clock.wall_ms(), run, reason, principal)
-            await self._log.propose(encode_event(event))
+            await self._propose(event)
         return self.run(run)
 
     async def deploy(self, agent: AgentRecord, principal: str) -> int:
         """Offer an agent whose file enough nodes hold. Returns the log index."""
         self.must_lead()
         event = AgentDeployed(self._clock.wall_ms(), agent, principal)
-        return await self._log.propose(encode_event(event))
+        return await self._propose(event)
 
     async def remove_agent(self, name: AgentName, principal: str) -> AgentRecord:
         """Offer an agent no longer."""
         self.must_lead()
-        deployed = self.scheduler.ledger.agents.get(name)
+        deployed = self._scheduler.ledger.agents.get(name)
         if deployed is None:
             raise NotFound(f"no agent {name!r}", remedy="swarm agents lists them")
-        await self._log.propose(encode_event(AgentRemoved(self._clock.wall_ms(), name, principal)))
+        await self._propose(AgentRemoved(self._clock.wall_ms(), name, principal))
         return deployed.agent
 
     def run(self, run: RunId) -> Run:

@@ -15,6 +15,9 @@ class Watchers(Generic[KeyT]):
     def __init__(self) -> None:
         self._waiting: dict[KeyT, asyncio.Future[None]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
     def wait(self, key: KeyT) -> asyncio.Future[None]:
         """A future that is done once the key changes after this call. Shield it: it is shared."""
         future = self._waiting.get(key)
