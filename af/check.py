@@ -1,7 +1,6 @@
 """What must be true of an agent file beyond its syntax; every violation is reported, not only the first."""
 
 import ast
-import difflib
 import hashlib
 from collections.abc import Iterator
 from typing import assert_never
@@ -9,36 +8,27 @@ from typing import assert_never
 from pydantic import JsonValue, ValidationError
 
 from af.agentfile import AgentFile
-from af.errors import AfRefused, Problem, shown
-from af.header import Header, NeuralConfig, Workflows
+from af.errors import AfRefused, Problem
+from af.header import Header, NeuralConfig
 from af.limits import PYTHON_MODULE_BYTES_MAX, WASM_PAGE_BYTES
-from af.network import TRAINING, WEIGHTS, training_from, weight_problems
+from af.network import config_problems
 from af.records import Capability, PortSpec
 from af.sections import Section
+from af.trainingdata import TRAINING, training_from
 from af.wasm.binary import MAGIC
 from af.wasm.manifest import WasmManifest
+from af.weights import WEIGHTS, weight_problems
+from af.workflow import PYTHON_MODULE, workflow_problems
 
 WASM_MODULE = "wasm_module"
-PYTHON_MODULE = "python_module"
 PYTHON_ABI = "af-python-1"
-
-WORKFLOW_STEPS: dict[str, tuple[str, ...]] = {
-    "initialization": (
-        "load_neural_network",
-        "initialize_memory",
-        "connect_to_swarm",
-        "register_capabilities",
-    ),
-    "execution": ("receive_input", "process_neural_network", "update_memory", "send_output"),
-    "shutdown": ("save_state", "disconnect_from_swarm", "cleanup_resources"),
-}
 
 _MIB = 1024 * 1024
 
 
 def check(agent: AgentFile) -> list[Problem]:
     """Everything that is wrong with the file; an empty list means it can be compiled or run."""
-    problems = [*_capability_problems(agent.header.capabilities), *_workflow_problems(agent.header.workflows)]
+    problems = [*_capability_problems(agent.header.capabilities), *workflow_problems(agent)]
     match agent.header.kind:
         case "neural":
             problems += _neural_problems(agent)
@@ -76,18 +66,6 @@ def _capability_problems(capabilities: tuple[Capability, ...]) -> Iterator[Probl
                     yield Problem(place, message, "remove them, or make it a tensor.")
 
 
-def _workflow_problems(workflows: Workflows) -> Iterator[Problem]:
-    for phase, known in WORKFLOW_STEPS.items():
-        steps: tuple[str, ...] = getattr(workflows, phase)
-        for number, step in enumerate(steps):
-            if step not in known:
-                close = difflib.get_close_matches(step, known, n=1)
-                remedy = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}."
-                yield Problem(
-                    f"header: workflows.{phase}[{number}]", f"the step {shown(step)} is unknown.", remedy
-                )
-
-
 def _needs_section(agent: AgentFile, name: str) -> list[Problem]:
     if agent.section(name) is not None:
         return []
@@ -104,7 +82,9 @@ def _neural_problems(agent: AgentFile) -> Iterator[Problem]:
         yield Problem("header: neural_config", message, "add input_size, hidden_layers and output_size.")
         return
     yield from _neural_capability_problems(agent.header.capabilities, config)
-    if weights is not None:
+    misfits = config_problems(config)
+    yield from misfits
+    if weights is not None and not misfits:
         yield from weight_problems(config, weights)
     if training is not None:
         yield from _training_problems(training, config)

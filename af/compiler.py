@@ -14,16 +14,17 @@ from typing import Literal, assert_never
 from pydantic import JsonValue
 
 from af.agentfile import AgentFile, write
-from af.check import PYTHON_MODULE, WASM_MODULE, check, python_manifest, source_digest
+from af.check import WASM_MODULE, check, python_manifest, source_digest
 from af.errors import AfRefused, refused
 from af.header import ResourceLimits, ResourceRequirements
 from af.limits import BATCH_ROWS_MAX
-from af.network import WEIGHTS, network_from
 from af.records import Capability
 from af.sections import Section, encode_section
 from af.wasm.layout import Plan, plan_memory
 from af.wasm.manifest import manifest_of
 from af.wasm.module import module_binary, module_text
+from af.weights import WEIGHTS, network_from
+from af.workflow import PYTHON_MODULE, woven_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,12 @@ class Executable:
 
 
 def compile_agent(agent: AgentFile) -> AgentFile:
-    """The runnable file; AfRefused with everything that is wrong with this one."""
+    """The runnable file; AfRefused with everything that is wrong with this one.
+
+    The author's signature stays on a file that is compiled already, and is gone from any other: the author
+    signs what was compiled.
+    """
+    original = agent
     if agent.header.kind != "wasm":
         # What an earlier run of the compiler wrote is about to be replaced, so it is no reason to refuse.
         agent = agent.with_header(agent.header.model_copy(update={"manifest": None, "compiled_from": None}))
@@ -53,7 +59,7 @@ def compile_agent(agent: AgentFile) -> AgentFile:
     problems = check(compiled)
     if problems:
         raise AfRefused(problems)
-    return compiled
+    return original if write(compiled) == write(original.with_header(original.header)) else compiled
 
 
 def executable(agent: AgentFile) -> Executable:
@@ -68,7 +74,7 @@ def executable(agent: AgentFile) -> Executable:
         name=header.name,
         version=header.agent_version,
         kind="python" if header.kind == "python" else "wasm",
-        code=_section(agent, PYTHON_MODULE if header.kind == "python" else WASM_MODULE).data,
+        code=_code(agent),
         manifest=header.manifest,
         capabilities=header.capabilities,
         limits=header.resources.limits,
@@ -117,8 +123,17 @@ def _compile_neural(agent: AgentFile) -> AgentFile:
 def _plan(agent: AgentFile) -> Plan:
     config = agent.header.neural_config
     assert config is not None
+    if config.layers:
+        message = "the generator does not take layered networks yet."
+        raise refused("header: neural_config.layers", message, "use a feedforward network.")
     activations = (config.activation_function,) * len(config.hidden_layers) + (config.output_activation,)
     return plan_memory(config.widths, activations, BATCH_ROWS_MAX)
+
+
+def _code(agent: AgentFile) -> bytes:
+    if agent.header.kind == "python":
+        return woven_source(agent, _section(agent, PYTHON_MODULE).data)
+    return _section(agent, WASM_MODULE).data
 
 
 def _section(agent: AgentFile, name: str) -> Section:

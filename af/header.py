@@ -7,28 +7,13 @@ writes it and is carried along untouched, and what a file does not say is not wr
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    SerializerFunctionWrapHandler,
-    Strict,
-    StringConstraints,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, JsonValue, Strict, StringConstraints, model_validator
 
-from af.limits import (
-    CAPABILITIES_MAX,
-    HIDDEN_LAYERS_MAX,
-    LAYER_WIDTH_MAX,
-    TEXT_CHARS_MAX,
-    WORKFLOW_STEPS_MAX,
-)
+from af.layers import HiddenActivation, LayerSpec, OutputActivation
+from af.layers.plain import Dense
+from af.limits import CAPABILITIES_MAX, HIDDEN_LAYERS_MAX, LAYERS_MAX, TEXT_CHARS_MAX, WORKFLOW_STEPS_MAX
+from af.mappings import HeaderMapping, Width
 from af.records import AgentKind, Capability, Name
-
-EXTRAS_KEY = "x-*"  # also the alias of HeaderMapping.extras
 
 Text = Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)]
 Timestamp = Annotated[
@@ -36,36 +21,8 @@ Timestamp = Annotated[
 ]
 Whole = Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)]
 Amount = Annotated[float, Strict(), Field(ge=0, le=1e9)]
-Width = Annotated[int, Strict(), Field(ge=1, le=LAYER_WIDTH_MAX)]
 Sha256 = Annotated[str, Strict(), StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Steps = Annotated[tuple[Text, ...], Field(max_length=WORKFLOW_STEPS_MAX)]
-
-HiddenActivation = Literal["relu", "sigmoid", "tanh", "linear"]
-OutputActivation = Literal["softmax", "linear", "sigmoid", "tanh", "relu"]
-
-
-class HeaderMapping(BaseModel):
-    """One mapping of the header: known keys only, plus the writer's own `x-` keys in `extras`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    extras: dict[str, JsonValue] = Field(default_factory=dict, alias="x-*")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather_extras(cls, data: object) -> object:
-        if not isinstance(data, dict):
-            return data
-        extras = {key: value for key, value in data.items() if key.startswith("x-")}
-        if not extras:
-            return data
-        return {key: value for key, value in data.items() if key not in extras} | {EXTRAS_KEY: extras}
-
-    @model_serializer(mode="wrap")
-    def _spread_extras(self, handler: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
-        written: dict[str, JsonValue] = handler(self)
-        extras = written.pop(EXTRAS_KEY, None)
-        return written | extras if isinstance(extras, dict) else written
 
 
 class Runtime(HeaderMapping):
@@ -77,20 +34,45 @@ class Runtime(HeaderMapping):
 
 
 class NeuralConfig(HeaderMapping):
-    """The network's shape; its weights are in the section `neural_weights`."""
+    """The network's shape; its weights are in the section `neural_weights`.
 
-    network_type: Literal["feedforward"] = "feedforward"
+    A `feedforward` network is told by its widths, as in version 1.0 from the start; a `layered` one lists its
+    layers.
+    """
+
+    network_type: Literal["feedforward", "layered"] = "feedforward"
     input_size: Width
     output_size: Width
     hidden_layers: Annotated[tuple[Width, ...], Field(max_length=HIDDEN_LAYERS_MAX)] = ()
     activation_function: HiddenActivation = "relu"
     output_activation: OutputActivation = "linear"
+    layers: Annotated[tuple[LayerSpec, ...], Field(max_length=LAYERS_MAX)] = ()
     learning_rate: Annotated[float, Strict(), Field(gt=0, le=1e6)] | None = None
+
+    @model_validator(mode="after")
+    def _one_description(self) -> Self:
+        layered = self.network_type == "layered"
+        if layered != bool(self.layers):
+            message = "a network of type layered, and no other, lists its `layers`"
+            raise ValueError(message)
+        told_twice = self.model_fields_set & {"hidden_layers", "activation_function", "output_activation"}
+        if layered and told_twice:
+            message = f"beside `layers` there is no {' or '.join(sorted(told_twice))}"
+            raise ValueError(message)
+        return self
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Input, hidden and output widths in order."""
+        """Input, hidden and output widths of a feed-forward network in order."""
         return (self.input_size, *self.hidden_layers, self.output_size)
+
+    @property
+    def layer_specs(self) -> tuple[LayerSpec, ...]:
+        """The layers, however the header describes them."""
+        if self.layers:
+            return self.layers
+        hidden = (Dense(units=width, activation=self.activation_function) for width in self.hidden_layers)
+        return (*hidden, Dense(units=self.output_size, activation=self.output_activation))
 
 
 class ResourceLimits(HeaderMapping):
@@ -124,6 +106,15 @@ class Workflows(HeaderMapping):
     shutdown: Steps = ()
 
 
+class Signature(HeaderMapping):
+    """The author's Ed25519 signature over the rest of the header (see af.signature)."""
+
+    algorithm: Literal["ed25519"]
+    key: Annotated[str, Strict(), StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    created: Timestamp
+    value: Annotated[str, Strict(), StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+
+
 class Header(HeaderMapping):
     """Everything an .af file says in text, except the index of its sections (see af.sections)."""
 
@@ -142,6 +133,15 @@ class Header(HeaderMapping):
     workflows: Workflows = Field(default_factory=Workflows)
     manifest: dict[str, JsonValue] | None = None
     compiled_from: Sha256 | None = None
+    signature: Signature | None = None
+
+    def unsigned(self) -> Self:
+        """The same header without a signature, as if it never had one."""
+        if self.signature is None:
+            return self
+        copy = self.model_copy(update={"signature": None})
+        copy.model_fields_set.discard("signature")
+        return copy
 
     def with_manifest(self, manifest: dict[str, JsonValue], compiled_from: str) -> Self:
         """The header of the compiled file."""

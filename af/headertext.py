@@ -9,14 +9,17 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from af.errors import Problem, shown
-from af.header import EXTRAS_KEY, Header, HeaderMapping
+from af.header import Header
+from af.layers.spec import Spec
 from af.limits import PROBLEMS_MAX, SECTIONS_MAX
+from af.mappings import EXTRAS_KEY, HeaderMapping
 from af.records import Capability, PortSpec
 from af.sections import IndexEntry
 
 SECTIONS_KEY = "sections"
 
 _CLOSED = frozenset({"capabilities", SECTIONS_KEY})  # mappings without keys of one's own
+_LAYERS = "layers"  # a layer's key is at home in many kinds: no use as a suggestion elsewhere
 _NOISE = frozenset({"Capability", "PortSpec", "json-value"})
 _KEY_CHARS_MAX = 60  # of a place in a message
 _INDEX = TypeAdapter(tuple[IndexEntry, ...])
@@ -85,7 +88,11 @@ def _suggestion(key: str, parent: tuple[str | int, ...]) -> str:
     close = difflib.get_close_matches(key, sorted(here), n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    elsewhere = sorted(".".join(path) or "the top level" for path, keys in _KEYS.items() if key in keys)
+    elsewhere = sorted(
+        ".".join(path) or "the top level"
+        for path, keys in _KEYS.items()
+        if key in keys and _LAYERS not in path
+    )
     if elsewhere:
         return f"{shown(key)} belongs under {' or '.join(elsewhere)}."
     if parent and parent[0] in _CLOSED:
@@ -103,7 +110,8 @@ def _walk(model: type, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
     yield path, frozenset(names)
     for name in names:
         for inner in _mappings_in(hints[name]):
-            yield from _walk(inner, (*path, name))
+            kind = (inner.model_fields["type"].default,) if issubclass(inner, Spec) else ()
+            yield from _walk(inner, (*path, name, *kind))
 
 
 def _mappings_in(hint: object) -> Iterator[type]:

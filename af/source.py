@@ -5,7 +5,7 @@
     ...
     sources:
       module: split.py          # becomes the section python_module
-      weights: weights.npz      # arrays w0, b0, w1, b1, ...: becomes neural_weights
+      weights: weights.npz      # arrays 0.weight, 0.bias, 1.weight, ...: becomes neural_weights
       training: training.npz    # arrays inputs, targets: becomes training_data
 
 Paths are relative to the YAML file. `sources` is not part of the format; the built file has `sections`
@@ -13,6 +13,7 @@ instead.
 """
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -20,25 +21,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from af.agentfile import AgentFile
-from af.check import PYTHON_MODULE
 from af.errors import AfRefused, Problem, refused
+from af.header import NeuralConfig
 from af.headertext import SECTIONS_KEY, read_header
-from af.network import (
-    TRAINING,
-    WEIGHTS,
-    Floats,
-    Layer,
-    Network,
-    TrainingData,
-    training_section,
-    weights_section,
-)
+from af.network import Floats
 from af.sections import Section, encode_section
+from af.trainingdata import TRAINING, TrainingData, training_section
+from af.weights import tensors_section, weight_shapes
+from af.workflow import PYTHON_MODULE
 from af.yamltext import load_mapping
 
 SOURCES_KEY = "sources"
 
-_KEYS = ("module", "weights", "training")
+SOURCE_KEYS = ("module", "weights", "training")
+_SHORT_NAME = re.compile(r"^([wb])(0|[1-9][0-9]{0,3})$")  # w0 is 0.weight, b0 is 0.bias
+_NAMES_SHOWN_MAX = 4
 
 
 def build(path: Path) -> AgentFile:
@@ -53,6 +50,7 @@ def build(path: Path) -> AgentFile:
     header, _, header_problems = read_header(mapping)
     problems += header_problems
     sections = []
+    config = None if header is None else header.neural_config
     if not isinstance(sources, dict):
         problems.append(
             Problem("header: sources", "it is not a mapping.", "write `module: agent.py` under it.")
@@ -60,7 +58,7 @@ def build(path: Path) -> AgentFile:
         sources = {}
     for key, name in sources.items():
         try:
-            sections.append(_section(str(key), name, path.parent))
+            sections.append(_section(str(key), name, path.parent, config))
         except AfRefused as error:
             problems += error.problems
     if problems or header is None:
@@ -68,10 +66,10 @@ def build(path: Path) -> AgentFile:
     return AgentFile(header, tuple(sections))
 
 
-def _section(key: str, name: object, folder: Path) -> Section:
+def _section(key: str, name: object, folder: Path, config: NeuralConfig | None) -> Section:
     place = f"header: sources.{key}"
-    if key not in _KEYS:
-        raise refused(place, f"the key {key!r} is unknown.", f"use {', '.join(_KEYS)}.")
+    if key not in SOURCE_KEYS:
+        raise refused(place, f"the key {key!r} is unknown.", f"use {', '.join(SOURCE_KEYS)}.")
     if not isinstance(name, str):
         raise refused(place, "it is not a file name.", "write the file's name.")
     data = _read(folder / name, place)
@@ -79,29 +77,26 @@ def _section(key: str, name: object, folder: Path) -> Section:
         case "module":
             return encode_section(PYTHON_MODULE, data)
         case "weights":
-            return _weights(_arrays(data, place), place)
+            return _weights(_arrays(data, place), place, config)
         case _:
             return _training(_arrays(data, place), place)
 
 
-def _weights(arrays: dict[str, NDArray[np.generic]], place: str) -> Section:
-    """Only the tensors matter here; that they fit the header is for check() to say."""
-    expected = [f"{letter}{number}" for number in range(len(arrays) // 2) for letter in "wb"]
-    if not expected or sorted(arrays) != sorted(expected):
+def _weights(arrays: dict[str, NDArray[np.generic]], place: str, config: NeuralConfig | None) -> Section:
+    """The arrays in the order of the header's layers; that their shapes fit is for check() to say."""
+    if config is None:
+        raise refused(place, "weights without a neural_config.", "describe the network in the header.")
+    expected = list(weight_shapes(config))
+    named = {_SHORT_NAME.sub(_full_name, name): array for name, array in arrays.items()}
+    if sorted(named) != sorted(expected):
         message = f"its arrays are {sorted(arrays)}."
-        raise refused(place, message, "name them w0, b0, w1, b1, ... from the first layer to the last.")
-    floats = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
-    layers: list[Layer] = []
-    for number in range(len(arrays) // 2):
-        weights, bias = floats[f"w{number}"], floats[f"b{number}"]
-        inputs = layers[-1].weights.shape[0] if layers else None
-        if weights.ndim != 2 or bias.shape != weights.shape[:1] or inputs not in (None, weights.shape[1]):
-            message = f"w{number} {weights.shape} and b{number} {bias.shape} do not follow the layer before."
-            raise refused(place, message, "give W as [outputs, inputs] and b as [outputs].")
-        layers.append(Layer(weights, bias, "linear"))
-    section = weights_section(Network(tuple(layers)))
-    assert section.name == WEIGHTS
-    return section
+        remedy = f"name them {', '.join(expected[:_NAMES_SHOWN_MAX])}, ... from the first layer to the last."
+        raise refused(place, message, remedy)
+    return tensors_section([np.asarray(named[name], np.float32) for name in expected])
+
+
+def _full_name(match: re.Match[str]) -> str:
+    return f"{match[2]}.{'weight' if match[1] == 'w' else 'bias'}"
 
 
 def _training(arrays: dict[str, NDArray[np.generic]], place: str) -> Section:

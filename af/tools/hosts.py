@@ -13,8 +13,8 @@ from af.engines import NumpyEngine
 from af.errors import AfError, AfNotReady, Problem, refused
 from af.header import ResourceLimits
 from af.limits import MIB
-from af.network import WEIGHTS, network_from
 from af.records import Capability
+from af.weights import WEIGHTS, network_from
 from sandbox import tensors
 from sandbox.payload import Items, Payload, json_payload, parse_json
 

@@ -17,8 +17,9 @@ from itertools import pairwise
 import numpy as np
 
 from af.errors import refused
+from af.layers import Activation
 from af.limits import WASM_PAGE_BYTES, WASM_PAGES_MAX
-from af.network import Activation, Network
+from af.network import Network
 
 BASE_ADDRESS = 4_096  # page 0 stays empty, so a zero address is never valid data
 LANES = 4  # f32 per vector
@@ -130,17 +131,18 @@ def pack_weights(network: Network, plan: Plan) -> bytes:
     """The data segment: every panel and bias at its place."""
     image = np.zeros((plan.weights_end - plan.weights_start) // F32_BYTES, np.dtype("<f4"))
     for layer, place in zip(network.layers, plan.layers, strict=True):
-        outputs, inputs = layer.weights.shape
+        weight, bias = layer.tensors["weight"], layer.tensors["bias"]
+        outputs, inputs = weight.shape
         by_input = np.zeros((inputs, place.target.stride), np.float32)
-        by_input[:, :outputs] = layer.weights.T
+        by_input[:, :outputs] = weight.T
         for panel in place.panels:
             first = panel.first_vector * LANES
             block = by_input[:, first : first + panel.vectors * LANES]
             start = (panel.weights_address - plan.weights_start) // F32_BYTES
             image[start : start + block.size] = block.ravel()
         start = (place.bias_address - plan.weights_start) // F32_BYTES
-        image[start : start + outputs] = layer.bias
-        if layer.activation == "softmax":
+        image[start : start + outputs] = bias
+        if place.activation == "softmax":
             image[start + outputs : start + place.target.stride] = _NO_PROBABILITY
     return image.tobytes()
 

@@ -14,7 +14,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 import af
-from af.network import Layer, Network, TrainingData, training_section, weights_section
+from af.network import Network, dense, feedforward
+from af.trainingdata import TrainingData, training_section
+from af.weights import weights_section
 
 HERE = Path(__file__).resolve().parent
 PIXEL_MAX = 16.0  # a power of two, so folding the scale into the weights loses no bit
@@ -67,8 +69,8 @@ def network_of(model: MLPClassifier) -> Network:
     layers = []
     for number, (coefficients, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
         weights = coefficients.T / (PIXEL_MAX if number == 0 else 1.0)
-        layers.append(Layer(weights.astype(np.float32), bias.astype(np.float32), activations[number]))
-    return Network(tuple(layers))
+        layers.append(dense(weights, bias, activations[number]))
+    return feedforward(layers)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ import pytest
 
 import af
 from af.engines import ENGINES, WasmEngine
-from af.network import network_from, training_from
+from af.trainingdata import training_from
 from af.wasm.manifest import WasmManifest
+from af.weights import network_from
 
 FOLDER = Path(__file__).resolve().parents[2] / "agents" / "digits"
 ACCURACY_MIN = 0.975

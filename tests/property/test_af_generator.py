@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from af.engines import NumpyEngine, WasmEngine
+from af.network import dense, feedforward
 from tests.unit.af.samples import exact, network
 
 WIDTH = st.one_of(st.integers(1, 9), st.integers(1, 70), st.sampled_from([28, 29, 32, 113, 128]))
@@ -42,9 +43,7 @@ def test_any_network_computes_what_its_definition_says(net, count, seed):
 @pytest.mark.parametrize("outputs", [1, 2, 4, 10, 33])
 def test_probabilities_are_within_1e_5_of_float64_relative(outputs):
     logits = np.random.default_rng(outputs).uniform(-30, 30, (64, outputs)).astype(np.float32)
-    identity = network((outputs, outputs), ["softmax"])
-    layer = identity.layers[0]
-    net = type(identity)((type(layer)(np.eye(outputs, dtype="f4"), np.zeros(outputs, "f4"), "softmax"),))
+    net = feedforward([dense(np.eye(outputs), np.zeros(outputs), "softmax")])
     shares = WasmEngine.for_network(net).forward(logits)
     np.testing.assert_allclose(shares, exact(net, logits), rtol=1e-5, atol=1e-37)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
@@ -70,19 +69,15 @@ def test_an_activation_is_exact_over_its_whole_range_and_keeps_nan(activation):
         3e38,
     ]
     values = np.array([*points, *(-point for point in points), *np.linspace(-20, 20, 401)], "f4")
-    net = network((1, 1), [activation])
-    layer = type(net.layers[0])(np.ones((1, 1), "f4"), np.zeros(1, "f4"), activation)
-    engine = WasmEngine.for_network(type(net)((layer,)))
+    net = feedforward([dense([[1]], [0], activation)])
+    engine = WasmEngine.for_network(net)
     answers = engine.forward(values[:, np.newaxis])
-    np.testing.assert_allclose(
-        answers, exact(type(net)((layer,)), values[:, np.newaxis]), rtol=1e-6, atol=1e-37
-    )
+    np.testing.assert_allclose(answers, exact(net, values[:, np.newaxis]), rtol=1e-6, atol=1e-37)
     assert np.isnan(engine.forward(np.array([[np.nan]], "f4"))).all()
 
 
 def test_extreme_scores_do_not_overflow():
-    net = network((3, 3), ["softmax"])
-    layer = type(net.layers[0])(np.eye(3, dtype="f4"), np.zeros(3, "f4"), "softmax")
-    engine = WasmEngine.for_network(type(net)((layer,)))
+    net = feedforward([dense(np.eye(3), np.zeros(3), "softmax")])
+    engine = WasmEngine.for_network(net)
     rows = np.array(list(itertools.product([-3e38, 0, 3e38], repeat=3)), "f4")
-    np.testing.assert_array_equal(engine.forward(rows), NumpyEngine(type(net)((layer,))).forward(rows))
+    np.testing.assert_array_equal(engine.forward(rows), NumpyEngine(net).forward(rows))

@@ -4,7 +4,8 @@ import numpy as np
 
 import af
 from af.header import Header
-from af.network import Layer, Network, weights_section
+from af.network import dense, feedforward
+from af.weights import weights_section
 
 PYTHON_SOURCE = (
     b"class Agent:\n    def process_input(self, capability, inputs):\n        return dict(inputs)\n"
@@ -16,8 +17,8 @@ def network(widths, activations, seed=0, scale=1.0):
     layers = []
     for inputs, outputs, activation in zip(widths, widths[1:], activations, strict=False):
         weights = random.standard_normal((outputs, inputs)) * scale / np.sqrt(inputs)
-        layers.append(Layer(np.float32(weights), np.float32(random.standard_normal(outputs)), activation))
-    return Network(tuple(layers))
+        layers.append(dense(weights, random.standard_normal(outputs), activation))
+    return feedforward(layers)
 
 
 def neural_header(widths=(3, 5, 2), **changes):
@@ -67,7 +68,10 @@ def exact(net, rows):
     """The network in float64."""
     values = np.asarray(rows, np.float64)
     for layer in net.layers:
-        values = exact_activation(values @ layer.weights.T.astype(np.float64) + layer.bias, layer.activation)
+        values = exact_activation(
+            values @ layer.tensors["weight"].T.astype(np.float64) + layer.tensors["bias"],
+            layer.spec.activation,
+        )
     return values
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import af
-from af.network import TrainingData, training_section
+from af.trainingdata import TrainingData, training_section
 from tests.unit.af.samples import neural_agent, neural_header, python_agent, texts
 
 
@@ -30,7 +30,7 @@ def test_weights_that_are_not_finite_are_refused_with_their_place(bad):
     values[[21, 30]] = bad
     text = problems_of(neural_agent().with_section(weights(values)))
     assert "section neural_weights, byte 84 of its data" in text
-    assert "2 weights are not finite; the first is value 21, in the weights of layer 2" in text
+    assert "2 weights are not finite; the first is value 21, in the weight of layer 2" in text
 
 
 def test_an_index_that_describes_other_tensors_is_refused():

@@ -2,14 +2,8 @@ import numpy as np
 import pytest
 
 import af
-from af.network import (
-    TrainingData,
-    network_from,
-    training_from,
-    training_section,
-    weight_shapes,
-    weights_section,
-)
+from af.trainingdata import TrainingData, training_from, training_section
+from af.weights import network_from, weight_shapes, weights_section
 from tests.unit.af.samples import network, neural_agent, neural_header
 
 
@@ -19,17 +13,19 @@ def test_weights_come_back_layer_by_layer():
     assert again.widths == (3, 5, 2)
     assert again.activations == ("relu", "softmax")
     for layer, other in zip(net.layers, again.layers, strict=True):
-        np.testing.assert_array_equal(layer.weights, other.weights)
-        np.testing.assert_array_equal(layer.bias, other.bias)
+        np.testing.assert_array_equal(layer.tensors["weight"], other.tensors["weight"])
+        np.testing.assert_array_equal(layer.tensors["bias"], other.tensors["bias"])
 
 
 def test_weights_are_little_endian_float32_matrix_by_rows_then_bias():
     section = neural_agent().section("neural_weights")
     (layer, _) = network((3, 5, 2), ["relu", "softmax"]).layers
-    assert section.data[:60] == layer.weights.astype("<f4").tobytes()
-    assert section.data[60:80] == layer.bias.astype("<f4").tobytes()
+    assert section.data[:60] == layer.tensors["weight"].astype("<f4").tobytes()
+    assert section.data[60:80] == layer.tensors["bias"].astype("<f4").tobytes()
     assert (
-        section.entry.shapes == weight_shapes(neural_header().neural_config) == ((5, 3), (5,), (2, 5), (2,))
+        section.entry.shapes
+        == tuple(weight_shapes(neural_header().neural_config).values())
+        == ((5, 3), (5,), (2, 5), (2,))
     )
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 import af
-from af.network import network_from, training_from
 from af.source import build
+from af.trainingdata import training_from
+from af.weights import network_from
 from af.yamltext import dump_mapping
 from tests.unit.af.samples import network, neural_header, texts
 
@@ -26,14 +27,14 @@ def test_an_agent_is_built_from_a_header_and_arrays(tmp_path):
     arrays = {
         f"{letter}{n}": value
         for n, layer in enumerate(net.layers)
-        for letter, value in (("w", layer.weights), ("b", layer.bias))
+        for letter, value in (("w", layer.tensors["weight"]), ("b", layer.tensors["bias"]))
     }
     np.savez(tmp_path / "weights.npz", **arrays)
     np.savez(tmp_path / "data.npz", inputs=np.ones((4, 3), np.uint8), targets=np.eye(4, 2))
     agent = build(write_source(tmp_path, {"weights": "weights.npz", "training": "data.npz"}))
     assert not af.check(agent)
     built = network_from(agent.header.neural_config, agent.section("neural_weights"))
-    np.testing.assert_array_equal(built.layers[1].weights, net.layers[1].weights)
+    np.testing.assert_array_equal(built.layers[1].tensors["weight"], net.layers[1].tensors["weight"])
     assert training_from(agent.section("training_data")).targets.dtype == np.float32
 
 
@@ -52,18 +53,21 @@ def test_every_mistake_in_a_source_is_reported(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"weights": np.ones((2, 2))}, "name them w0, b0"),
-        ({"w0": np.ones((2, 3)), "b0": np.ones(3)}, "give W as [outputs, inputs]"),
-        (
-            {"w0": np.ones((2, 3)), "b0": np.ones(2), "w1": np.ones((1, 3)), "b1": np.ones(1)},
-            "do not follow the layer before",
-        ),
+        ({"weights": np.ones((2, 2))}, "name them 0.weight, 0.bias, 1.weight, 1.bias, ..."),
+        ({"w0": np.ones((2, 3)), "b0": np.ones(3)}, "its arrays are ['b0', 'w0']"),
         ({"w0": np.array([None]), "b0": np.ones(2)}, "not a readable .npz"),
     ],
 )
 def test_arrays_that_are_no_network_are_refused(tmp_path, arrays, message):
     np.savez(tmp_path / "weights.npz", **arrays)
     assert message in refusal(write_source(tmp_path, {"weights": "weights.npz"}))
+
+
+def test_arrays_of_another_shape_are_refused_by_the_check(tmp_path):
+    arrays = {"w0": np.ones((5, 3)), "b0": np.ones(5), "w1": np.ones((5, 2)), "b1": np.ones(2)}
+    np.savez(tmp_path / "weights.npz", **arrays)
+    problems = af.check(build(write_source(tmp_path, {"weights": "weights.npz"})))
+    assert "write dtype f32 and shapes [[5, 3], [5], [2, 5], [2]]" in texts(problems)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def regions(plan):
     for layer in plan.layers:
         for panel in layer.panels:
             yield panel.weights_address, panel.weights_address + 16 * panel.vectors * layer.source.size
-        yield layer.bias_address, layer.bias_address + layer.target.stride_bytes
+        yield layer.tensors["bias"]_address, layer.bias_address + layer.target.stride_bytes
         yield layer.target.address, layer.target.address + plan.batch_max * layer.target.stride_bytes
 
 
@@ -46,14 +46,15 @@ def test_every_weight_lies_where_the_kernel_reads_it():
         for panel in place.panels:
             start = (panel.weights_address - plan.weights_start) // 4
             block = image[start : start + 4 * panel.vectors * 3][: 4 * panel.vectors]
-            outputs = layer.weights[4 * panel.first_vector :][: 4 * panel.vectors, 0]
+            outputs = layer.tensors["weight"][4 * panel.first_vector :][: 4 * panel.vectors, 0]
             np.testing.assert_array_equal(block[: len(outputs)], outputs)
             assert not block[len(outputs) :].any()
         start = (place.bias_address - plan.weights_start) // 4
         biases = image[start : start + place.target.stride]
-        np.testing.assert_array_equal(biases[: len(layer.bias)], layer.bias)
-        padding = -np.inf if layer.activation == "softmax" else 0
-        assert (biases[len(layer.bias) :] == padding).all()
+        bias = layer.tensors["bias"]
+        np.testing.assert_array_equal(biases[: len(bias)], bias)
+        padding = -np.inf if layer.spec.activation == "softmax" else 0
+        assert (biases[len(bias) :] == padding).all()
 
 
 def test_a_network_larger_than_a_module_may_be_is_refused():
