@@ -1,9 +1,9 @@
 """Hostile acts, each tried for real from inside a throw-away cell.
 
-This module is two things. The daemon imports it for the table of attempts; and its source text is the
-agent that is put into the cell to make them, so it imports nothing but the standard library. An attempt
-answers with one line: `denied` and the errno, `contained` and how far it got, or `ESCAPED` and what it
-reached. A lethal one is expected not to answer at all: the kernel kills the cell with SIGSYS.
+This module is loaded on both sides of the wall: the daemon reads the table of attempts, and the cell's
+agent makes them, so it imports nothing but the standard library. An attempt answers with one line:
+`denied` and the errno, `contained` and how far it got, or `ESCAPED` and what it reached. A lethal one
+is expected not to answer at all: the kernel kills the cell with SIGSYS.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def outcome(action: Callable[[], object]) -> str:
         result = action()
     except OSError as error:
         return f"denied {name_of(error)}"
-    except (MemoryError, ValueError, RuntimeError) as error:
+    except (MemoryError, ValueError, RuntimeError, ImportError) as error:
         return f"denied {type(error).__name__}: {error}"
     return f"{ESCAPED} {result}"
 
@@ -161,9 +161,14 @@ def read_processes_and_kernel_settings(_: dict[str, Any]) -> str:
 
 @attempt("filesystem")
 def write_outside_the_scratch_space(_: dict[str, Any]) -> str:
+    def write(place: str) -> str:
+        path = Path(place, f"evil-{os.getpid()}")
+        path.write_bytes(b"")
+        path.unlink()
+        return place
+
     places = ("/", "/dev", "/etc", str(Path(os.__file__).parent))
-    flags = os.O_CREAT | os.O_WRONLY
-    return first_escape(*(lambda place=place: os.open(f"{place}/evil", flags, 0o600) for place in places))
+    return first_escape(*(lambda place=place: write(place) for place in places))
 
 
 # -- other processes ----------------------------------------------------------------------------------------
@@ -295,7 +300,7 @@ def take_memory_without_end(targets: dict[str, Any]) -> str:
     return f"{ESCAPED} {len(taken)} MiB"
 
 
-@attempt("threads")
+@attempt("threads", tiers=OWN_VIEW)
 def start_threads_without_end(targets: dict[str, Any]) -> str:
     done = threading.Event()
     started: list[threading.Thread] = []
@@ -363,7 +368,8 @@ def mount_something(_: dict[str, Any]) -> str:
 
 @attempt("syscalls", lethal=True)
 def trace_a_process(targets: dict[str, Any]) -> str:
-    return outcome(lambda: syscall("ptrace", 16, targets["pid"], 0, 0))
+    # PTRACE_SEIZE: unlike attaching, it would not stop the daemon if it worked
+    return outcome(lambda: syscall("ptrace", 0x4206, targets["pid"], 0, 0))
 
 
 @attempt("syscalls", lethal=True)

@@ -28,7 +28,8 @@ INSIDE_ID: Final = 1000  # who a cell is, seen from inside
 _INODES_PER_MIB: Final = 16
 _INODES_MIN: Final = 256
 _STACK_BYTES: Final = 8 << 20
-_SLACK_BYTES: Final = 64 << 20  # allocator arenas and the like, which are address space and not memory
+THREAD_STACK_BYTES: Final = 1 << 20  # they are paid from the memory limit in advance
+_SLACK_BYTES: Final = 128 << 20  # allocator arenas and the like, which are address space and not memory
 _WASM_SPACE_BYTES: Final = (
     24 << 30
 )  # wasmtime reserves 4 GiB and more for each memory, and touches almost none
@@ -96,10 +97,12 @@ def lock_down(order: Order, base: Base, channel: int, output: int, groups: list[
     ]
     if separate:
         steps.append(("user_namespace", lambda: _enter_user_namespace(base.proc, order.user_id)))
-    steps += [
-        ("processes", lambda: resource.setrlimit(resource.RLIMIT_NPROC, (order.threads, order.threads))),
-        ("privileges", lambda: _drop_privileges(base.proc)),
-    ]
+    if separate or order.user_id >= 0:
+        # Counted per user and user namespace: a cell with neither of its own would share it with the daemon.
+        steps.append(
+            ("processes", lambda: resource.setrlimit(resource.RLIMIT_NPROC, (order.threads, order.threads)))
+        )
+    steps.append(("privileges", lambda: _drop_privileges(base.proc)))
     if order.profile != "wasm":
         steps.append(("mdwe", deny_executable_memory))
     steps += [
@@ -172,8 +175,7 @@ def _mount_scratch(disk_bytes: int) -> None:
 
 
 def _limit_resources(order: Order, base: Base) -> None:
-    stacks = order.threads * _STACK_BYTES
-    space = base.space_bytes + order.memory_bytes + stacks + 2 * _SLACK_BYTES
+    space = base.space_bytes + order.memory_bytes + order.threads * THREAD_STACK_BYTES + _SLACK_BYTES
     if order.profile == "wasm":
         space += _WASM_SPACE_BYTES
     for kind, value in (
@@ -186,8 +188,8 @@ def _limit_resources(order: Order, base: Base) -> None:
         (resource.RLIMIT_NOFILE, order.open_files),
         (resource.RLIMIT_FSIZE, order.disk_bytes),
         (resource.RLIMIT_STACK, _STACK_BYTES),
-        # Private writable memory, and all address space: the second also bounds shared anonymous memory.
-        (resource.RLIMIT_DATA, base.data_bytes + order.memory_bytes + stacks),
+        # Private writable memory is what this limits, and the filter allows no other kind without a file.
+        (resource.RLIMIT_DATA, base.data_bytes + order.memory_bytes),
         (resource.RLIMIT_AS, space),
     ):
         resource.setrlimit(kind, (value, value))

@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from sandbox import attempts
 from sandbox.attempts import ATTEMPTS, Attempt
 from sandbox.cell import Cell
 from sandbox.errors import Broken, CellError, Exceeded, Refused
@@ -31,6 +30,8 @@ from sandbox.spec import PROFILES, AgentImage, CellLimits, CellSpec, Profile, Ti
 
 Spawn: TypeAlias = Callable[[CellSpec], Awaitable[Cell]]
 
+# Inside the cell, the same module makes the attempts.
+IMAGE: Final = AgentImage("self-test", "python", b"from sandbox.attempts import Agent")
 LIMITS: Final = CellLimits(
     memory_bytes=48 << 20, disk_bytes=1 << 20, wall_ms=10_000, output_bytes=1 << 20, open_files=32, threads=8
 )
@@ -65,15 +66,12 @@ def targets() -> dict[str, Any]:
     }
 
 
-def image(more_source: bytes = b"") -> AgentImage:
-    """The agent that makes the attempts; more of them may be appended."""
-    return AgentImage("self-test", "python", Path(attempts.__file__).read_bytes() + more_source)
-
-
-async def run(spawn: Spawn, profile: Profile, tier: Tier) -> list[Trial]:
+async def run(
+    spawn: Spawn, profile: Profile, tier: Tier, image: AgentImage = IMAGE, aims: dict[str, Any] | None = None
+) -> list[Trial]:
     """Make every attempt that must fail in this tier."""
     chosen = [attempt for attempt in ATTEMPTS.values() if tier in attempt.tiers]
-    bench = Bench(spawn, profile, image(), targets())
+    bench = Bench(spawn, profile, image, aims or targets())
     turns = asyncio.Semaphore(TOGETHER_MAX)
 
     async def alone(attempt: Attempt) -> Trial:

@@ -11,12 +11,13 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 
 from sandbox.contract import Agent, BatchAgent
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded
 from sandbox.frames import FRAME_BYTES_MAX, Data, Frame, FrameReader, Kind, pack
-from sandbox.lockdown import Base, Order, tighten
+from sandbox.lockdown import THREAD_STACK_BYTES, Base, Order, tighten
 from sandbox.messages import (
     MessageError,
     read_items,
@@ -34,6 +35,7 @@ def serve(stream: socket.socket, order: Order, base: Base) -> None:
     """Answer frames until the daemon closes the channel or says quit."""
     if "numpy.random" in sys.modules:
         sys.modules["numpy"].random.seed()  # every fork would draw the same numbers
+    threading.stack_size(THREAD_STACK_BYTES)
     resident = _Resident(order, base)
     reader = FrameReader(FRAME_BYTES_MAX)
     while True:

@@ -101,8 +101,8 @@ class Match:
 
 _CLONE_NAMESPACES = 0x7E020080  # NEWNS CGROUP UTS IPC USER PID NET TIME
 _CLONE_THREAD, _CLONE_VM, _CLONE_PTRACE = 0x10000, 0x100, 0x2000
-_PROT_EXEC, _MAP_ANONYMOUS = 4, 0x20
-_AF_UNIX, _SOL_SOCKET = 1, 1
+_PROT_EXEC, _MAP_SHARED, _MAP_ANONYMOUS = 4, 1, 0x20
+_AF_UNIX, _SOL_SOCKET, _SOCK_STREAM, _SOCKET_TYPE_MASK = 1, 1, 1, 0xF
 _U64 = 0xFFFFFFFFFFFFFFFF
 _IOCTLS = (
     0x5401,
@@ -131,19 +131,22 @@ _COMMON: Final = (
     *(Match("fcntl", ((1, WORD, command),)) for command in _FCNTLS),
     *(Match("prctl", ((0, WORD, option),)) for option in _PRCTLS),
     *(Match("getsockopt", ((1, WORD, _SOL_SOCKET), (2, WORD, option))) for option in _SOCKET_OPTIONS),
-    Match("prlimit64", ((2, _U64, 0),)),  # read a limit, never set one
-    Match("socketpair", ((0, WORD, _AF_UNIX),)),  # asyncio wakes itself through one
+    Match("prlimit64", ((0, WORD, 0), (2, _U64, 0))),  # read a limit of its own, never set one
+    # asyncio wakes itself through one; a datagram socket of a pair could still send to any other
+    Match("socketpair", ((0, WORD, _AF_UNIX), (1, _SOCKET_TYPE_MASK, _SOCK_STREAM))),
 )
-_NO_EXECUTABLE_MEMORY: Final = (
+# No memory that is both shared and nameless: no limit of a process counts it.
+_PLAIN_MEMORY: Final = (
     Match("mprotect", ((2, _PROT_EXEC, 0),)),
-    Match("mmap", ((2, _PROT_EXEC, 0),)),
+    Match("mmap", ((2, _PROT_EXEC, 0), (3, _MAP_SHARED, 0))),
+    Match("mmap", ((2, _PROT_EXEC, 0), (3, _MAP_ANONYMOUS, 0))),
 )
 MATCHES: Final[dict[str, tuple[Match, ...]]] = {
-    "strict": (*_COMMON, *_NO_EXECUTABLE_MEMORY),
+    "strict": (*_COMMON, *_PLAIN_MEMORY),
     # native code may be loaded late, from a file: such files lie on read-only mounts only
     "native": (
         *_COMMON,
-        *_NO_EXECUTABLE_MEMORY,
+        *_PLAIN_MEMORY,
         Match("mmap", ((2, _PROT_EXEC, _PROT_EXEC), (3, _MAP_ANONYMOUS, 0))),
     ),
     # wasmtime compiles, while the agent is loaded; then the cell puts `strict` on top and this ends
