@@ -13,7 +13,8 @@
 With an index, positions follow from it alone, so section bytes may contain anything, delimiters too. Without
 one (the form the format's first specification shows) a section runs to the next delimiter line and is taken
 as raw bytes. Writing is a function of the content: a file written here parses and writes back to the same
-bytes.
+bytes. A signature is checked while the bytes it covers are at hand, so an AgentFile that came from bytes and
+has one has a good one; changing an AgentFile takes its signature away.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from af.header import Header
 from af.headertext import SECTIONS_KEY, read_header
 from af.limits import FILE_BYTES_MAX, HEADER_BYTES_MAX, SECTIONS_MAX
 from af.sections import IndexEntry, Section, decode_section, encode_section, index_problems
+from af.signature import SIGNATURE_KEY, signature_problems
 from af.yamltext import dump_mapping, load_mapping
 
 _FIRST_LINE = b"# Agent File Format v1.0\n"
@@ -50,10 +52,10 @@ class AgentFile:
             sections = (*self.sections, section)
         else:
             sections = tuple(section if old.name == section.name else old for old in self.sections)
-        return replace(self, sections=sections, digest=None)
+        return replace(self, header=self.header.unsigned(), sections=sections, digest=None)
 
     def with_header(self, header: Header) -> "AgentFile":
-        return replace(self, header=header, digest=None)
+        return replace(self, header=header.unsigned(), digest=None)
 
 
 def parse(data: bytes) -> AgentFile:
@@ -61,9 +63,14 @@ def parse(data: bytes) -> AgentFile:
     if len(data) > FILE_BYTES_MAX:
         message = f"it has {len(data)} bytes, the most is {FILE_BYTES_MAX}."
         raise refused("file", message, "leave training data out of the file.")
-    header_bytes = _header_end(data)
+    header_bytes = header_end(data)
     mapping = load_mapping(data[:header_bytes])
     header, index, problems = read_header(mapping)
+    if header is not None and header.signature is not None:
+        problems += signature_problems(data[:header_bytes], mapping, header.signature)
+        if SECTIONS_KEY not in mapping and header_bytes < len(data):
+            message = "the file is signed, but without an index nothing vouches for its sections."
+            problems.append(Problem("header: sections", message, "sign a file that this package wrote."))
     sections: list[Section] = []
     if index is not None:
         problems += index_problems(index)
@@ -83,6 +90,8 @@ def write(agent: AgentFile) -> bytes:
         mapping[SECTIONS_KEY] = [
             section.entry.model_dump(mode="json", exclude_defaults=True) for section in agent.sections
         ]
+    if SIGNATURE_KEY in mapping:
+        mapping[SIGNATURE_KEY] = mapping.pop(SIGNATURE_KEY)  # the last key: it covers everything before it
     header = _FIRST_LINE + dump_mapping(mapping)
     if len(header) > HEADER_BYTES_MAX:
         message = f"it has {len(header)} bytes, the most is {HEADER_BYTES_MAX}."
@@ -97,7 +106,8 @@ def write(agent: AgentFile) -> bytes:
     return b"".join(parts)
 
 
-def _header_end(data: bytes) -> int:
+def header_end(data: bytes) -> int:
+    """Where the header ends and the first section's delimiter line begins."""
     if data.startswith(_DELIMITER_START):
         return 0
     found = data.find(b"\n" + _DELIMITER_START, 0, HEADER_BYTES_MAX + 1 + len(_DELIMITER_START))

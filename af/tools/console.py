@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the file or the run failed, 2 wrong usage, 3 this machine 
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,8 +45,18 @@ def read_bytes(path: Path, bytes_max: int = INPUT_BYTES_MAX) -> bytes:
 
 
 def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: whoever reads `path` meets the old content or the new."""
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        path.write_bytes(data)
+        if target.exists() and not target.is_file():  # a device or a pipe has no content to replace
+            target.write_bytes(data)
+            return
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise refused(str(path), f"it is not writable ({error.strerror}).", "correct the path.") from None
 
