@@ -1,0 +1,286 @@
+"""Agents that own their cell completely and turn on the daemon: its parser, its memory, its patience."""
+
+import asyncio
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+
+from sandbox import Broken, Cell, Exceeded, Warden, tensors
+from sandbox.frames import HEADER, Kind
+from tests.security.support import MIB, spec, text, with_cell, with_warden
+
+# An agent may find its end of the channel; from then on it can say anything.
+SPEAKER = """
+import os, socket, stat, time
+
+def channel():
+    return next(fd for fd in range(3, 64) if _is_socket(fd))
+
+def _is_socket(fd):
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        return False
+
+class Agent:
+    def process_input(self, capability, inputs):
+        return getattr(self, capability)(**inputs)
+
+    def say(self, raw, then="sleep"):
+        os.write(channel(), raw)
+        time.sleep(60 if then == "sleep" else 0)
+        return {}
+
+    def flood(self):
+        while True:
+            os.write(channel(), bytes(1 << 16))
+
+    def hang_up(self):
+        os.close(channel())
+        time.sleep(60)
+
+    def pass_descriptors(self):
+        with socket.socket(fileno=os.dup(channel())) as stream:
+            socket.send_fds(stream, [bytes(1)], [0, 1, 2, 0, 1, 2])
+        time.sleep(60)
+
+    def deafen(self):
+        import signal
+        for number in signal.valid_signals():
+            try:
+                signal.signal(number, signal.SIG_IGN)
+            except (OSError, ValueError):
+                pass
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+
+    def spin(self):
+        while True:
+            pass
+
+    def recurse_in_c(self):
+        import json
+        nested = []
+        for _ in range(10**6):
+            nested = [nested]
+        repr(nested)
+        return {}
+
+    def crash(self):
+        import ctypes
+        ctypes.string_at(0)
+
+    def hello(self):
+        return {"hello": os.getpid()}
+"""
+
+
+def header(size: int, kind: int, call: int) -> bytes:
+    return HEADER.pack(size, kind, call)
+
+
+ANSWER = int(Kind.ANSWER)
+FIRST_CALL = 2  # loading was the first
+
+
+def forged(ports: bytes) -> bytes:
+    return header(len(ports), ANSWER, FIRST_CALL) + ports
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        pytest.param(header(0xFFFFFFFF, ANSWER, FIRST_CALL), "4294967295 bytes", id="a frame of 4 GiB"),
+        pytest.param(b"\xff" * 64, "bytes, at most", id="noise"),
+        pytest.param(header(0, ANSWER, FIRST_CALL + 1), "not next", id="an answer to a call not made"),
+        pytest.param(header(0, ANSWER, 0), "not next", id="a second report of lockdown"),
+        pytest.param(header(0, 7, FIRST_CALL), "kind 7", id="a kind that is no answer"),
+        pytest.param(
+            HEADER.pack(0, ANSWER, FIRST_CALL)[:5] + b"\x01\x00\x00" + bytes(8), "not zero", id="dirty zeros"
+        ),
+        pytest.param(header(0, ANSWER, FIRST_CALL), "malformed", id="no body"),
+        pytest.param(forged(b"\x00\xff"), "malformed", id="255 ports"),
+        pytest.param(forged(b"\x00\x01\x01\x00\x00\xff\xff\xff\xffx"), "malformed", id="4 billion payloads"),
+        pytest.param(
+            forged(b"\x00\x01\x01\x00\x00\x01\x00\x00\x00x\x01\xff\xff\xff\xff"),
+            "malformed",
+            id="4 GiB payload",
+        ),
+        pytest.param(
+            forged(b"\x00\x01\x01\x00\x00\x01\x00\x00\x00x\x09\x00\x00\x00\x00"),
+            "malformed",
+            id="unknown kind",
+        ),
+        pytest.param(
+            forged(
+                b"\x00\x01\x01\x00\x00\x01\x00\x00\x00x\x01\x08\x00\x00\x00\x00"
+                + b"T\x01\x63\x00\x00\x00\x00\x00"
+            ),
+            "malformed",
+            id="a tensor that is none",
+        ),
+        pytest.param(
+            header(9, int(Kind.FAILURE), FIRST_CALL) + bytes(9), "protocol", id="a failure cut short"
+        ),
+        pytest.param(forged(b"\x00\x00") + b"x" * 15, None, id="the start of something after the answer"),
+    ],
+)
+def test_forged_bytes_end_the_cell_and_nothing_else(raw: bytes, reason: str | None) -> None:
+    async def body(warden: Warden) -> None:
+        cell, other = await asyncio.gather(warden.spawn(spec(SPEAKER)), warden.spawn(spec(SPEAKER)))
+        call = cell.process_input("say", {"raw": ("bytes", raw)}, wall_ms=5000)
+        if reason is None:
+            assert await call == {}
+        else:
+            with pytest.raises(Broken, match=reason):
+                await call
+            assert isinstance(await cell.closed, Broken)
+        assert "hello" in await other.process_input("hello", {})
+
+    with_warden(body)
+
+
+def test_a_flood_on_the_channel_is_cut_off_without_filling_the_daemon() -> None:
+    async def body(cell: Cell) -> None:
+        with pytest.raises(Broken, match="protocol"):
+            await cell.process_input("flood", {})
+
+    with_cell(SPEAKER, body, output_bytes=MIB)
+
+
+def test_a_cell_that_hangs_up_but_lives_is_killed() -> None:
+    async def body(cell: Cell) -> None:
+        with pytest.raises(Broken, match="SIGKILL"):
+            await cell.process_input("hang_up", {})
+        assert not os.path.exists(f"/proc/{cell.pid}")
+
+    with_cell(SPEAKER, body)
+
+
+def test_descriptors_pushed_at_the_daemon_are_not_taken() -> None:
+    async def body(cell: Cell) -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises((Broken, Exceeded)):
+            await cell.process_input("pass_descriptors", {}, wall_ms=300)
+        assert len(os.listdir("/proc/self/fd")) <= before
+
+    with_cell(SPEAKER, body)
+
+
+@pytest.mark.parametrize("capability", ["deafen", "spin"])
+def test_a_cell_that_ignores_every_signal_still_ends_at_its_wall_clock(capability: str) -> None:
+    async def body(cell: Cell) -> None:
+        began = time.monotonic()
+        with pytest.raises(Exceeded) as caught:
+            await cell.process_input(capability, {}, wall_ms=200)
+        assert caught.value.limit == "wall_ms"
+        await cell.closed
+        assert time.monotonic() - began < 5
+
+    with_cell(SPEAKER, body)
+
+
+def test_a_cell_that_ignores_every_signal_is_closed_by_force() -> None:
+    async def body(cell: Cell) -> None:
+        call = asyncio.ensure_future(cell.process_input("deafen", {}))
+        await asyncio.sleep(0)
+        await cell.close(grace_ms=50)
+        with pytest.raises(Broken):
+            await call
+
+    with_cell(SPEAKER, body)
+
+
+@pytest.mark.parametrize("capability", ["recurse_in_c", "crash"])
+def test_a_crash_is_told_by_its_signal(capability: str) -> None:
+    async def body(cell: Cell) -> None:
+        with pytest.raises((Broken, Exceeded)) as caught:
+            await cell.process_input(capability, {})
+        if capability == "crash":
+            assert "SIGSEGV" in str(caught.value)
+
+    with_cell(SPEAKER, body)
+
+
+def test_processor_time_is_shared_as_the_limit_says() -> None:
+    source = """
+import time
+class Agent:
+    def process_input(self, capability, inputs):
+        began, used = time.monotonic(), time.process_time()
+        while time.monotonic() - began < 1.5:
+            pass
+        return {"cpu_s": time.process_time() - used}
+"""
+
+    async def body(warden: Warden) -> None:
+        if "cpu" not in warden.attestation.cgroup_controllers:
+            pytest.skip("no cpu controller is delegated here")
+        async with await warden.spawn(spec(source, cpu_cores=0.25)) as cell:
+            used = text((await cell.process_input("spin", {}))["cpu_s"])
+            assert isinstance(used, float)
+            assert used < 0.25 * 1.5 + 0.2
+
+    with_warden(body)
+
+
+def test_two_cells_draw_different_random_numbers() -> None:
+    source = """
+import os, random, secrets, numpy, uuid
+class Agent:
+    def process_input(self, capability, inputs):
+        drawn = [random.random(), secrets.token_hex(8), numpy.random.random(), str(uuid.uuid4())]
+        return {"drawn": drawn + [os.urandom(8).hex(), numpy.random.default_rng().random()]}
+"""
+
+    async def body(warden: Warden) -> None:
+        cells = [await warden.spawn(spec(source)) for _ in range(3)]
+        draws = [text((await cell.process_input("draw", {}))["drawn"]) for cell in cells]
+        for column in zip(*draws, strict=True):
+            assert len(set(column)) == len(cells)
+
+    with_warden(body)
+
+
+def test_an_honest_agent_lives_under_these_rules() -> None:
+    source = """
+import asyncio, collections, csv, dataclasses, decimal, hashlib, io, json, re, sqlite3, statistics, tempfile
+import threading, zlib, concurrent.futures
+import numpy as np
+
+class Agent:
+    def process_input(self, capability, inputs):
+        a = np.random.default_rng(1).normal(size=(200, 200))
+        u, s, v = np.linalg.svd(a)
+        assert np.allclose(u @ np.diag(s) @ v, a)
+        np.fft.fft(a)
+        with tempfile.TemporaryFile() as file:
+            file.write(zlib.compress(b"x" * 10000))
+        with open("kept.csv", "w") as file:
+            csv.writer(file).writerows([[1, 2], [3, 4]])
+        with sqlite3.connect("some.db") as db:
+            db.execute("create table t (a)")
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(abs, range(-10, 0))) == 55
+        async def nap():
+            await asyncio.sleep(0.001)
+            return hashlib.sha256(b"x").hexdigest()
+        return {"digest": asyncio.run(nap()), "big": inputs["big"] + 1}
+"""
+
+    async def body(cell: Cell) -> None:
+        big = np.arange(4 * MIB, dtype=np.float32)
+        answer = await cell.process_input("work", {"big": ("tensor", tensors.encode(big))})
+        assert text(answer["digest"]) == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+        kind, data = answer["big"]
+        assert isinstance(data, bytes)
+        assert (tensors.decode(data) == big + 1).all()
+        json.dumps(await cell.get_metadata())
+
+    with_cell(source, body)
