@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from swarm import limits
+from swarm.ids import RunId
 from swarm.testing.scheduling import ModelCluster
 
 PAUSES_MS = (1, limits.TICK_MS, 200)
@@ -66,10 +67,10 @@ class Chaos:
     def settle(self) -> None:
         """Good luck from now on, until every run is over."""
         cluster = self._cluster
-        turns_max = 200 + 20 * sum(len(cluster.graph(run).nodes) for run in cluster.unsettled())
+        turns_max = 200 + 20 * sum(len(cluster.graphs[run].nodes) for run in self._unsettled())
         for _ in range(turns_max):
             cluster.commit()
-            if not cluster.unsettled():
+            if not self._unsettled():
                 return
             for node in cluster.nodes.values():
                 if not node.attached:
@@ -78,7 +79,11 @@ class Chaos:
                 if key in node.running:
                     cluster.finish(node, key)
             cluster.advance(limits.TAKEOVER_GRACE_MS)
-        raise AssertionError(f"fell silent: {cluster.unsettled()}")
+        raise AssertionError(f"fell silent: {self._unsettled()}")
+
+    def _unsettled(self) -> list[RunId]:
+        runs = self._cluster.leader.scheduler.ledger.runs
+        return [name for name, run in runs.items() if not run.settled]
 
     # -- acts ------------------------------------------------------------------------------
 
@@ -115,5 +120,5 @@ class Chaos:
         self._cluster.elect(self._dice.choice(self._cluster.replicas), keep_proposed=keep_proposed)
 
     def _cancel(self) -> None:
-        if runs := self._cluster.unsettled():
+        if runs := self._unsettled():
             self._cluster.cancel(self._dice.choice(runs))

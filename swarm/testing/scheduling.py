@@ -11,13 +11,13 @@ attached, has the agent and a free slot; the step has no result yet; nothing it 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from swarm import limits
 from swarm.errors import AgentFailed, SwarmError
-from swarm.graph import Bond, Graph, Priority
+from swarm.graph import Graph, Priority
 from swarm.ids import Digest, NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Changed, Dispatch, Record, Recorded, Withdraw
 from swarm.scheduler.events import (
@@ -40,6 +40,7 @@ from swarm.scheduler.events import (
 )
 from swarm.scheduler.machine import Place, Scheduler
 from swarm.testing.graphs import model_reply
+from swarm.testing.oracle import missing
 
 CALENDAR_MS = 1_700_000_000_000  # durable events carry the calendar's time, volatile ones another clock's
 
@@ -83,9 +84,9 @@ class ModelCluster:
         self.nodes: dict[NodeId, ModelNode] = {}
         self.proposed: deque[StepRecord] = deque()
         self.durable: list[Durable] = []
-        self.recorded: dict[tuple[RunId, int], StepRecord] = {}  # the first record of each step
+        self.recorded: dict[RunId, dict[int, StepRecord]] = {}  # the first record of each step
         self.executions: list[Dispatch] = []
-        self._graphs: dict[RunId, Graph] = {}
+        self.graphs: dict[RunId, Graph] = {}
         for agent in agents:
             self.deploy(agent)
         self.elect(self.leader)
@@ -101,7 +102,7 @@ class ModelCluster:
 
     def submit(self, graph: Graph, priority: Priority = Priority.MEDIUM, key: str = "") -> RunId:
         run = RunId(f"run-{len(self.durable):05}")
-        self._graphs[run] = graph
+        self.graphs[run] = graph
         self._commit(RunSubmitted(self._calendar_ms(), run, graph, {}, priority, "ann", key))
         return run
 
@@ -113,7 +114,7 @@ class ModelCluster:
         records = tuple(self.proposed.popleft() for _ in range(min(count, len(self.proposed))))
         if records:
             for record in records:
-                self.recorded.setdefault((record.run, record.step), record)
+                self.recorded.setdefault(record.run, {}).setdefault(record.step, record)
             self._commit(StepsRecorded(self._calendar_ms(), records))
 
     def _commit(self, event: Durable) -> None:
@@ -153,7 +154,9 @@ class ModelCluster:
         self, name: str, slots: int = 2, agents: Iterable[AgentRecord] = (), layers: Iterable[str] = ()
     ) -> ModelNode:
         """A new node; it hosts every agent deployed unless told otherwise."""
-        hosted = frozenset(agent.digest for agent in agents) or frozenset(self.ledger_digests())
+        hosted = frozenset(agent.digest for agent in agents) or frozenset(
+            self.leader.scheduler.ledger.digests()
+        )
         node = ModelNode(NodeId(name), slots, hosted, frozenset(layers))
         self.nodes[node.name] = node
         self.attach(node)
@@ -198,7 +201,7 @@ class ModelCluster:
         elif isinstance(outcome, SwarmError):
             self.tell(AttemptFailed(self.now_ms, node.name, key, outcome, True, 1, 1.0))
         elif place is None or place[0] is not Place.RECORDING:
-            name = self.graph(key.run).nodes[key.step].name
+            name = self.graphs[key.run].nodes[key.step].name
             outputs = model_reply(name, outcome.inputs, outcome.scatter)
             self.proposed.append(StepRecord(*key, node.name, True, outputs, None, self._calendar_ms(), 1.0))
             self.tell(OutcomesArrived(self.now_ms, node.name, (key,)))
@@ -233,53 +236,12 @@ class ModelCluster:
         assert len(node.running) < node.slots, f"{key}: {node.name} has no free slot"
         assert key.term == self.term, f"{key}: ordered in term {self.term}"
         assert all(key != earlier.key for earlier in node.running.values()), f"{key}: twice"
-        assert (key.run, key.step) not in self.recorded, f"{key}: recorded already"
-        names = {step.name: i for i, step in enumerate(self.graph(key.run).nodes)}
-        wanting = set(self.missing(key.run, key.step))
-        assert not wanting, f"{key}: began before {sorted(wanting)} of {names}"
-
-    def missing(self, run: RunId, step: int) -> Iterator[str]:
-        """Steps this one has to wait for still, by what the bonds promise."""
-        graph, dead = self.graph(run), self.dead(run)
-        names = [node.name for node in graph.nodes]
-        edges = [edge for edge in graph.edges if edge.target.node == names[step]]
-        watches = all(edge.bond is Bond.OBSERVE for edge in edges)
-        for edge in edges:
-            source = names.index(edge.source.node)
-            record = self.recorded.get((run, source))
-            over = record is not None or source in dead
-            well = record is not None and record.ok
-            if (edge.bond is Bond.STRICT and not well) or (
-                not over and (edge.bond is Bond.SHARED or (edge.bond is Bond.OBSERVE and watches))
-            ):
-                yield names[source]
-
-    def dead(self, run: RunId) -> set[int]:
-        """Steps that can never run, because what they need strictly failed."""
-        graph, found = self.graph(run), set[int]()
-        position = {node.name: i for i, node in enumerate(graph.nodes)}
-        failed = {step for (name, step), record in self.recorded.items() if name == run and not record.ok}
-        while True:
-            more = {
-                position[edge.target.node]
-                for edge in graph.edges
-                if edge.bond is Bond.STRICT and position[edge.source.node] in failed | found
-            } - found
-            if not more:
-                return found
-            found |= more
+        assert key.step not in self.recorded.get(key.run, {}), f"{key}: recorded already"
+        wanting = list(missing(self.graphs[key.run], key.step, self.recorded.get(key.run, {})))
+        assert not wanting, f"{key}: began before {wanting}"
 
     # -- reading ---------------------------------------------------------------------------
-
-    def graph(self, run: RunId) -> Graph:
-        return self._graphs[run]
-
-    def ledger_digests(self) -> tuple[Digest, ...]:
-        return self.leader.scheduler.ledger.digests()
 
     def running(self) -> list[tuple[ModelNode, StepKey]]:
         """Every attempt some node runs."""
         return [(node, key) for node in self.nodes.values() for key in node.running]
-
-    def unsettled(self) -> list[RunId]:
-        return [name for name, run in self.leader.scheduler.ledger.runs.items() if not run.settled]

@@ -40,7 +40,7 @@ def transcript(cluster: ModelCluster) -> str:
     return hashlib.sha256(asked.encode()).hexdigest()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32))
 def test_replaying_the_events_replays_the_actions(seed):
     for replica in played(seed).replicas:

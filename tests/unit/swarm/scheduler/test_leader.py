@@ -7,10 +7,9 @@ import pytest
 from swarm import limits
 from swarm.errors import AgentFailed
 from swarm.graph import Bond, Graph, NodeName, OnFailure, Retry
-from swarm.ids import NodeId, RunId, StepKey
+from swarm.ids import RunId, StepKey
 from swarm.scheduler.actions import Dispatch, Record, Recorded, Withdraw
-from swarm.scheduler.events import AttemptFailed, NodeChanged, NodeJoined, OutcomesArrived
-from swarm.scheduler.leader import CLAIMED_ATTEMPT_MAX
+from swarm.scheduler.events import AttemptFailed, OutcomesArrived
 from swarm.scheduler.machine import Place
 from swarm.scheduler.run import Status, Step
 from swarm.testing.graphs import CAPABILITIES, model_agent, small_graph, wide_graph
@@ -73,7 +72,7 @@ def test_a_step_is_tried_as_often_as_its_policy_says_and_then_given_up(attempts_
     assert node.running == {}
     cluster.commit()
     assert status(cluster, run) == (Status.FAILED, "step a: it raised")
-    assert cluster.recorded[(run, 0)].attempt == attempts_max
+    assert cluster.recorded[run][0].attempt == attempts_max
     assert len(cluster.executions) == attempts_max
 
 
@@ -84,7 +83,7 @@ def test_an_error_another_try_cannot_mend_is_final():
     cluster.tell(AttemptFailed(cluster.now_ms, node.name, only_key(node), error, False, 7, 2.5))
     cluster.commit()
     assert status(cluster, run) == (Status.FAILED, "step a: no such digit")
-    record = cluster.recorded[(run, 0)]
+    record = cluster.recorded[run][0]
     assert (record.error, record.started_ms, record.wall_ms) == (error, 7, 2.5)
 
 
@@ -154,7 +153,7 @@ def test_a_result_that_comes_after_its_timeout_still_counts_and_ends_the_other_a
     assert other.running == {}
     assert cluster.leader.scheduler.place(run, 0) == (Place.RECORDING, None)
     cluster.commit()
-    assert cluster.recorded[(run, 0)].attempt == 1
+    assert cluster.recorded[run][0].attempt == 1
     assert slow.outbox == {}
 
 
@@ -167,130 +166,6 @@ def test_a_late_result_of_a_step_that_rests_is_taken():
     assert cluster.leader.scheduler.place(run, 0) == (Place.RECORDING, None)
     cluster.advance(60_000)
     assert node.running == {}
-
-
-# -- nodes ------------------------------------------------------------------------------------------
-
-
-def test_a_lost_node_costs_a_retry_that_does_not_count_as_a_failure():
-    cluster, (first, second) = cluster_with(1, 1)
-    run = cluster.submit(with_policy(small_graph("a"), attempts_max=1))
-    owner, other = (first, second) if first.running else (second, first)
-    cluster.lose(owner, killed=True)
-    assert only_key(other).attempt == 2
-    cluster.finish(other, only_key(other))
-    cluster.commit()
-    assert status(cluster, run) == (Status.SUCCEEDED, "")
-
-
-def test_a_step_whose_node_was_lost_goes_before_steps_that_had_no_turn():
-    cluster, (node,) = cluster_with(1)
-    cluster.submit(wide_graph(5))
-    cluster.lose(node, killed=True)
-    cluster.attach(node)
-    assert only_key(node).step == 0
-
-
-def test_a_step_that_outlives_too_many_nodes_is_given_up():
-    cluster, (node,) = cluster_with(1)
-    run = cluster.submit(small_graph("a"))
-    for _ in range(limits.NODE_LOSSES_MAX):
-        cluster.lose(node, killed=True)
-        cluster.attach(node)
-    assert len(node.running) == 1
-    cluster.lose(node, killed=True)
-    cluster.commit()
-    assert status(cluster, run) == (Status.FAILED, "step a: 9 nodes were lost while they ran it")
-
-
-def test_a_node_that_comes_back_goes_on_with_what_it_runs():
-    cluster, (node,) = cluster_with(2)
-    run = cluster.submit(small_graph("a"))
-    key = only_key(node)
-    for _ in range(3 * limits.NODE_LOSSES_MAX):  # a bad cable is no reason to give a step up
-        cluster.lose(node)
-        cluster.attach(node)
-    assert only_key(node) == key
-    cluster.finish(node, key)
-    cluster.commit()
-    assert status(cluster, run) == (Status.SUCCEEDED, "")
-    assert len(cluster.executions) == 1
-
-
-def test_a_second_link_of_a_node_replaces_the_first_and_keeps_its_deadlines():
-    cluster, (node,) = cluster_with(1)
-    cluster.submit(with_policy(small_graph("a"), timeout_ms=500))
-    cluster.advance(400)
-    cluster.attach(node)
-    cluster.advance(99)
-    assert only_key(node).attempt == 1
-    cluster.advance(1)
-    assert node.running == {}
-
-
-def test_what_a_node_no_longer_runs_when_it_comes_back_runs_again():
-    cluster, (node,) = cluster_with(2)
-    cluster.submit(wide_graph(2))
-    forgotten, kept = list(node.running)
-    del node.running[forgotten]
-    cluster.attach(node)
-    assert set(node.running) == {kept, forgotten._replace(attempt=2)}
-
-
-def test_a_node_is_told_to_stop_what_others_took_over():
-    cluster, (first, second) = cluster_with(1, 1)
-    cluster.submit(small_graph("a"))
-    owner = first if first.running else second
-    stale = only_key(owner)
-    cluster.lose(owner)
-    cluster.attach(owner)
-    assert owner.running == {}
-    assert Withdraw(owner.name, stale) in last_actions(cluster)
-
-
-@pytest.mark.parametrize(
-    "claim",
-    [
-        StepKey(RunId("run-00001"), 0, 99, 1),  # of a term that never was
-        StepKey(RunId("run-00001"), 0, 1, 5),  # of this term, and never ordered
-        StepKey(RunId("run-00001"), 0, 0, CLAIMED_ATTEMPT_MAX + 1),
-        StepKey(RunId("run-00001"), 0, 0, 0),
-        StepKey(RunId("run-00001"), 9, 0, 1),
-        StepKey(RunId("run-nobody"), 0, 0, 1),
-    ],
-)
-def test_a_claim_that_cannot_be_true_is_withdrawn(claim):
-    cluster = ModelCluster(A)
-    run = cluster.submit(small_graph("a"))
-    assert run == "run-00001"
-    node = NodeJoined(cluster.now_ms, NodeId("liar"), 1, frozenset(), frozenset(), (claim,))
-    cluster.tell(node)
-    assert last_actions(cluster) == [Withdraw(NodeId("liar"), claim)]
-    assert cluster.leader.scheduler.place(run, 0) == (Place.QUEUED, None)
-
-
-def test_a_draining_node_gets_no_more_work():
-    cluster, (node,) = cluster_with(1)
-    cluster.tell(NodeChanged(cluster.now_ms, node.name, draining=True))
-    cluster.submit(small_graph("a"))
-    assert node.running == {}
-    cluster.tell(NodeChanged(cluster.now_ms, node.name, draining=False))
-    assert len(node.running) == 1
-
-
-@pytest.mark.parametrize("load", [float("nan"), float("inf"), -1.0, 17.0])
-def test_no_load_a_node_can_report_keeps_work_from_being_placed(load):
-    cluster, (node,) = cluster_with(1)
-    cluster.tell(NodeChanged(cluster.now_ms, node.name, load=load))
-    cluster.submit(small_graph("a"))
-    assert len(node.running) == 1
-
-
-def test_news_of_a_node_nobody_knows_is_ignored():
-    cluster, _ = cluster_with(1)
-    cluster.tell(NodeChanged(cluster.now_ms, NodeId("stranger"), load=0.5))
-    cluster.tell(OutcomesArrived(cluster.now_ms, NodeId("stranger"), (StepKey(RunId("r"), 0, 1, 1),)))
-    assert last_actions(cluster) == []
 
 
 # -- loose inputs -------------------------------------------------------------------------------
@@ -421,7 +296,7 @@ def test_the_second_of_two_results_is_received_and_not_recorded():
     cluster.finish(owner, late)
     cluster.attach(owner)
     assert owner.outbox == {}
-    assert cluster.recorded[(run, 0)].attempt == 2
+    assert cluster.recorded[run][0].attempt == 2
 
 
 def test_a_record_that_commits_unannounced_frees_its_slot():
@@ -453,65 +328,6 @@ def test_results_are_accepted_for_ready_steps_only():
     cluster.commit()
     assert not accepts(key)
     assert accepts(StepKey(run, 1, 1, 1))
-
-
-# -- taking over --------------------------------------------------------------------------------------
-
-
-def test_a_new_leader_places_nothing_before_nodes_could_claim_what_they_run():
-    cluster, (first, second) = cluster_with(1, 1)
-    cluster.submit(small_graph("a"))
-    owner, other = (first, second) if first.running else (second, first)
-    key = only_key(owner)
-    cluster.elect(cluster.replicas[1])
-    cluster.attach(other)
-    cluster.advance(limits.TAKEOVER_GRACE_MS - 1)
-    assert other.running == {}
-    cluster.attach(owner)
-    cluster.advance(1)
-    assert (owner.running.keys(), other.running) == ({key}, {})
-    cluster.finish(owner, key)
-    cluster.commit()
-    assert len(cluster.executions) == 1
-
-
-def test_a_new_leader_runs_again_what_nobody_claims():
-    cluster, (node,) = cluster_with(1)
-    run = cluster.submit(small_graph("a"))
-    cluster.elect(cluster.replicas[1])
-    node.running.clear()
-    cluster.attach(node)
-    cluster.advance(limits.TAKEOVER_GRACE_MS)
-    assert only_key(node) == StepKey(run, 0, 2, 1)
-
-
-def test_a_claim_keeps_its_attempt_and_the_next_one_counts_on():
-    cluster, (node,) = cluster_with(1)
-    cluster.submit(with_policy(small_graph("a"), backoff_ms=0))
-    cluster.fail(node, only_key(node))
-    cluster.advance(1)
-    claimed = only_key(node)
-    assert (claimed.term, claimed.attempt) == (1, 2)
-    cluster.elect(cluster.replicas[1])
-    cluster.attach(node)
-    assert only_key(node) == claimed
-    cluster.fail(node, claimed)
-    cluster.advance(limits.TAKEOVER_GRACE_MS)
-    assert (only_key(node).term, only_key(node).attempt) == (2, 3)
-
-
-def test_an_outcome_offered_during_the_grace_is_not_run_again():
-    cluster, (node,) = cluster_with(1)
-    run = cluster.submit(small_graph("a"))
-    key = only_key(node)
-    cluster.lose(node)
-    cluster.finish(node, key)
-    cluster.elect(cluster.replicas[1])
-    cluster.attach(node)
-    cluster.advance(limits.TAKEOVER_GRACE_MS)
-    assert cluster.leader.scheduler.place(run, 0) == (Place.RECORDING, None)
-    cluster.commit()
-    assert len(cluster.executions) == 1
 
 
 def test_a_step_given_up_is_proposed_once():

@@ -1,0 +1,230 @@
+"""Links in one process: nodes' drivers joined to coordinators' drivers by queues that take their time.
+
+`MemoryLinks` is the network. Messages pass the wire's own codec, arrive in order `delay_ms` after they
+were sent, and are lost when their link ends. A link ends when either end closes it, when the two are
+parted (`part`, until `heal`), when the coordinator goes (`leave`), or when one side reads too slowly.
+A `mute` link carries nothing and tells nobody: only silence gives it away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from swarm.coordinator import Coordinator, NodeLink
+from swarm.errors import Bug, SwarmError, Unreachable
+from swarm.ids import NodeId
+from swarm.ports import Clock
+from swarm.tasks import Tasks
+from swarm.wire.links import from_node_from_pb, from_node_to_pb, to_node_from_pb, to_node_to_pb
+from swarm.wire.messages import FromNode, Hello, ToNode
+
+_ResultT = TypeVar("_ResultT")
+
+LINK_MESSAGES_MAX = 1_024  # on their way in one direction
+
+
+class MemoryLinks:
+    """See the head of this module."""
+
+    def __init__(self, clock: Clock, *, delay_ms: float = 1.0) -> None:
+        self.clock = clock
+        self.delay_ms = delay_ms
+        self.tasks = Tasks()
+        self._coordinators: dict[NodeId, Coordinator] = {}
+        self._parted: set[frozenset[NodeId]] = set()
+        self._muted: set[frozenset[NodeId]] = set()
+        self._links: list[MemoryLink] = []
+
+    # -- who is there ----------------------------------------------------------------------
+
+    def listen(self, coordinator: Coordinator) -> None:
+        """Nodes can reach this coordinator from now on."""
+        self._coordinators[coordinator.node] = coordinator
+
+    def leave(self, coordinator: NodeId) -> None:
+        """The coordinator's process is gone."""
+        self._coordinators.pop(coordinator, None)
+        self._end(lambda link: link.coordinator == coordinator, "the process is gone")
+
+    def coordinator(self, node: NodeId) -> Coordinator:
+        """Raises `Unreachable`."""
+        if node not in self._coordinators:
+            raise Unreachable(f"nobody answers for {node}", place=node)
+        return self._coordinators[node]
+
+    def dialer(self, node: NodeId) -> MemoryDialer:
+        return MemoryDialer(self, node)
+
+    async def stop(self) -> None:
+        await self.tasks.stop()
+
+    # -- bad luck ----------------------------------------------------------------------------
+
+    def cut(self, node: NodeId) -> None:
+        """End the links of a node; it may open another at once."""
+        self._end(lambda link: node in (link.node, link.coordinator), "the link was cut")
+
+    def part(self, one: NodeId, other: NodeId) -> None:
+        """These two cannot reach each other until `heal`."""
+        self._parted.add(frozenset((one, other)))
+        self._end(lambda link: {link.node, link.coordinator} == {one, other}, "the network is down")
+
+    def mute(self, one: NodeId, other: NodeId) -> None:
+        """What these two say is lost until `heal`, and their links look as if they were whole."""
+        self._muted.add(frozenset((one, other)))
+
+    def heal(self) -> None:
+        self._parted.clear()
+        self._muted.clear()
+
+    def reachable(self, one: NodeId, other: NodeId) -> bool:
+        return frozenset((one, other)) not in self._parted | self._muted
+
+    def carries(self, one: NodeId, other: NodeId) -> bool:
+        """Whether what is sent now will arrive."""
+        return frozenset((one, other)) not in self._muted
+
+    def _end(self, which: Callable[[MemoryLink], bool], reason: str) -> None:
+        for link in [link for link in self._links if which(link)]:
+            link.end(reason)
+
+    def opened(self, link: MemoryLink) -> None:
+        self._links.append(link)
+
+    def ended(self, link: MemoryLink) -> None:
+        self._links.remove(link)
+
+
+class MemoryDialer:
+    """How one node reaches coordinators."""
+
+    def __init__(self, links: MemoryLinks, node: NodeId) -> None:
+        self._links = links
+        self._node = node
+
+    async def attach(self, coordinator: NodeId, hello: Hello) -> MemoryLink:
+        links = self._links
+        await links.clock.sleep_ms(2 * links.delay_ms)
+        if not links.reachable(self._node, coordinator):
+            raise Unreachable(f"{coordinator} did not answer", place=coordinator)
+        driver = links.coordinator(coordinator)
+        link = MemoryLink(links, self._node, driver)
+        link.open(driver.attach(hello, MemoryDownlink(link)))
+        return link
+
+
+class MemoryLink:
+    """One open link; to the node it is the `Uplink`."""
+
+    def __init__(self, links: MemoryLinks, node: NodeId, driver: Coordinator) -> None:
+        self.node = node
+        self.coordinator = driver.node
+        self._links = links
+        self._driver = driver
+        self._served: NodeLink | None = None
+        self._up: asyncio.Queue[tuple[float, FromNode]] = asyncio.Queue(LINK_MESSAGES_MAX)
+        self._down: asyncio.Queue[tuple[float, ToNode]] = asyncio.Queue(LINK_MESSAGES_MAX)
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def open(self, served: NodeLink) -> None:
+        if self._over.done():  # it read too slowly for the very first messages
+            self._driver.detach(served)
+            return
+        self._served = served
+        self._links.opened(self)
+        self._links.tasks.start(self._carry_up())
+
+    def end(self, reason: str) -> None:
+        """Both ends learn of it, once."""
+        if self._over.done():
+            return
+        self._over.set_result(reason)
+        if self._served is not None:
+            self._links.ended(self)
+            self._driver.detach(self._served)
+
+    # -- the node's end ------------------------------------------------------------------------
+
+    async def send(self, message: FromNode) -> None:
+        if self._carries():
+            put = asyncio.ensure_future(self._up.put((self._due_ms(), _through_the_wire_up(message))))
+            await self._unless_over(put)
+
+    async def received(self) -> AsyncIterator[ToNode]:
+        while True:
+            due_ms, message = await self._unless_over(asyncio.ensure_future(self._down.get()))
+            await self._travel(due_ms)
+            yield message
+
+    async def close(self) -> None:
+        self.end("the node closed it")
+
+    # -- the coordinator's end -------------------------------------------------------------------
+
+    def push(self, message: ToNode) -> None:
+        if self._over.done() or not self._carries():
+            return
+        try:
+            self._down.put_nowait((self._due_ms(), _through_the_wire_down(message)))
+        except asyncio.QueueFull:
+            self.end("the node does not read")
+
+    async def _carry_up(self) -> None:
+        assert self._served is not None
+        try:
+            while True:
+                due_ms, message = await self._unless_over(asyncio.ensure_future(self._up.get()))
+                await self._travel(due_ms)
+                self._driver.receive(self._served, message)
+        except Bug:
+            raise
+        except SwarmError as error:
+            self.end(str(error))
+
+    # -- on the way ------------------------------------------------------------------------------
+
+    def _carries(self) -> bool:
+        return self._links.carries(self.node, self.coordinator)
+
+    def _due_ms(self) -> float:
+        return self._links.clock.monotonic_ms() + self._links.delay_ms
+
+    async def _travel(self, due_ms: float) -> None:
+        """Arrive in time, unless the link ends before."""
+        left_ms = due_ms - self._links.clock.monotonic_ms()
+        if left_ms > 0:
+            await self._unless_over(asyncio.ensure_future(self._links.clock.sleep_ms(left_ms)))
+
+    async def _unless_over(self, wanted: asyncio.Future[_ResultT]) -> _ResultT:
+        """Raises `Unreachable` when the link is over."""
+        either: set[asyncio.Future[Any]] = {wanted, self._over}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if self._over.done():
+                raise Unreachable(self._over.result(), place=self.coordinator)
+            return wanted.result()
+        finally:
+            wanted.cancel()
+
+
+class MemoryDownlink:
+    """The coordinator's end of a link."""
+
+    def __init__(self, link: MemoryLink) -> None:
+        self._link = link
+
+    def send(self, message: ToNode) -> None:
+        self._link.push(message)
+
+    def cut(self, reason: str) -> None:
+        self._link.end(reason)
+
+
+def _through_the_wire_up(message: FromNode) -> FromNode:
+    return from_node_from_pb(from_node_to_pb(message))
+
+
+def _through_the_wire_down(message: ToNode) -> ToNode:
+    return to_node_from_pb(to_node_to_pb(message))
