@@ -17,6 +17,7 @@ from af.agentfile import AgentFile, write
 from af.check import WASM_MODULE, check, python_manifest, source_digest
 from af.errors import AfRefused, refused
 from af.header import ResourceLimits, ResourceRequirements
+from af.layers import Dense
 from af.limits import BATCH_ROWS_MAX
 from af.records import Capability
 from af.sections import Section, encode_section
@@ -123,11 +124,11 @@ def _compile_neural(agent: AgentFile) -> AgentFile:
 def _plan(agent: AgentFile) -> Plan:
     config = agent.header.neural_config
     assert config is not None
-    if config.layers:
+    specs = tuple(spec for spec in config.layer_specs if isinstance(spec, Dense))
+    if len(specs) != len(config.layer_specs):
         message = "the generator does not take layered networks yet."
         raise refused("header: neural_config.layers", message, "use a feedforward network.")
-    activations = (config.activation_function,) * len(config.hidden_layers) + (config.output_activation,)
-    return plan_memory(config.widths, activations, BATCH_ROWS_MAX)
+    return plan_memory(config.input_size, specs, BATCH_ROWS_MAX)
 
 
 def _code(agent: AgentFile) -> bytes:

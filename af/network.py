@@ -68,9 +68,10 @@ class Network:
         return tuple(prod(shape) for shape in self.shapes)
 
     @property
-    def activations(self) -> tuple[Activation, ...]:
-        """The activation functions of a feed-forward network."""
-        return tuple(layer.spec.activation for layer in self.layers if isinstance(layer.spec, Dense))
+    def dense_specs(self) -> tuple[Dense, ...]:
+        """The layers of a feed-forward network."""
+        assert self.feedforward
+        return tuple(layer.spec for layer in self.layers if isinstance(layer.spec, Dense))
 
     def tensors(self) -> Iterator[tuple[str, Floats]]:
         """All weights in the order of the file, named `<layer>.<tensor>`."""

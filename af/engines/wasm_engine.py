@@ -31,7 +31,7 @@ class WasmEngine:
     @classmethod
     def for_network(cls, network: Network) -> Self:
         """Compile and load a network that is not in a file."""
-        plan = plan_memory(network.widths, network.activations, BATCH_ROWS_MAX)
+        plan = plan_memory(network.input_size, network.dense_specs, BATCH_ROWS_MAX)
         manifest = manifest_of(plan, "tools:network", "input", "output")
         return cls(module_binary(network, plan), manifest)
 

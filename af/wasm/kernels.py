@@ -1,7 +1,8 @@
-"""The two matrix kernels in WebAssembly text, shaped for the code Cranelift makes of them.
+"""The matrix kernels in WebAssembly text, shaped for the code Cranelift makes of them.
 
-`panel` computes one panel of outputs for one row, `tile` a small block of outputs for several rows. What the
-shape follows from, measured on generated code:
+`panel` computes one panel of outputs for one row, `tile` a small block of outputs for several rows, and
+`rows` a whole matrix for any number of rows by means of the two. What the shape follows from, measured on
+generated code:
 
 * Cranelift moves arithmetic to the end of its block but leaves loads where they stand. Unrolled naively, all
   loads of a block are live at once and spill. The *phi barrier* prevents it: after each step stands an `if`
@@ -17,6 +18,8 @@ sets of accumulators to hide the latency of addition; `tile` has only the plain 
 `panel`.
 """
 
+Functions = dict[str, str]  # a module's functions by name, in order of first use
+
 PANEL_UNROLL = 16  # inputs per loop round
 TILE_UNROLL = 8
 TILE_ROWS = 4
@@ -28,44 +31,48 @@ _SETS = {1: 4, 2: 2, 3: 2}  # accumulator sets by panel width; one otherwise
 assert all(PANEL_UNROLL % sets == 0 for sets in _SETS.values())
 
 
-def panel_name(vectors: int, relu: bool) -> str:
-    return f"$panel_{vectors}{'_relu' if relu else ''}"
+def add_panel(functions: Functions, vectors: int, relu: bool, row_vectors: int | None = None) -> str:
+    """y[0 : 4*vectors] = activation(b + sum over i < n of x[i] * w[i][0 : 4*vectors]); its name.
 
-
-def tile_name(panel_vectors: int, vectors: int, relu: bool) -> str:
-    return f"$tile_{TILE_ROWS}x{vectors}_of_{panel_vectors}{'_relu' if relu else ''}"
-
-
-def panel_function(vectors: int, relu: bool) -> str:
-    """y[0 : 4*vectors] = activation(b + sum over i < n of x[i] * w[i][0 : 4*vectors])."""
+    Consecutive w[i] lie `row_vectors` vectors apart: as many as the panel has, unless it is cut out of a
+    wider matrix.
+    """
+    stride_vectors = row_vectors or vectors
+    name = f"$panel_{vectors}_of_{stride_vectors}{_suffix(relu)}"
+    if name in functions:
+        return name
     sets = _SETS.get(vectors, 1)
-    row_bytes = 16 * vectors
     lines = [
-        f"(func {panel_name(vectors, relu)} (param $x i32) (param $w i32) (param $b i32)",
-        "  (param $y i32) (param $n i32) (local $end i32)",
+        f"(func {name} (param $x i32) (param $w i32) (param $b i32) (param $y i32) (param $n i32)",
+        "  (local $end i32)",
         "  " + _locals("x", sets) + _locals("w", vectors * sets) + _locals("sum", vectors * sets),
     ]
     lines += [f"  (local.set $sum{v} (v128.load offset={16 * v} (local.get $b)))" for v in range(vectors)]
     main = []
     for first_input in range(0, PANEL_UNROLL, sets):
-        main += _panel_step(vectors, sets, first_input)
+        main += _panel_step(vectors, stride_vectors, sets, first_input)
         main.append(_barrier([f"sum{number}" for number in range(vectors * sets)], "x0"))
-    lines += _loops(PANEL_UNROLL, main, _panel_step(vectors, 1, 0), row_bytes, ("x",))
+    rest = _panel_step(vectors, stride_vectors, 1, 0)
+    lines += _loops(PANEL_UNROLL, main, rest, 16 * stride_vectors, ("x",))
     for v in range(vectors):
         total = f"(local.get $sum{v})"
         for number in range(1, sets):
             total = f"(f32x4.add {total} (local.get $sum{v + vectors * number}))"
         lines.append(f"  (v128.store offset={16 * v} (local.get $y) {_activated(total, relu)})")
-    return "\n".join([*lines, ")"])
+    functions[name] = "\n".join([*lines, ")"])
+    return name
 
 
-def tile_function(panel_vectors: int, vectors: int, relu: bool) -> str:
-    """The same for TILE_ROWS rows, `xs` and `ys` bytes apart, for some vectors of a panel."""
-    row_bytes = 16 * panel_vectors
+def add_tile(functions: Functions, vectors: int, relu: bool, row_vectors: int) -> str:
+    """The same for TILE_ROWS rows whose x, b and y lie `xs`, `bs` and `ys` bytes apart; its name."""
+    name = f"$tile_{TILE_ROWS}x{vectors}_of_{row_vectors}{_suffix(relu)}"
+    if name in functions:
+        return name
+    row_bytes = 16 * row_vectors
     sums = [f"sum{r}_{v}" for r in range(TILE_ROWS) for v in range(vectors)]
     lines = [
-        f"(func {tile_name(panel_vectors, vectors, relu)} (param $x0 i32) (param $xs i32) (param $w i32)",
-        "  (param $b i32) (param $y i32) (param $ys i32) (param $n i32) (local $end i32)",
+        f"(func {name} (param $x0 i32) (param $xs i32) (param $w i32) (param $b i32) (param $bs i32)",
+        "  (param $y i32) (param $ys i32) (param $n i32) (local $end i32)",
         "  " + " ".join(f"(local $x{r} i32)" for r in range(1, TILE_ROWS)),
         "  "
         + _locals("s", TILE_ROWS)
@@ -75,11 +82,12 @@ def tile_function(panel_vectors: int, vectors: int, relu: bool) -> str:
     lines += [
         f"  (local.set $x{r} (i32.add (local.get $x{r - 1}) (local.get $xs)))" for r in range(1, TILE_ROWS)
     ]
-    lines += [
-        f"  (local.set $sum{r}_{v} (v128.load offset={16 * v} (local.get $b)))"
-        for r in range(TILE_ROWS)
-        for v in range(vectors)
-    ]
+    for r in range(TILE_ROWS):
+        lines += [
+            f"  (local.set $sum{r}_{v} (v128.load offset={16 * v} (local.get $b)))" for v in range(vectors)
+        ]
+        if r < TILE_ROWS - 1:
+            lines.append("  (local.set $b (i32.add (local.get $b) (local.get $bs)))")
     main = []
     for step in range(TILE_UNROLL):
         main += _tile_step(vectors, step, row_bytes)
@@ -92,15 +100,78 @@ def tile_function(panel_vectors: int, vectors: int, relu: bool) -> str:
             lines.append(f"  (v128.store offset={16 * v} (local.get $y) {value})")
         if r < TILE_ROWS - 1:
             lines.append("  (local.set $y (i32.add (local.get $y) (local.get $ys)))")
-    return "\n".join([*lines, ")"])
+    functions[name] = "\n".join([*lines, ")"])
+    return name
 
 
-def _panel_step(vectors: int, sets: int, first_input: int) -> list[str]:
+def add_rows(
+    functions: Functions, panels: tuple[int, ...], relu: bool, row_vectors: int | None = None
+) -> str:
+    """A matrix over `count` rows, tiled where whole blocks of rows are left; its name.
+
+    $w is the matrix: panel after panel, or with `row_vectors` one matrix with rows of so many vectors.
+    """
+    name = f"$rows_{'_'.join(map(str, panels))}{f'_of_{row_vectors}' if row_vectors else ''}{_suffix(relu)}"
+    if name in functions:
+        return name
+    lines = [
+        f"(func {name} (param $x i32) (param $xs i32) (param $w i32) (param $b i32) (param $bs i32)",
+        "  (param $y i32) (param $ys i32) (param $n i32) (param $count i32) (local $r i32)",
+    ]
+    for number, vectors in enumerate(panels):
+        stride_vectors = row_vectors or vectors
+        lines.append("  (local.set $r (i32.const 0))")
+        if vectors >= TILED_PANEL_VECTORS_MIN:
+            calls = []
+            for first in range(0, vectors, TILE_VECTORS):
+                tile = add_tile(functions, min(TILE_VECTORS, vectors - first), relu, stride_vectors)
+                calls.append(
+                    f"    (call {tile} {_row('x')} (local.get $xs) {_shifted('(local.get $w)', 16 * first)}"
+                    f" {_shifted(_row('b'), 16 * first)} (local.get $bs)"
+                    f" {_shifted(_row('y'), 16 * first)} (local.get $ys) (local.get $n))"
+                )
+            lines += _while_rows(TILE_ROWS, calls)
+        panel = add_panel(functions, vectors, relu, row_vectors)
+        call = f"    (call {panel} {_row('x')} (local.get $w) {_row('b')} {_row('y')} (local.get $n))"
+        lines += _while_rows(1, [call])
+        if number < len(panels) - 1:
+            panel_bytes = "(i32.const 16)" if row_vectors else "(i32.shl (local.get $n) (i32.const 4))"
+            step = f"(i32.mul {panel_bytes} (i32.const {vectors}))"
+            lines.append(f"  (local.set $w (i32.add (local.get $w) {step}))")
+            lines += [f"  {_advance(pointer, 16 * vectors)}" for pointer in ("b", "y")]
+    functions[name] = "\n".join([*lines, ")"])
+    return name
+
+
+def _suffix(relu: bool) -> str:
+    return "_relu" if relu else ""
+
+
+def _row(pointer: str) -> str:
+    return f"(i32.add (local.get ${pointer}) (i32.mul (local.get $r) (local.get ${pointer}s)))"
+
+
+def _shifted(address: str, offset_bytes: int) -> str:
+    return f"(i32.add {address} (i32.const {offset_bytes}))" if offset_bytes else address
+
+
+def _while_rows(rows: int, body: list[str]) -> list[str]:
+    """Repeat `body` for blocks of `rows` from $r on, while a whole block is left."""
+    return [
+        "  (block $done (loop $rows",
+        f"    (br_if $done (i32.gt_u (i32.add (local.get $r) (i32.const {rows})) (local.get $count)))",
+        *body,
+        f"    {_advance('r', rows)}",
+        "    (br $rows)))",
+    ]
+
+
+def _panel_step(vectors: int, row_vectors: int, sets: int, first_input: int) -> list[str]:
     """`sets` inputs, each into its own set of accumulators."""
     lines = []
     for number in range(sets):
         for v in range(vectors):
-            offset = 16 * (vectors * (first_input + number) + v)
+            offset = 16 * (row_vectors * (first_input + number) + v)
             lines.append(
                 f"    (local.set $w{v + vectors * number} (v128.load offset={offset} (local.get $w)))"
             )

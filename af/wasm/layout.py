@@ -11,13 +11,14 @@ and the padded biases of a softmax layer are minus infinity, so that their proba
 output are therefore `stride` items apart, not `size`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from af.errors import refused
-from af.layers import Activation
+from af.layers import Dense
 from af.limits import WASM_PAGE_BYTES, WASM_PAGES_MAX
 from af.network import Network
 
@@ -57,7 +58,7 @@ class Rows:
 class LayerPlan:
     """One layer: where it reads, where it writes, and its panels."""
 
-    activation: Activation
+    spec: Dense
     source: Rows
     target: Rows
     bias_address: int
@@ -83,8 +84,9 @@ class Plan:
         return self.layers[-1].target
 
 
-def plan_memory(widths: tuple[int, ...], activations: tuple[Activation, ...], batch_max: int) -> Plan:
-    """The layout for a network's shape; AfRefused if it would be larger than a module may be."""
+def plan_memory(input_size: int, specs: Sequence[Dense], batch_max: int) -> Plan:
+    """The layout for dense layers; AfRefused if it would be larger than a module may be."""
+    widths = (input_size, *(spec.units for spec in specs))
     address = BASE_ADDRESS
     weights: list[tuple[int, tuple[Panel, ...]]] = []
     for inputs, outputs in pairwise(widths):
@@ -93,7 +95,8 @@ def plan_memory(widths: tuple[int, ...], activations: tuple[Activation, ...], ba
         for vectors in split_panels(_up(outputs, LANES) // LANES):
             panels.append(Panel(vectors, first_vector, address))
             first_vector += vectors
-            address = _up(address + inputs * vectors * VECTOR_BYTES, _ALIGNMENT_BYTES)
+            address += inputs * vectors * VECTOR_BYTES
+        address = _up(address, _ALIGNMENT_BYTES)
         weights.append((address, tuple(panels)))
         address = _up(address + first_vector * VECTOR_BYTES, _ALIGNMENT_BYTES)
     weights_end = address
@@ -110,10 +113,8 @@ def plan_memory(widths: tuple[int, ...], activations: tuple[Activation, ...], ba
         message = f"the network {shape} needs {pages} memory pages of 64 KiB, the most is {WASM_PAGES_MAX}."
         raise refused("header: neural_config", message, "make the layers narrower.")
     layers = tuple(
-        LayerPlan(activation, source, target, bias_address, panels)
-        for activation, source, target, (bias_address, panels) in zip(
-            activations, rows, rows[1:], weights, strict=False
-        )
+        LayerPlan(spec, source, target, bias_address, panels)
+        for spec, source, target, (bias_address, panels) in zip(specs, rows, rows[1:], weights, strict=False)
     )
     return Plan(layers, BASE_ADDRESS, weights_end, pages, batch_max)
 
@@ -142,7 +143,7 @@ def pack_weights(network: Network, plan: Plan) -> bytes:
             image[start : start + block.size] = block.ravel()
         start = (place.bias_address - plan.weights_start) // F32_BYTES
         image[start : start + outputs] = bias
-        if place.activation == "softmax":
+        if place.spec.activation == "softmax":
             image[start + outputs : start + place.target.stride] = _NO_PROBABILITY
     return image.tobytes()
 

@@ -11,7 +11,7 @@ def test_weights_come_back_layer_by_layer():
     net = network((3, 5, 2), ["relu", "softmax"], seed=3)
     again = network_from(neural_header().neural_config, weights_section(net))
     assert again.widths == (3, 5, 2)
-    assert again.activations == ("relu", "softmax")
+    assert [spec.activation for spec in again.dense_specs] == ["relu", "softmax"]
     for layer, other in zip(net.layers, again.layers, strict=True):
         np.testing.assert_array_equal(layer.tensors["weight"], other.tensors["weight"])
         np.testing.assert_array_equal(layer.tensors["bias"], other.tensors["bias"])

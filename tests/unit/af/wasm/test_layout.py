@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import af
+from af.layers import Dense
 from af.wasm.layout import PANEL_VECTORS_MAX, pack_weights, plan_memory, split_panels
 from tests.unit.af.samples import network
 
@@ -24,13 +25,13 @@ def regions(plan):
     for layer in plan.layers:
         for panel in layer.panels:
             yield panel.weights_address, panel.weights_address + 16 * panel.vectors * layer.source.size
-        yield layer.tensors["bias"]_address, layer.bias_address + layer.target.stride_bytes
+        yield layer.bias_address, layer.bias_address + layer.target.stride_bytes
         yield layer.target.address, layer.target.address + plan.batch_max * layer.target.stride_bytes
 
 
 @pytest.mark.parametrize("widths", SHAPES)
 def test_nothing_overlaps_and_everything_fits(widths):
-    plan = plan_memory(widths, ("relu",) * (len(widths) - 1), 64)
+    plan = plan_memory(widths[0], [Dense(units=units) for units in widths[1:]], 64)
     stretches = sorted(regions(plan))
     assert stretches[0][0] == plan.weights_start
     assert stretches[-1][1] <= plan.pages * 65536
@@ -40,7 +41,7 @@ def test_nothing_overlaps_and_everything_fits(widths):
 
 def test_every_weight_lies_where_the_kernel_reads_it():
     net = network((3, 29, 2), ["relu", "softmax"])
-    plan = plan_memory(net.widths, net.activations, 64)
+    plan = plan_memory(net.input_size, net.dense_specs, 64)
     image = np.frombuffer(pack_weights(net, plan), "<f4")
     for layer, place in zip(net.layers, plan.layers, strict=True):
         for panel in place.panels:
@@ -59,4 +60,4 @@ def test_every_weight_lies_where_the_kernel_reads_it():
 
 def test_a_network_larger_than_a_module_may_be_is_refused():
     with pytest.raises(af.AfRefused, match="make the layers narrower"):
-        plan_memory((65536, 65536), ("relu",), 64)
+        plan_memory(65536, [Dense(units=65536)], 64)

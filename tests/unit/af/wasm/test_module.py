@@ -9,7 +9,7 @@ from tests.unit.af.samples import network
 
 def planned(widths=(5, 33, 3), activations=("relu", "softmax")):
     net = network(widths, activations)
-    return net, plan_memory(net.widths, net.activations, 64)
+    return net, plan_memory(net.input_size, net.dense_specs, 64)
 
 
 def instance():
