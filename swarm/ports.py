@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from swarm.errors import SwarmError
 from swarm.graph import Items
 from swarm.ids import AgentName, CapabilityName, Digest, NodeId
 from swarm.wire.messages import FromNode, Hello, ToNode
@@ -141,9 +142,10 @@ Reply: TypeAlias = Mapping[str, Items]
 class Cell(Protocol):
     """One locked-down process with one agent in it: the five calls of the agent contract."""
 
-    async def process_input(
-        self, capability: CapabilityName, inputs: Mapping[str, Items], timeout_ms: int
-    ) -> Reply: ...
+    async def process_batch(
+        self, capability: CapabilityName, batch: Sequence[Mapping[str, Items]], timeout_ms: int
+    ) -> Sequence[Reply | SwarmError]:
+        """Answer many inputs at once, each with its result or its error; raises what ends them all."""
 
     async def update_weights(self, feedback: Items) -> None: ...
 

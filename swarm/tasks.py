@@ -27,6 +27,11 @@ class Tasks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.failure.cancel()
 
+    def pass_on(self, failure: asyncio.Future[None]) -> None:
+        """Make somebody else's failure this owner's too."""
+        if not failure.cancelled() and (error := failure.exception()) is not None and not self.failure.done():
+            self.failure.set_exception(error)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not self.failure.done():

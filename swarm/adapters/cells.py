@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 import sandbox
+from swarm import limits
 from swarm.errors import AgentFailed, CellLost, ConfigRefused, OutOfTime, OverLimit, SwarmError
 from swarm.graph import Items, Payload
 from swarm.ids import CapabilityName
-from swarm.ports import Image
+from swarm.ports import Image, Reply
 
 _MIB = 1 << 20
 TierChoice = Literal["auto", "root", "user", "reduced"]
@@ -51,6 +52,7 @@ class SandboxCells:
                     memory_bytes=image.memory_mb * _MIB,
                     cpu_cores=image.cpu_cores,
                     disk_bytes=max(image.disk_mb, 1) * _MIB,
+                    wall_ms=limits.STEP_TIMEOUT_MS_MAX,  # each call says how long it may take
                 ),
             )
             return SandboxCell(await self._warden.spawn(spec))
@@ -71,15 +73,20 @@ class SandboxCell:
     def alive(self) -> bool:
         return not self._cell.closed.done()
 
-    async def process_input(
-        self, capability: CapabilityName, inputs: Mapping[str, Items], timeout_ms: int
-    ) -> dict[str, Items]:
-        given = {port: _given(items) for port, items in inputs.items()}
+    async def process_batch(
+        self, capability: CapabilityName, batch: Sequence[Mapping[str, Items]], timeout_ms: int
+    ) -> list[Reply | SwarmError]:
+        given = [{port: _given(items) for port, items in inputs.items()} for inputs in batch]
         try:
-            reply = await self._cell.process_input(capability, given, timeout_ms)
+            replies = await self._cell.process_batch(capability, given, timeout_ms)
         except sandbox.CellError as error:
             raise _translated(error) from error
-        return {port: _taken(items) for port, items in reply.items()}
+        return [
+            _translated(reply)
+            if isinstance(reply, sandbox.CellError)
+            else {port: _taken(items) for port, items in reply.items()}
+            for reply in replies
+        ]
 
     async def update_weights(self, feedback: Items) -> None:
         try:

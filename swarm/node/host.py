@@ -1,16 +1,20 @@
 """One agent on this node: its image, its warm cells, and the work that waits for them.
 
-Work flows through *lanes*, one task each; a lane belongs to a cell. An agent begins with one cell and
-grows to `cells_max` while work waits. A wasm cell has several lanes, because its calls are short and
-answered in order, so that the next request is there when the last one ends; a Python cell has one, so
-that killing it to stop one attempt harms no other.
+Work goes to a cell in *batches*: one frame there, one frame back, a result or an error for each item. A
+batch is as large as takes about `BATCH_MS` at the pace seen so far, so that fast agents pay for a frame
+once in many items and slow ones are still spread over the cells. Two batches may be under way in a cell:
+the second is there when the first one ends.
+
+An agent begins with one cell and grows to `cells_max` while more work waits than the cells it has can
+do soon. What kills a cell costs every item of its batches a retry, and a retry runs alone: so one item
+that hangs or crashes cannot take others down with it twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -19,14 +23,19 @@ from swarm import limits
 from swarm.errors import AgentFailed, Mistake, SwarmError, TooLarge, Unreachable
 from swarm.graph import Payload
 from swarm.ids import Digest, StepKey
-from swarm.ports import Cell, Cells, Clock, Image, Reply
+from swarm.ports import Cell, Cells, Clock, Image, Journal, Reply
 from swarm.scheduler.ledger import payload_bytes
+from swarm.tasks import Tasks
 from swarm.wire.messages import Assignment, Outcome
 
 _log = structlog.get_logger("swarm.node")
 
-LANES_WASM = 8
-LANES_PYTHON = 1
+BATCH_ITEMS_MAX = 128
+BATCH_BYTES_MAX = 4 * limits.MIB
+BATCH_MS = 15.0  # how long a batch should take
+BATCHES_PER_CELL = 2
+GROW_MS = 25.0  # work that waits longer than this is worth another cell
+PACE_MEMORY = 0.8  # of the running average of the time an item takes
 RESPAWN_MS_MIN = 20
 RESPAWN_MS_MAX = 2_000
 
@@ -48,35 +57,40 @@ class AgentHost:
         image: Image,
         cells: Cells,
         clock: Clock,
-        emit: Callable[[Outcome], None],
+        journal: Journal,
+        emit: Callable[[Sequence[Outcome]], None],
         cells_max: int,
     ) -> None:
         self.digest = digest
         self._image = image
         self._cells = cells
         self._clock = clock
+        self._journal = journal
         self._emit = emit
         self._cells_max = cells_max
         self._seats: list[_Seat] = []
-        self._lanes: list[asyncio.Task[None]] = []
+        self._tasks = Tasks()
         self._queue: deque[Assignment] = deque()
-        self._idle: deque[asyncio.Future[Assignment]] = deque()  # lanes that wait for work
+        self._idle: deque[asyncio.Future[None]] = deque()  # lanes that wait for work
         self._pending: dict[StepKey, _Seat | None] = {}  # what is queued (None) or running (its seat)
         self._withdrawn: set[StepKey] = set()
         self._spawning = asyncio.Lock()
+        self._pace_ms = BATCH_MS  # until we know better, a batch is one item
 
     async def start(self) -> None:
         """Warm the first cell; raises what keeps the agent from running here."""
-        seat = _Seat(await self._cells.spawn(self._image))
-        self._open(seat)
+        self._open(_Seat(await self._cells.spawn(self._image)))
 
     async def close(self) -> None:
-        for lane in self._lanes:
-            lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
+        await self._tasks.stop()
         for seat in self._seats:
             if seat.cell is not None:
                 await seat.cell.close()
+
+    @property
+    def failure(self) -> asyncio.Future[None]:
+        """Raises what a lane died of."""
+        return self._tasks.failure
 
     @property
     def cell_count(self) -> int:
@@ -86,22 +100,24 @@ class AgentHost:
         """Attempts accepted and not finished."""
         return tuple(key for key in self._pending if key not in self._withdrawn)
 
-    def assign(self, item: Assignment) -> None:
-        """Accept an attempt. Its outcome is emitted exactly once, unless it is withdrawn."""
-        if item.key in self._pending:
-            return
-        self._pending[item.key] = None
-        while self._idle:
-            lane = self._idle.popleft()
-            if not lane.done():
-                lane.set_result(item)
-                return
-        self._queue.append(item)
-        if len(self._seats) < self._cells_max:
+    def assign(self, items: Sequence[Assignment]) -> None:
+        """Accept attempts. The outcome of each is emitted exactly once, unless it is withdrawn."""
+        for item in items:
+            if item.key not in self._pending:
+                self._pending[item.key] = None
+                self._queue.append(item)
+        waiting_ms = len(self._queue) * self._pace_ms / max(len(self._seats), 1)
+        if waiting_ms > GROW_MS and len(self._seats) < self._cells_max and not self._idle:
             self._open(_Seat())
+        self._wake()
+
+    def _wake(self) -> None:
+        for lane in self._idle:
+            if not lane.done():
+                lane.set_result(None)
 
     async def withdraw(self, key: StepKey) -> None:
-        """Nobody waits for this attempt any more."""
+        """Nobody waits for this attempt any more. A Python cell is ended for it; its batch is retried."""
         if key not in self._pending:
             return
         self._withdrawn.add(key)
@@ -114,42 +130,82 @@ class AgentHost:
 
     def _open(self, seat: _Seat) -> None:
         self._seats.append(seat)
-        lanes = LANES_WASM if self._image.kind == "wasm" else LANES_PYTHON
-        self._lanes += [asyncio.create_task(self._lane(seat)) for _ in range(lanes)]
+        for _ in range(BATCHES_PER_CELL):
+            self._tasks.start(self._lane(seat))
 
     async def _lane(self, seat: _Seat) -> None:
         while True:
-            item = await self._next()
-            if item.key not in self._withdrawn:
+            batch = self._take()
+            if not batch:
+                turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._idle.append(turn)
+                try:
+                    await turn
+                finally:
+                    self._idle.remove(turn)
+                continue
+            for item in batch:
                 self._pending[item.key] = seat
-                outcome = await self._attempt(seat, item)
-                if item.key not in self._withdrawn:
-                    self._emit(outcome)
-            self._withdrawn.discard(item.key)
-            self._pending.pop(item.key, None)
+            outcomes = await self._run(seat, batch)
+            done = [outcome for outcome in outcomes if outcome.key not in self._withdrawn]
+            for item in batch:
+                self._withdrawn.discard(item.key)
+                del self._pending[item.key]
+            if done:
+                self._emit(done)
 
-    async def _next(self) -> Assignment:
-        if self._queue:
-            return self._queue.popleft()
-        turn: asyncio.Future[Assignment] = asyncio.get_running_loop().create_future()
-        self._idle.append(turn)
-        return await turn
+    def _take(self) -> list[Assignment]:
+        """The next batch: alike, not too long, not too heavy, and a fair share of what waits."""
+        lanes = BATCHES_PER_CELL * len(self._seats)
+        share = -(-len(self._queue) // lanes)
+        items_max = max(1, min(BATCH_ITEMS_MAX, share, int(BATCH_MS / max(self._pace_ms, 1e-6))))
+        batch: list[Assignment] = []
+        weight = 0
+        while self._queue and len(batch) < items_max:
+            item = self._queue[0]
+            if item.key in self._withdrawn:
+                self._queue.popleft()
+                self._withdrawn.discard(item.key)
+                del self._pending[item.key]
+                continue
+            weight += payload_bytes(item.inputs.values())
+            alone = item.key.attempt > 1 or weight > BATCH_BYTES_MAX
+            if batch and (alone or item.capability != batch[0].capability):
+                break
+            batch.append(self._queue.popleft())
+            if alone:
+                break
+        return batch
 
-    async def _attempt(self, seat: _Seat, item: Assignment) -> Outcome:
+    async def _run(self, seat: _Seat, batch: Sequence[Assignment]) -> list[Outcome]:
+        """Run a batch. The journal has every attempt before it runs, so that running twice shows."""
         started_ms, began = self._clock.wall_ms(), asyncio.get_running_loop().time()
-        error: SwarmError | None = None
-        outputs: Reply = {}
+        results: Sequence[Reply | SwarmError]
         try:
             cell = await self._seated(seat)
-            outputs = await cell.process_input(item.capability, item.inputs, item.timeout_ms)
-            _check_size(outputs)
-        except SwarmError as failure:
-            error = failure
-            outputs = {}
-        wall_ms = (asyncio.get_running_loop().time() - began) * 1000
-        return Outcome(
-            item.key, error is None, outputs, error, _retryable(error, self._image.kind), started_ms, wall_ms
-        )
+            self._journal.append([_journal_line(item, started_ms) for item in batch])
+            results = await cell.process_batch(
+                batch[0].capability,
+                [item.inputs for item in batch],
+                max(item.timeout_ms for item in batch),
+            )
+        except SwarmError as error:
+            results = [error] * len(batch)
+        wall_ms = (asyncio.get_running_loop().time() - began) * 1000 / len(batch)
+        self._pace_ms = self._pace_ms * PACE_MEMORY + wall_ms * (1 - PACE_MEMORY)
+        return [
+            self._outcome(item, result, started_ms, wall_ms)
+            for item, result in zip(batch, results, strict=True)
+        ]
+
+    def _outcome(
+        self, item: Assignment, result: Reply | SwarmError, started_ms: int, wall_ms: float
+    ) -> Outcome:
+        error = result if isinstance(result, SwarmError) else _oversize(result)
+        if error is None and not isinstance(result, SwarmError):
+            return Outcome(item.key, True, result, None, False, started_ms, wall_ms)
+        retryable = _retryable(error, self._image.kind)
+        return Outcome(item.key, False, {}, error, retryable, started_ms, wall_ms)
 
     async def _seated(self, seat: _Seat) -> Cell:
         """The seat's cell; a dead one is replaced, later and later if they keep dying."""
@@ -183,18 +239,27 @@ def _retryable(error: SwarmError | None, kind: str) -> bool:
             return True
 
 
-def _check_size(outputs: Reply) -> None:
+def _oversize(outputs: Reply) -> TooLarge | None:
+    """Why a result may not travel, or None."""
+    weight = 0
     for port, items in outputs.items():
         payloads = (items,) if isinstance(items, Payload) else items
-        largest = max((len(payload.data) for payload in payloads), default=0)
-        if largest > limits.VALUE_BYTES_MAX:
-            raise TooLarge(
-                f"{largest} bytes on one output, at most {limits.VALUE_BYTES_MAX} travel inline",
-                place=port,
-                remedy="give less, or split it over a `many` port",
-            )
-    if (weight := payload_bytes(outputs.values())) > limits.STEP_BYTES_MAX:
-        raise TooLarge(f"{weight} bytes of output, at most {limits.STEP_BYTES_MAX} travel inline")
+        for payload in payloads:
+            weight += (size := len(payload.data))
+            if size > limits.VALUE_BYTES_MAX:
+                return TooLarge(
+                    f"{size} bytes on one output, at most {limits.VALUE_BYTES_MAX} travel inline",
+                    place=port,
+                    remedy="give less, or split it over a `many` port",
+                )
+    if weight > limits.STEP_BYTES_MAX:
+        return TooLarge(f"{weight} bytes of output, at most {limits.STEP_BYTES_MAX} travel inline")
+    return None
+
+
+def _journal_line(item: Assignment, at_ms: int) -> Mapping[str, object]:
+    key = item.key
+    return {"run": key.run, "step": key.step, "term": key.term, "attempt": key.attempt, "at_ms": at_ms}
 
 
 def not_hosted(item: Assignment, node: str, wall_ms: int) -> Outcome:

@@ -7,7 +7,7 @@ told in the hello what is still running here. Only a receipt makes the node forg
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -198,18 +198,21 @@ class Worker:
                 assert_never(message)
 
     def _accept(self, items: Sequence[Assignment]) -> None:
-        """Take work. The journal has every attempt before it runs, so that two runs of one step show."""
-        at_ms = self._ports.clock.wall_ms()
-        self._ports.journal.append([_journal_line(item, at_ms) for item in items])
+        """Take work: to each agent what is for it."""
+        by_agent: dict[Digest, list[Assignment]] = {}
         for item in items:
-            host = self._hosts.get(item.agent)
+            by_agent.setdefault(item.agent, []).append(item)
+        for digest, batch in by_agent.items():
+            host = self._hosts.get(digest)
             if host is None:
-                self._finish(not_hosted(item, self._options.node, at_ms))
+                at_ms = self._ports.clock.wall_ms()
+                self._finish([not_hosted(item, self._options.node, at_ms) for item in batch])
             else:
-                host.assign(item)
+                host.assign(batch)
 
-    def _finish(self, outcome: Outcome) -> None:
-        self._outbox.add(outcome)
+    def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            self._outbox.add(outcome)
         self._out_kick.set()
 
     # -- agents ---------------------------------------------------------------------------------
@@ -239,11 +242,13 @@ class Worker:
     async def _host(self, digest: Digest) -> None:
         try:
             image = self._ports.opener(await self._fetch(digest))
+            ports = self._ports
             host = AgentHost(
                 digest,
                 image,
-                self._ports.cells,
-                self._ports.clock,
+                ports.cells,
+                ports.clock,
+                ports.journal,
                 self._finish,
                 self._options.cells_per_agent,
             )
@@ -253,6 +258,7 @@ class Worker:
             _log.warning("agent not hosted", digest=digest[:12], error=str(error))
         else:
             self._hosts[digest] = host
+            host.failure.add_done_callback(self._tasks.pass_on)
             self._refused.pop(digest, None)
             _log.info("agent hosted", agent=image.name, digest=digest[:12])
 
@@ -264,8 +270,3 @@ class Worker:
         data = await self._ports.peers.pull(self._leader, digest)
         await self._ports.blobs.put(data)
         return data
-
-
-def _journal_line(item: Assignment, at_ms: int) -> Mapping[str, object]:
-    key = item.key
-    return {"run": key.run, "step": key.step, "term": key.term, "attempt": key.attempt, "at_ms": at_ms}

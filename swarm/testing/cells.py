@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import enum
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from swarm.errors import AgentFailed, AgentRefused, CellLost, OutOfTime
+from swarm.errors import AgentFailed, AgentRefused, CellLost, OutOfTime, SwarmError
 from swarm.graph import Items, Signature
 from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.ports import Clock, Image, Reply
@@ -138,9 +138,21 @@ class MemoryCell:
     def alive(self) -> bool:
         return not self._ended.done()
 
+    async def process_batch(
+        self, capability: CapabilityName, batch: Sequence[Mapping[str, Items]], timeout_ms: int
+    ) -> list[Reply | SwarmError]:
+        results: list[Reply | SwarmError] = []
+        for inputs in batch:
+            try:
+                results.append(await self.process_input(capability, inputs, timeout_ms))
+            except AgentFailed as error:
+                results.append(error)
+        return results
+
     async def process_input(
         self, capability: CapabilityName, inputs: Mapping[str, Items], timeout_ms: int
     ) -> Reply:
+        """One of a batch."""
         self._must_live()
         fate = self._cells.fate(capability)
         if fate is Fate.FAIL:
