@@ -58,6 +58,42 @@ def test_too_many_nodes_and_edges_are_refused(monkeypatch):
     monkeypatch.setattr(limits, "GRAPH_NODES_MAX", 3)
     monkeypatch.setattr(limits, "GRAPH_EDGES_MAX", 3)
     assert codes(problems(DIGITS, CATALOGUE)) == ["too_many_nodes", "too_many_edges"]
+    monkeypatch.setattr(limits, "GRAPH_NODES_MAX", 4)
+    monkeypatch.setattr(limits, "GRAPH_EDGES_MAX", 4)
+    assert problems(DIGITS, CATALOGUE) == []
+
+
+def test_what_is_just_within_its_bounds_is_fine():
+    for extreme in (
+        {"timeout_ms": 1, "retry": Retry(1, 0)},
+        {
+            "timeout_ms": limits.STEP_TIMEOUT_MS_MAX,
+            "retry": Retry(limits.ATTEMPTS_MAX, limits.BACKOFF_MS_MAX),
+        },
+        {"resources": Resources(0, 0.0), "context": Context(0)},
+    ):
+        assert problems(graph([dataclasses.replace(node("a"), **extreme)]), CATALOGUE) == []
+    for items_max in (1, limits.EDGE_ITEMS_MAX):
+        assert (
+            problems(graph([node("a"), node("b")], [edge("a.out -> b.in", items_max=items_max)]), None) == []
+        )
+
+
+def test_a_port_whose_name_is_none_is_refused_without_any_catalogue():
+    found = problems(
+        graph(
+            [node("a"), node("b")],
+            ["a.o ut -> b.in"],
+            feeds=[("x", "a.i n")],
+            outlets=[("y", "b.o ut!")],
+        ),
+        None,
+    )
+    assert [(told.code, told.place) for told in found] == [
+        ("bad_name", "edge a.'o ut' -> b.in"),
+        ("bad_name", "input x"),
+        ("bad_name", "output y"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "é", "-a", ".a", "a*", "a" * 129, "a\n"])
@@ -240,6 +276,12 @@ def test_a_loop_without_merge_is_refused_and_its_nodes_are_named():
     assert "x -> y -> x" in found[1].message
 
 
+def test_a_loop_of_eight_is_named_in_full():
+    edges = [f"n{at}.out -> n{(at + 1) % 8}.in" for at in range(8)]
+    told = only(problems(graph([node(f"n{at}") for at in range(8)], edges), CATALOGUE))
+    assert told.message.endswith("n6 -> n7 -> n0")
+
+
 def test_a_long_loop_is_named_in_part():
     nodes = [node(f"n{at}") for at in range(50)]
     edges = [f"n{at}.out -> n{(at + 1) % 50}.in" for at in range(50)]
@@ -327,8 +369,21 @@ def test_literals_are_bounded_alone_and_together():
     large = Payload("bytes", bytes(limits.VALUE_BYTES_MAX + 1))
     assert only(problems(literal("image", large), None)).code == "too_large"
     full = Payload("bytes", bytes(limits.VALUE_BYTES_MAX))
+    assert problems(literal("image", full), None) == []
+    enough = dataclasses.replace(node("a"), literals=tuple((f"p{at}", full) for at in range(8)))
+    assert problems(graph([enough]), None) == []
     many = dataclasses.replace(node("a"), literals=tuple((f"p{at}", full) for at in range(9)))
     assert only(problems(graph([many]), None)).place == "node a"
+
+
+def test_literals_of_all_nodes_together_fit_into_one_encoding(monkeypatch):
+    shared = Payload("bytes", bytes(10))
+    nodes = [dataclasses.replace(node(name), literals=(("p", shared),)) for name in "abc"]
+    monkeypatch.setattr(limits, "GRAPH_BYTES_MAX", 30)
+    assert problems(graph(nodes), None) == []
+    monkeypatch.setattr(limits, "GRAPH_BYTES_MAX", 29)
+    told = only(problems(graph(nodes), None))
+    assert (told.code, told.place) == ("too_large", "graph")
 
 
 def test_all_problems_come_at_once():
