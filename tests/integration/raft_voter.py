@@ -104,7 +104,7 @@ class Voter:
                 say(said="dump", ids=self.machine.ids, applied=self.log.applied_index())
             case "status":
                 status = self.log.status()
-                say(said="status", snapshot=status.snapshot_index, entries=status.log_entries)
+                say(said="status", snapshot=status.snapshot_index, connected=len(status.connected))
 
     async def keep_proposing(self, worker, padding):
         run = os.urandom(4).hex()

@@ -130,6 +130,13 @@ class Cluster:
             time.sleep(0.005)
         raise AssertionError("no leader")
 
+    def joined_up(self):
+        """Wait until everybody is connected with everybody."""
+        for process in self.running.values():
+            deadline = time.monotonic() + PATIENCE_S
+            while process.ask("status", do="status")["connected"] < len(VOTERS) - 1:
+                assert time.monotonic() < deadline, "voters do not find each other"
+
     def acknowledged(self):
         processes = [*self.past, *self.running.values()]
         return [fields for process in processes for fields in process.heard("acknowledged")]
@@ -182,6 +189,7 @@ def test_nothing_acknowledged_is_lost_when_leaders_and_then_everybody_are_killed
     for process in swarm.running.values():
         process.tell(do="load", window=16, bytes=100)
     for _ in range(3):
+        swarm.joined_up()
         leader = swarm.leader()
         process = swarm.running[leader]
         process.wait(lambda process=process: len(process.heard("acknowledged")) > 600, "acknowledgements")

@@ -10,7 +10,6 @@ refused.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -50,6 +49,7 @@ class Links(rpc.RaftServicer):
         self._known: dict[str, bytes] = {}
         self._streams: dict[NodeId, Assembler] = {}  # the newest stream in from each peer
         self._dialers: list[asyncio.Task[None]] = []
+        self._serving: set[asyncio.Task[Any]] = set()
         self._room = asyncio.Event()
 
     def start(self, inbox: Inbox, incarnation: bytes, known: Mapping[str, bytes]) -> None:
@@ -63,8 +63,8 @@ class Links(rpc.RaftServicer):
         self._inbox = None
         self._streams.clear()
         self._room.set()
-        for dialer in self._dialers:
-            dialer.cancel()
+        for task in (*self._dialers, *self._serving):
+            task.cancel()
         await asyncio.gather(*self._dialers, return_exceptions=True)
         self._dialers.clear()
 
@@ -79,9 +79,15 @@ class Links(rpc.RaftServicer):
         request_iterator: AsyncIterator[pb.RaftFrame],
         context: grpc.aio.ServicerContext[pb.RaftFrame, pb.RaftPipeEnd],
     ) -> pb.RaftPipeEnd:
-        with contextlib.suppress(asyncio.CancelledError):
-            # How gRPC says that the connection is gone; it would log what is raised on.
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
             await self._serve(request_iterator, context)
+        except asyncio.CancelledError:
+            pass  # how gRPC says that the connection is gone; it would log what is raised on
+        finally:
+            self._serving.discard(task)
         return pb.RaftPipeEnd()
 
     async def _serve(

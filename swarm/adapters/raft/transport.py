@@ -61,7 +61,7 @@ class TurnTransport(LibraryTransport):  # type: ignore[misc]  # the library has 
         if outbox is None:
             return False
         if isinstance(message, dict):
-            message = _from_library(message)
+            message = from_library(message)
         outbox.messages.append(message)
         outbox.size_bytes += size_bytes(message)
         return True
@@ -114,7 +114,7 @@ def _frames(outbox: _Outbox, cut: dict[int, list[pb.RaftFrame]]) -> Iterator[Out
         yield Outgoing(outbox.link, frame, weight)
 
 
-def _from_library(message: dict[str, Any]) -> VoteRequest:
+def from_library(message: dict[str, Any]) -> VoteRequest:
     """The one message the library still makes itself: it stands for election."""
     assert message["type"] == "request_vote", f"pysyncobj sends {message['type']}"
     return VoteRequest(message["term"], message["last_log_index"], message["last_log_term"])
