@@ -83,6 +83,7 @@ def test_a_warden_makes_a_new_zygote_when_one_has_died() -> None:
 
 # A filter as a container has one: it answers some calls with an errno and allows the rest.
 CONTAINER = """
+import struct
 from sandbox import linux
 def refuse(*calls):
     code = [(0x20, 0, 0, 0)]
