@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +29,7 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_NOT_READY: Final = 3
 EXIT_INTERRUPTED: Final = 130
+PIPED_CHARS: Final = 10_000
 
 
 class Output:
@@ -36,7 +37,9 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(stderr=as_json, highlight=False, soft_wrap=False)
+        self.console = Console(stderr=as_json, highlight=False)
+        if not self.console.is_terminal:
+            self.console.width = PIPED_CHARS  # what reads a pipe wants whole lines
 
     def say(self, text: str, style: str = "") -> None:
         """A line for people."""
@@ -92,7 +95,9 @@ def table(*columns: str, rows: Iterable[Sequence[object]]) -> Table:
     """A plain table; columns whose name ends with `#` hold numbers."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column.rstrip("#"), justify="right" if column.endswith("#") else "left")
+        justify: JustifyMethod = "right" if column.endswith("#") else "left"
+        first = not made.columns  # what the row is about is never cut: people copy it
+        made.add_column(column.rstrip("#"), justify=justify, no_wrap=first, overflow="fold")
     for row in rows:
         made.add_row(*(Text(printable(str(cell))) for cell in row))
     return made

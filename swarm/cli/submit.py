@@ -70,7 +70,9 @@ def submit(
 def follow(out: Output, events: Iterable[Event]) -> RunEnded:
     """Show a run's progress until it ends."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=out.console, transient=True) as progress:
+    with Progress(
+        *columns, console=out.console, transient=True, disable=not out.console.is_terminal
+    ) as progress:
         bar = progress.add_task("running", total=None)
         for event in events:
             match event:

@@ -4,8 +4,8 @@ The daemons are tried in turn. A call that failed because a node vanished, does 
 happened is made again elsewhere, for as long as the caller is patient; every call made through here is safe
 to repeat (a submission carries a key, a deployment its digest). Any other failure is an answer, and final.
 
-An answer of "not trusted" counts as final once every node has given it twice: a handshake that a dying
-daemon cut short looks the same.
+A certificate that does not hold is final too, once every node's was looked at twice. A handshake that was
+merely cut short is not: that is what a daemon does that dies, and one that refuses *our* certificate.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ PATIENCE_S: Final = 15.0  # how long a call is repeated elsewhere before its fai
 ATTEMPT_S: Final = 5.0  # how long one daemon may take over an ordinary call
 REST_S_MIN: Final = 0.05  # after every daemon was asked once
 REST_S_MAX: Final = 1.0
+LEADER_HOPS_MAX: Final = 2  # it may change while it is looked for
 DISTRUST_ROUNDS_MAX: Final = 2
 
 _TRANSIENT_STATUS: Final = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 )
+# What grpc makes of an answer that arrives while it still sends: the answer is gone, so we ask again.
+_ANSWER_LOST: Final = "Internal error from Core"
 _TRANSIENT_ERRORS: Final = (NotLeader, OutcomeUnknown, Unreachable)
 
 Reply = TypeVar("Reply")
@@ -93,10 +96,15 @@ class Connection:
 
     def move_on(self, hint: str | None) -> None:
         """Ask another node from now on: the one hinted at if it is known, else the next in turn."""
-        if hint in self.profile.endpoints and hint != self.peer:
-            self.turn = self._order.index(NodeId(hint))
-        else:
+        if hint == self.peer or not self.turn_to(hint):
             self.turn = (self.turn + 1) % len(self._order)
+
+    def turn_to(self, node: str | None) -> bool:
+        """Ask this node from now on; says whether its address is known."""
+        if node not in self.profile.endpoints:
+            return False
+        self.turn = self._order.index(NodeId(node))
+        return True
 
     async def ask(
         self,
@@ -115,6 +123,25 @@ class Connection:
                 return await call(self.stub(), attempt_s)
             except grpc.aio.AioRpcError as error:
                 await patience.suffer(*self._meaning(error))
+
+    async def ask_leader(
+        self,
+        call: Callable[[SwarmStub, float], Awaitable[Reply]],
+        said: Callable[[Reply], tuple[str, str]],
+        *,
+        lag_s: float = 0.0,
+    ) -> Reply:
+        """Make a call that any node answers and the leader answers best: only it knows what runs now.
+
+        `said` reads from a reply who leads and who answered. Without a leader, whoever answers will do.
+        """
+        reply = await self.ask(call, lag_s=lag_s)
+        for _ in range(LEADER_HOPS_MAX):
+            leader, answered_by = said(reply)
+            if leader == answered_by or not self.turn_to(leader):
+                break
+            reply = await self.ask(call, lag_s=lag_s)
+        return reply
 
     async def follow(
         self,
@@ -150,7 +177,7 @@ class Connection:
             failure = from_rpc(error, peer)
             return failure, isinstance(failure, _TRANSIENT_ERRORS)
         failure = explain_failure(error, peer) or from_rpc(error, peer)
-        return failure, error.code() in _TRANSIENT_STATUS
+        return failure, error.code() in _TRANSIENT_STATUS or error.details() == _ANSWER_LOST
 
     def _broken_off(self) -> SwarmError:
         return Unreachable(f"{self._who()} ended a stream early", place=self._who(), remedy="ask again")
@@ -182,7 +209,7 @@ class Patience:
         if not (transient or (isinstance(failure, NotFound) and now < self._believe_from)):
             raise failure from None
         self._failures += 1
-        self._distrusted += isinstance(failure, NotTrusted)
+        self._distrusted += isinstance(failure, NotTrusted) and _names_a_certificate(failure)
         self._last[connection.peer] = failure
         if now >= self._until or self._distrusted >= connection.peers * DISTRUST_ROUNDS_MAX:
             raise self._verdict(failure) from None
@@ -201,3 +228,9 @@ class Patience:
             place="cluster",
             remedy="are the daemons running, and is the profile the right one?",
         )
+
+
+def _names_a_certificate(failure: NotTrusted) -> bool:
+    return any(
+        word in failure.message for word in ("certificate has expired", "not signed", "another identity")
+    )

@@ -111,8 +111,10 @@ class Run:
 
     async def _shown(self, *, outputs: bool) -> client_pb2.ShowRunReply:
         request = client_pb2.ShowRunRequest(run=self.id, outputs=outputs)
-        return await self._connection.ask(
-            lambda stub, timeout_s: stub.ShowRun(request, timeout=timeout_s), lag_s=self._lag_s
+        return await self._connection.ask_leader(
+            lambda stub, timeout_s: stub.ShowRun(request, timeout=timeout_s),
+            lambda reply: (reply.freshness.leader, reply.freshness.answered_by),
+            lag_s=self._lag_s,
         )
 
     async def _ended(self) -> client_pb2.ShowRunReply:
@@ -123,7 +125,7 @@ class Run:
             reply = await self._shown(outputs=True)
             if reply.run.status != RUNNING or clock() > until:
                 return reply
-            self._connection.move_on(reply.freshness.leader)
+            self._connection.move_on(None)
             await asyncio.sleep(REST_S_MIN)
 
     def _failure(self, reply: client_pb2.ShowRunReply) -> RunFailed:

@@ -130,9 +130,12 @@ class Session:
         return [NodeInfo.from_pb(node) for node in reply.nodes]
 
     async def status(self) -> ClusterStatus:
-        """How the daemon that answers, and the cluster as it sees it, are doing."""
+        """How the cluster is doing, told by its leader if there is one: only it knows what is attached."""
         request = client_pb2.StatusRequest()
-        reply = await self._connection.ask(lambda stub, timeout_s: stub.Status(request, timeout=timeout_s))
+        reply = await self._connection.ask_leader(
+            lambda stub, timeout_s: stub.Status(request, timeout=timeout_s),
+            lambda status: (status.leader, status.node),
+        )
         return ClusterStatus.from_pb(reply)
 
 
