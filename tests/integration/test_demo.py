@@ -1,11 +1,14 @@
-"""The main job, end to end, as `make demo` runs it."""
+"""The main job, end to end, as `make demo` runs it; and what the README promises."""
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from swarm.daemons.local import SOURCE
+from swarm.demo.material import Examples
 from tests.integration.cluster import processes_about
 
 DEMO_S = 60  # on an idle machine it takes under ten
@@ -37,3 +40,46 @@ def test_the_main_job_loses_nothing_when_its_leader_is_killed(tmp_path):
     assert processes_about(str(tmp_path)) == []
     for text in ("kill -9 n", "leads", "Accuracy per digit", "Doubtful images", "lost", "@@"):
         assert text in done.stderr
+
+
+def test_the_program_in_the_readme_works_as_printed(cluster):
+    text = (SOURCE / "README.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len([line for line in program.splitlines() if line]) <= 10
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "SWARM_CLUSTER": str(cluster.profile_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=SOURCE,
+        capture_output=True,
+        text=True,
+        timeout=DEMO_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(Examples.load().labels[:10])
+
+
+def test_the_commands_in_the_readme_work_as_printed(cluster, tmp_path):
+    text = (SOURCE / "README.md").read_text()
+    (script,) = re.findall(r"```\n(cat > .*?)```", text, re.DOTALL)
+    (tmp_path / "agents").symlink_to(SOURCE / "agents")
+    (tmp_path / "swarm").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m swarm "$@"\n')
+    (tmp_path / "swarm").chmod(0o755)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(SOURCE),
+        "SWARM_CLUSTER": str(cluster.profile_path),
+        "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        ["sh", "-e", "-c", script],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DEMO_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "scores = [[" in done.stdout
