@@ -17,13 +17,10 @@ from af.agentfile import AgentFile, write
 from af.check import WASM_MODULE, check, python_manifest, source_digest
 from af.errors import AfRefused, refused
 from af.header import ResourceLimits, ResourceRequirements
-from af.layers import Dense
-from af.limits import BATCH_ROWS_MAX
 from af.records import Capability
 from af.sections import Section, encode_section
-from af.wasm.layout import Plan, plan_memory
 from af.wasm.manifest import manifest_of
-from af.wasm.module import module_binary, module_text
+from af.wasm.module import generate
 from af.weights import WEIGHTS, network_from
 from af.workflow import PYTHON_MODULE, woven_source
 
@@ -92,7 +89,8 @@ def network_text(agent: AgentFile) -> str:
     problems = check(agent)
     if problems:
         raise AfRefused(problems)
-    return module_text(_plan(agent))
+    assert agent.header.neural_config is not None
+    return generate(network_from(agent.header.neural_config, _section(agent, WEIGHTS))).text
 
 
 def _compiled(agent: AgentFile) -> AgentFile:
@@ -112,23 +110,12 @@ def _compiled(agent: AgentFile) -> AgentFile:
 def _compile_neural(agent: AgentFile) -> AgentFile:
     header = agent.header
     assert header.neural_config is not None
-    plan = _plan(agent)
     weights = _section(agent, WEIGHTS)
-    module = module_binary(network_from(header.neural_config, weights), plan)
+    module = generate(network_from(header.neural_config, weights))
     (capability,) = header.capabilities
-    manifest = manifest_of(plan, capability.name, capability.inputs[0].name, capability.outputs[0].name)
-    compiled = agent.with_section(encode_section(WASM_MODULE, module))
+    manifest = manifest_of(module, capability.name, capability.inputs[0].name, capability.outputs[0].name)
+    compiled = agent.with_section(encode_section(WASM_MODULE, module.binary()))
     return compiled.with_header(header.with_manifest(manifest.to_json(), source_digest(weights)))
-
-
-def _plan(agent: AgentFile) -> Plan:
-    config = agent.header.neural_config
-    assert config is not None
-    specs = tuple(spec for spec in config.layer_specs if isinstance(spec, Dense))
-    if len(specs) != len(config.layer_specs):
-        message = "the generator does not take layered networks yet."
-        raise refused("header: neural_config.layers", message, "use a feedforward network.")
-    return plan_memory(config.input_size, specs, BATCH_ROWS_MAX)
 
 
 def _code(agent: AgentFile) -> bytes:

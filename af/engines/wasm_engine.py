@@ -6,11 +6,10 @@ import numpy as np
 import wasmtime
 from numpy.typing import NDArray
 
-from af.limits import BATCH_ROWS_MAX
 from af.network import Floats, Network
-from af.wasm.layout import F32_BYTES, plan_memory
+from af.wasm.layout import F32_BYTES
 from af.wasm.manifest import PortRows, WasmManifest, manifest_of
-from af.wasm.module import module_binary
+from af.wasm.module import generate
 
 
 class WasmEngine:
@@ -31,9 +30,8 @@ class WasmEngine:
     @classmethod
     def for_network(cls, network: Network) -> Self:
         """Compile and load a network that is not in a file."""
-        plan = plan_memory(network.input_size, network.dense_specs, BATCH_ROWS_MAX)
-        manifest = manifest_of(plan, "tools:network", "input", "output")
-        return cls(module_binary(network, plan), manifest)
+        module = generate(network)
+        return cls(module.binary(), manifest_of(module, "tools:network", "input", "output"))
 
     def forward(self, batch: Floats) -> Floats:
         rows = np.asarray(batch, np.float32)

@@ -20,7 +20,7 @@ import numpy as np
 from af.errors import refused
 from af.layers import Dense
 from af.limits import WASM_PAGE_BYTES, WASM_PAGES_MAX
-from af.network import Network
+from af.network import Floats, Network
 
 BASE_ADDRESS = 4_096  # page 0 stays empty, so a zero address is never valid data
 LANES = 4  # f32 per vector
@@ -28,7 +28,7 @@ F32_BYTES = 4
 VECTOR_BYTES = 16
 PANEL_VECTORS_MAX = 7
 _SMALL_PANEL_VECTORS = 3
-_ALIGNMENT_BYTES = 64  # one cache line
+ALIGNMENT_BYTES = 64  # one cache line
 _NO_PROBABILITY = np.float32(-np.inf)  # e to the power of it is zero
 
 
@@ -92,22 +92,22 @@ def plan_memory(input_size: int, specs: Sequence[Dense], batch_max: int) -> Plan
     for inputs, outputs in pairwise(widths):
         panels = []
         first_vector = 0
-        for vectors in split_panels(_up(outputs, LANES) // LANES):
+        for vectors in split_panels(round_up(outputs, LANES) // LANES):
             panels.append(Panel(vectors, first_vector, address))
             first_vector += vectors
             address += inputs * vectors * VECTOR_BYTES
-        address = _up(address, _ALIGNMENT_BYTES)
+        address = round_up(address, ALIGNMENT_BYTES)
         weights.append((address, tuple(panels)))
-        address = _up(address + first_vector * VECTOR_BYTES, _ALIGNMENT_BYTES)
+        address = round_up(address + first_vector * VECTOR_BYTES, ALIGNMENT_BYTES)
     weights_end = address
     # Rows begin on a page of their own: a fresh instance then copies only the pages it writes.
-    address = _up(address, BASE_ADDRESS)
+    address = round_up(address, BASE_ADDRESS)
     rows: list[Rows] = []
     for number, width in enumerate(widths):
-        stride = width if number == 0 else _up(width, LANES)
+        stride = width if number == 0 else round_up(width, LANES)
         rows.append(Rows(address, width, stride))
-        address = _up(address + batch_max * stride * F32_BYTES, _ALIGNMENT_BYTES)
-    pages = _up(address, WASM_PAGE_BYTES) // WASM_PAGE_BYTES
+        address = round_up(address + batch_max * stride * F32_BYTES, ALIGNMENT_BYTES)
+    pages = round_up(address, WASM_PAGE_BYTES) // WASM_PAGE_BYTES
     if pages > WASM_PAGES_MAX:
         shape = "-".join(map(str, widths))
         message = f"the network {shape} needs {pages} memory pages of 64 KiB, the most is {WASM_PAGES_MAX}."
@@ -136,11 +136,8 @@ def pack_weights(network: Network, plan: Plan) -> bytes:
         outputs, inputs = weight.shape
         by_input = np.zeros((inputs, place.target.stride), np.float32)
         by_input[:, :outputs] = weight.T
-        for panel in place.panels:
-            first = panel.first_vector * LANES
-            block = by_input[:, first : first + panel.vectors * LANES]
-            start = (panel.weights_address - plan.weights_start) // F32_BYTES
-            image[start : start + block.size] = block.ravel()
+        start = (place.panels[0].weights_address - plan.weights_start) // F32_BYTES
+        image[start : start + by_input.size] = panel_blocks(by_input, [item.vectors for item in place.panels])
         start = (place.bias_address - plan.weights_start) // F32_BYTES
         image[start : start + outputs] = bias
         if place.spec.activation == "softmax":
@@ -148,5 +145,11 @@ def pack_weights(network: Network, plan: Plan) -> bytes:
     return image.tobytes()
 
 
-def _up(number: int, multiple: int) -> int:
+def panel_blocks(by_input: Floats, panels: Sequence[int]) -> Floats:
+    """A matrix [inputs, outputs] of whole vectors, panel after panel."""
+    borders = np.cumsum(panels)[:-1] * LANES
+    return np.concatenate([block.ravel() for block in np.split(by_input, borders, axis=1)])
+
+
+def round_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict
 from af.errors import Problem
 from af.limits import BATCH_ROWS_MAX, LAYER_WIDTH_MAX, WASM_PAGE_BYTES, WASM_PAGES_MAX
 from af.records import CapabilityName, Name
-from af.wasm.layout import F32_BYTES, Plan, Rows
+from af.wasm.layout import F32_BYTES, Rows
+from af.wasm.module import Module
 
 Address = Annotated[int, Strict(), Field(ge=0, le=WASM_PAGE_BYTES * WASM_PAGES_MAX, multiple_of=F32_BYTES)]
 Width = Annotated[int, Strict(), Field(ge=1, le=LAYER_WIDTH_MAX)]
@@ -70,16 +71,16 @@ class WasmManifest(_Mapping):
         return found
 
 
-def manifest_of(plan: Plan, capability: str, input_port: str, output_port: str) -> WasmManifest:
-    """The manifest for a planned network."""
+def manifest_of(module: Module, capability: str, input_port: str, output_port: str) -> WasmManifest:
+    """The manifest of a generated module."""
     return WasmManifest(
         abi="af-wasm-1",
         capability=capability,
-        input=_port_rows(input_port, plan.input),
-        output=_port_rows(output_port, plan.output),
-        batch_max=plan.batch_max,
-        pages=plan.pages,
-        weights=Span(start=plan.weights_start, end=plan.weights_end),
+        input=_port_rows(input_port, module.input),
+        output=_port_rows(output_port, module.output),
+        batch_max=module.batch_max,
+        pages=module.pages,
+        weights=Span(start=module.weights_start, end=module.weights_end),
     )
 
 

@@ -1,89 +1,70 @@
-"""From a planned network to a WebAssembly module: the text first, then the binary with its weights."""
+"""From a network to a WebAssembly module: the text first, then the binary with its weights."""
+
+from dataclasses import dataclass
 
 import wasmtime
 
+from af.limits import BATCH_ROWS_MAX
 from af.network import Network
-from af.wasm import activations, kernels
 from af.wasm.binary import with_data
-from af.wasm.layout import VECTOR_BYTES, LayerPlan, Plan, Rows, pack_weights
+from af.wasm.dense import dense_text
+from af.wasm.layered import assemble
+from af.wasm.layout import BASE_ADDRESS, Rows, pack_weights, plan_memory
 
 
-def module_text(plan: Plan) -> str:
-    """The module without its weights, as WebAssembly text."""
-    functions: kernels.Functions = {}
-    one = [line for layer in plan.layers for line in _one_row(layer, functions)]
-    many = [line for layer in plan.layers for line in _many_rows(layer, functions)]
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A generated module: text, weights, and what its host must know of its memory."""
+
+    text: str
+    weights: bytes
+    input: Rows
+    output: Rows
+    weights_end: int
+    pages: int
+    batch_max: int
+    weights_start: int = BASE_ADDRESS
+
+    def binary(self) -> bytes:
+        code = bytes(wasmtime.wat2wasm(self.text))
+        return with_data(code, self.weights_start, self.weights)
+
+
+def generate(network: Network, batch_max: int = BATCH_ROWS_MAX) -> Module:
+    """The module of a network; AfRefused if it would be larger than one may be."""
+    if network.feedforward:
+        plan = plan_memory(network.input_size, network.dense_specs, batch_max)
+        weights = pack_weights(network, plan)
+        return Module(
+            dense_text(plan), weights, plan.input, plan.output, plan.weights_end, plan.pages, batch_max
+        )
+    return _layered(network, batch_max)
+
+
+def _layered(network: Network, batch_max: int) -> Module:
+    parts = assemble(network, batch_max)
+    source, target = parts.input, parts.output
     lines = [
         "(module",
-        f'(memory (export "memory") {plan.pages} {plan.pages})',
-        *activations.functions_for(layer.spec for layer in plan.layers).values(),
-        *functions.values(),
-        ";; one row",
-        '(func (export "infer1")',
-        *one,
+        f'(memory (export "memory") {parts.pages} {parts.pages})',
+        *parts.functions.values(),
+        "(func $forward (param $x i32) (param $y i32) (local $r i32) (local $c i32)",
+        *parts.lines,
         ")",
-        f";; rows 0 to $n - 1; more than {plan.batch_max} would run over the rows of the next layer",
-        '(func (export "infer") (param $n i32) (local $r i32)',
-        f"  (if (i32.gt_u (local.get $n) (i32.const {plan.batch_max})) (then (unreachable)))",
-        "  (if (i32.eqz (local.get $n)) (then (return)))",
-        *many,
-        "))",
+        '(func (export "infer1")',
+        f"  (call $forward (i32.const {source.address}) (i32.const {target.address})))",
+        '(func (export "infer") (param $n i32) (local $x i32) (local $y i32)',
+        f"  (if (i32.gt_u (local.get $n) (i32.const {batch_max})) (then (unreachable)))",
+        f"  (local.set $x (i32.const {source.address}))",
+        f"  (local.set $y (i32.const {target.address}))",
+        "  (block $done (loop $rows",
+        "    (br_if $done (i32.eqz (local.get $n)))",
+        "    (call $forward (local.get $x) (local.get $y))",
+        f"    (local.set $x (i32.add (local.get $x) (i32.const {source.stride_bytes})))",
+        f"    (local.set $y (i32.add (local.get $y) (i32.const {target.stride_bytes})))",
+        "    (local.set $n (i32.sub (local.get $n) (i32.const 1)))",
+        "    (br $rows))))",
+        ")",
     ]
-    return "\n".join(lines) + "\n"
-
-
-def module_binary(network: Network, plan: Plan) -> bytes:
-    """The finished module."""
-    code = bytes(wasmtime.wat2wasm(module_text(plan)))
-    return with_data(code, plan.weights_start, pack_weights(network, plan))
-
-
-def _one_row(layer: LayerPlan, functions: kernels.Functions) -> list[str]:
-    relu = layer.spec.activation == "relu"
-    lines = []
-    for panel in layer.panels:
-        offset = VECTOR_BYTES * panel.first_vector
-        lines.append(
-            f"  (call {kernels.add_panel(functions, panel.vectors, relu)} {_const(layer.source.address)}"
-            f" {_const(panel.weights_address)} {_const(layer.bias_address + offset)}"
-            f" {_const(layer.target.address + offset)} {_const(layer.source.size)})"
-        )
-    if layer.spec.activation not in activations.IN_KERNEL:
-        end = layer.target.address + layer.target.stride_bytes
-        name = activations.function_name(layer.spec)
-        lines.append(f"  (call {name} {_const(layer.target.address)} {_const(end)})")
-    return lines
-
-
-def _many_rows(layer: LayerPlan, functions: kernels.Functions) -> list[str]:
-    source, target = layer.source, layer.target
-    panels = tuple(panel.vectors for panel in layer.panels)
-    rows = kernels.add_rows(functions, panels, layer.spec.activation == "relu")
-    lines = [
-        (
-            f"  (call {rows} {_const(source.address)} {_const(source.stride_bytes)}"
-            f" {_const(layer.panels[0].weights_address)} {_const(layer.bias_address)} {_const(0)}"
-            f" {_const(target.address)} {_const(target.stride_bytes)} {_const(source.size)} (local.get $n))"
-        )
-    ]
-    name = activations.function_name(layer.spec)
-    if layer.spec.activation in activations.BY_ROW:
-        lines += [
-            "  (local.set $r (i32.const 0))",
-            "  (loop $rows",
-            f"    (call {name} {_row(target)} (i32.add {_row(target)} {_const(target.stride_bytes)}))",
-            f"    (local.set $r (i32.add (local.get $r) {_const(1)}))",
-            "    (br_if $rows (i32.lt_u (local.get $r) (local.get $n))))",
-        ]
-    elif layer.spec.activation not in activations.IN_KERNEL:
-        lines.append("  (local.set $r (local.get $n))")
-        lines.append(f"  (call {name} {_const(target.address)} {_row(target)})")
-    return lines
-
-
-def _row(rows: Rows) -> str:
-    return f"(i32.add {_const(rows.address)} (i32.mul (local.get $r) {_const(rows.stride_bytes)}))"
-
-
-def _const(number: int) -> str:
-    return f"(i32.const {number})"
+    text = "\n".join(lines) + "\n"
+    return Module(text, parts.weights, source, target, parts.weights_end, parts.pages, batch_max)

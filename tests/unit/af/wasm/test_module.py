@@ -2,21 +2,19 @@ import numpy as np
 import pytest
 import wasmtime
 
-from af.wasm.layout import plan_memory
-from af.wasm.module import module_binary, module_text
+from af.wasm.module import generate
 from tests.unit.af.samples import network
 
 
 def planned(widths=(5, 33, 3), activations=("relu", "softmax")):
-    net = network(widths, activations)
-    return net, plan_memory(net.input_size, net.dense_specs, 64)
+    return generate(network(widths, activations))
 
 
 def instance():
-    net, plan = planned()
+    plan = planned()
     engine = wasmtime.Engine()
     store = wasmtime.Store(engine)
-    module = wasmtime.Module(engine, module_binary(net, plan))
+    module = wasmtime.Module(engine, plan.binary())
     return module, store, wasmtime.Instance(store, module, []).exports(store), plan
 
 
@@ -58,14 +56,13 @@ def test_computing_rows_leaves_the_weights_and_the_other_rows_alone():
 
 
 def test_the_text_depends_on_the_shape_alone_and_uses_no_relaxed_arithmetic():
-    net, plan = planned()
-    assert module_text(plan) == module_text(planned()[1])
-    assert "relaxed" not in module_text(plan)
-    assert len(module_binary(net, plan)) < plan.weights_end - plan.weights_start + 20_000
+    plan = planned()
+    assert plan.text == planned().text
+    assert "relaxed" not in plan.text
+    assert len(plan.binary()) < plan.weights_end - plan.weights_start + 20_000
 
 
 def test_a_function_is_emitted_only_if_it_is_used():
-    _, plan = planned((4, 4), ("linear",))
-    text = module_text(plan)
+    text = planned((4, 4), ("linear",)).text
     for name in ("$exp", "$softmax", "$sigmoid", "$tanh", "_relu"):
         assert name not in text

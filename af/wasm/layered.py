@@ -1,0 +1,231 @@
+"""Layered networks: each kind of layer as calls of the kernels, row of the batch by row.
+
+A row goes through all layers before the next one begins, so a row's result has the same bits alone and in any
+batch, and the memory does not grow with the batch.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from af import layers as kinds
+from af.layers.spec import Spec
+from af.network import Floats, Layer, Network, inner_layers
+from af.wasm import activations, rowkernels
+from af.wasm.assembly import Assembly, Finished, Value
+from af.wasm.layout import F32_BYTES, LANES, round_up
+from af.wasm.sequences import attended, embedded, embedded_mean, gru_states
+from af.wasm.spatial import convolved, pooled, pooled_globally, pooled_sequence
+
+Weights = Mapping[str, Floats]
+
+
+def assemble(network: Network, batch_max: int) -> Finished:
+    """The body of a network and its memory; AfRefused if that is larger than a module may be."""
+    assembly = Assembly()
+    size = network.input_size
+    value = Value("(local.get $x)", (size,), 1, size, size, channels_first=False)
+    for layer in network.layers:
+        value = _layer(layer, value, assembly)
+    result = assembly.flat(value)
+    assembly.helper("$copy_rows", result.address, 0, "(local.get $y)", 0, F32_BYTES * result.channels, 1)
+    return assembly.finished(size, network.output_size, batch_max)
+
+
+def _layer(layer: Layer, value: Value, assembly: Assembly) -> Value:
+    if not isinstance(layer.spec, kinds.Residual):
+        return _emit(layer.spec, value, layer.tensors, assembly)
+    around = assembly.settled(value)
+    inner = around
+    for inside in inner_layers(layer):
+        inner = _layer(inside, inner, assembly)
+    if len(around.shape) > 1 and around.channels_first != inner.channels_first:
+        inner = assembly.channels_first(inner) if around.channels_first else assembly.channels_last(inner)
+    return added(around, assembly.settled(inner), assembly)
+
+
+def added(one: Value, other: Value, assembly: Assembly) -> Value:
+    """The sum of two settled values of the same layout."""
+    target = assembly.fresh(one.shape, one.positions, one.channels, channels_first=one.channels_first)
+    assembly.helper("$add", one.address, other.address, target.address, end_of(target))
+    return target
+
+
+def end_of(value: Value) -> str:
+    return f"(i32.add {value.address} (i32.const {value.bytes}))"
+
+
+def activate(value: Value, by: kinds.Activated, assembly: Assembly) -> None:
+    """The activation in place, where the matrix kernels have not done it; a softmax finds its padding set."""
+    if by.activation in activations.IN_KERNEL:
+        return
+    assembly.functions.update(
+        (name, text)
+        for name, text in activations.functions_for([by]).items()
+        if name not in assembly.functions
+    )
+    if by.activation == "softmax":
+        assembly.helper("$softmax_rows", value.address, value.stride_bytes, value.positions)
+    else:
+        assembly.call(activations.function_name(by), value.address, end_of(value))
+
+
+@functools.singledispatch
+def _emit(spec: Spec, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    del value, weights, assembly
+    raise AssertionError(spec.type)
+
+
+@_emit.register
+def _(spec: kinds.Dense, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    source = assembly.channels_last(value)
+    padding = -np.inf if spec.activation == "softmax" else 0.0
+    matrix = assembly.matrix(weights["weight"], weights["bias"], padding)
+    shape = spec.output_shape(source.shape)
+    target = assembly.fresh(shape, source.positions, spec.units, channels_first=False)
+    assembly.rows(source, matrix, target, relu=spec.activation == "relu")
+    activate(target, spec, assembly)
+    return target
+
+
+@_emit.register
+def _(spec: kinds.Activate, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    del weights
+    softmax = spec.activation == "softmax"
+    source = assembly.channels_last(value) if softmax else value
+    target = assembly.copied(source)
+    if softmax:
+        size_bytes = F32_BYTES * target.channels
+        assembly.helper("$pad_rows", target.address, target.stride_bytes, size_bytes, target.positions)
+    if spec.activation == "relu":
+        assembly.helper("$relu", target.address, end_of(target))
+    activate(target, spec, assembly)
+    return target
+
+
+@_emit.register
+def _(spec: kinds.Scale, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    del spec
+    source = value if len(value.shape) == 1 else assembly.channels_first(value)
+    target = assembly.fresh(
+        source.shape, source.positions, source.channels, channels_first=source.channels_first
+    )
+    tables = [_padded(weights[name], assembly) for name in ("weight", "bias")]
+    assembly.helper(
+        "$scale_rows",
+        source.address,
+        source.stride_bytes,
+        target.address,
+        target.stride_bytes,
+        *tables,
+        source.positions,
+    )
+    return target
+
+
+@_emit.register
+def _(spec: kinds.LayerNorm, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    return normalised(
+        assembly.channels_last(value), weights["weight"], weights["bias"], spec.epsilon, assembly
+    )
+
+
+def normalised(source: Value, weight: Floats, bias: Floats, epsilon: float, assembly: Assembly) -> Value:
+    """Layer normalisation of every row."""
+    name = rowkernels.add_layer_norm(assembly.functions, source.channels, epsilon)
+    target = assembly.fresh(source.shape, source.positions, source.channels, channels_first=False)
+    assembly.call(
+        name,
+        source.address,
+        source.stride_bytes,
+        target.address,
+        target.stride_bytes,
+        _padded(weight, assembly),
+        _padded(bias, assembly),
+        source.positions,
+    )
+    return target
+
+
+def _padded(values: Floats, assembly: Assembly) -> int:
+    table = np.zeros(round_up(values.size, LANES), np.float32)
+    table[: values.size] = values
+    return assembly.constant(table)
+
+
+@_emit.register(kinds.Flatten)
+@_emit.register(kinds.Reshape)
+def _(spec: kinds.Flatten | kinds.Reshape, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    del weights
+    return assembly.shaped(value, spec.output_shape(value.shape))
+
+
+@_emit.register
+def _(spec: kinds.Transpose, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    """Nothing moves: what were the features of a step are now the channels of a place, or the reverse."""
+    del weights, assembly
+    return replace(value, shape=spec.output_shape(value.shape), channels_first=not value.channels_first)
+
+
+@_emit.register
+def _(spec: kinds.Convolution, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    target = convolved(spec, assembly.channels_first(value), weights["weight"], weights["bias"], assembly)
+    activate(target, spec, assembly)
+    return target
+
+
+@_emit.register
+def _(spec: kinds.Pooling, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    del weights
+    return pooled(spec, assembly.channels_first(value), assembly)
+
+
+@_emit.register
+def _(spec: kinds.GlobalPool, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    del weights
+    return pooled_globally(spec.mode, assembly.channels_first(value), assembly)
+
+
+@_emit.register
+def _(spec: kinds.SequencePool, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    del weights
+    return pooled_sequence(spec.mode, assembly.channels_last(value), assembly)
+
+
+@_emit.register
+def _(spec: kinds.Embedding, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    return embedded(spec, assembly.flat(value), weights["weight"], assembly)
+
+
+@_emit.register
+def _(spec: kinds.EmbeddingMean, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    return embedded_mean(spec, assembly.flat(value), weights["weight"], assembly)
+
+
+@_emit.register
+def _(spec: kinds.Gru, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    return gru_states(spec, assembly.channels_last(value), weights, assembly)
+
+
+@_emit.register
+def _(spec: kinds.TransformerEncoder, value: Value, weights: Weights, assembly: Assembly) -> Value:
+    def norm(source: Value, number: int) -> Value:
+        weight, bias = weights[f"norm{number}.weight"], weights[f"norm{number}.bias"]
+        return normalised(source, weight, bias, spec.epsilon, assembly)
+
+    def feed(source: Value) -> Value:
+        inner = kinds.Dense(units=spec.feedforward, activation=spec.activation)
+        outer = kinds.Dense(units=source.channels)
+        for dense, name in ((inner, "linear1"), (outer, "linear2")):
+            own = {"weight": weights[f"{name}.weight"], "bias": weights[f"{name}.bias"]}
+            source = _emit(dense, source, own, assembly)
+        return source
+
+    value = assembly.settled(assembly.channels_last(value))
+    if spec.norm == "before":
+        value = added(value, attended(norm(value, 1), weights, spec.heads, assembly), assembly)
+        return added(value, feed(norm(value, 2)), assembly)
+    value = norm(added(value, attended(value, weights, spec.heads, assembly), assembly), 1)
+    return norm(added(value, feed(value), assembly), 2)
