@@ -218,7 +218,8 @@ def test_nothing_acknowledged_is_lost_when_leaders_and_then_everybody_are_killed
 
 
 def test_entries_near_the_bound_do_not_depose_the_leader(cluster):
-    swarm = cluster()
+    # Patient voters, because the machine may be busy with other tests.
+    swarm = cluster(election_ms_min=1_000, election_ms_max=2_000, heartbeat_ms=100)
     leader = swarm.leader()
     process = swarm.running[leader]
     for size in (1 << 20, 8 << 20, 40 << 20):

@@ -60,6 +60,7 @@ class Elections(Core):
     def step_down(self, term: int) -> None:
         """A newer term exists: follow in it, undecided."""
         was_leader = self.state == LEADER
+        self._trial_won = False  # it was for an older term
         self.set_term(term, None)
         self._SyncObj__setState(FOLLOWER)
         self.leader = None

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 from pysyncobj.node import Node
 
+from swarm.adapters.raft.compaction import Compaction
 from swarm.adapters.raft.core import LEADER, Transport
-from swarm.adapters.raft.events import Applied, CaptureWanted, Event, Failed, Led, Proposal, Restored
-from swarm.adapters.raft.faults import LogDamaged
+from swarm.adapters.raft.events import Applied, Failed, Led, Proposal
 from swarm.adapters.raft.messages import (
     REGULAR,
     Append,
     AppendReply,
-    Entry,
     Incoming,
     Message,
     SnapshotChunk,
@@ -29,16 +28,13 @@ from swarm.adapters.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from swarm.adapters.raft.replication import Replication
 from swarm.adapters.raft.settings import (
     APPLY_BATCH_ENTRIES,
     LOG_BYTES_MAX,
-    TAIL_BYTES_KEPT,
-    TAIL_ENTRIES_KEPT,
     TICK_PROPOSAL_BYTES,
     RaftSettings,
 )
-from swarm.adapters.raft.snapshot import Snapshot, SnapshotStore
+from swarm.adapters.raft.snapshot import SnapshotStore
 from swarm.adapters.raft.wal import Wal
 from swarm.errors import NotLeader, OutcomeUnknown, QueueFull
 from swarm.ids import NodeId
@@ -55,10 +51,9 @@ class ApplyRoom:
     size_bytes: int
 
 
-class Engine(Replication):
+class Engine(Compaction):
     """Closes: entries applied twice, or never, when a callback or an apply raises; callers left waiting for
-    ever; results shown before they are durable; a restart that throws the log away because a snapshot is
-    newer than its start; a log without its snapshot taken for an empty one; forking a process with threads.
+    ever; results shown before they are durable.
     """
 
     def __init__(
@@ -70,16 +65,12 @@ class Engine(Replication):
         transport: Transport,
         settings: RaftSettings,
     ) -> None:
-        self.events: list[Event] = []
         self.proposals: deque[Proposal] = deque()
         self.room = ApplyRoom(0, 0)
         self._pending: dict[int, tuple[int, Proposal]] = {}
         self._durable_term, self._durable_commit = 0, 0
-        self._capturing = False
-        self._fresh_bytes = 0  # applied since the last snapshot was begun
         self._announced = Leadership(0, None)
         super().__init__(node_id, list(others), wal, transport, settings, snapshots=snapshots)
-        self.recovered = self._recover()
 
     # -- one turn --------------------------------------------------------------------------------
 
@@ -155,7 +146,7 @@ class Engine(Replication):
             case AppendReply():
                 self.on_append_reply(node, message)
             case SnapshotChunk():
-                self._on_snapshot_chunk(node, message)
+                self.on_snapshot_chunk(node, message)
             case Underway():
                 self.on_underway(node, message)
 
@@ -223,94 +214,8 @@ class Engine(Replication):
             size_bytes += len(entry.command)
         self.room.entries -= taken
         self.room.size_bytes -= size_bytes
-        self._fresh_bytes += size_bytes
+        self.fresh_bytes += size_bytes
         return Applied(tuple(entries), self.last_applied, tuple(answers), taken, size_bytes)
-
-    # -- snapshots -------------------------------------------------------------------------------
-
-    def _SyncObj__tryLogCompaction(self) -> None:  # noqa: N802
-        """Stock: forks the process, and rewrites the journal in place when the child is done."""
-        if self._capturing or self.last_applied <= self.snapshots.index:
-            return
-        fresh_entries = self.last_applied - max(self.snapshots.index, self.log[0].index)
-        if (
-            fresh_entries >= self.settings.compact_entries
-            or self._fresh_bytes >= self.settings.compact_bytes
-            or self.log.file_bytes >= 2 * (self.settings.compact_bytes + TAIL_BYTES_KEPT)
-        ):
-            self._capturing = True
-            self._fresh_bytes = 0
-            self.events.append(CaptureWanted(self.last_applied, self.entry_at(self.last_applied).term))
-
-    def snapshot_written(self, index: int, term: int) -> None:
-        """A snapshot of our own lies beside the current one, durable: adopt it and drop what it covers."""
-        self._capturing = False
-        if self.snapshots.adopt(index, term):
-            self.log.replace(self._tail_from(index))
-
-    def snapshot_dropped(self) -> None:
-        """The capture that was asked for will not be written."""
-        self._capturing = False
-
-    def _tail_from(self, index: int) -> list[Entry]:
-        """The log from a little before `index` on."""
-        first = self.log[0].index
-        start, weight = index, 0
-        while start > max(first, index - TAIL_ENTRIES_KEPT):
-            weight += len(self.entry_at(start - 1).command)
-            if weight > TAIL_BYTES_KEPT:
-                break
-            start -= 1
-        return list(self.log[start - first :])
-
-    def _on_snapshot_chunk(self, node: Node, chunk: SnapshotChunk) -> None:
-        if not self.follow(node, chunk):
-            return
-        try:
-            snapshot = self.snapshots.receive(str(node.id), chunk, self.last_applied)
-        except LogDamaged as error:
-            _log.error("a snapshot from %s is refused: %s", node.id, error)
-            return
-        if snapshot is not None:
-            self._install(snapshot)
-        if chunk.index <= self.last_applied and (chunk.last or chunk.offset == 0):
-            # What is applied is committed, hence the leader's too; anything behind it is not proven.
-            self.answer(node, accepted=True, next_index=self.last_applied + 1)
-
-    def _install(self, snapshot: Snapshot) -> None:
-        """The leader's snapshot is in place on disk; make the log and the state follow it."""
-        self.log.replace(self._log_after(snapshot))
-        self.last_applied = snapshot.index
-        self.commit_index = max(snapshot.index, min(self.commit_index, self.last().index))
-        self.log.setRaftCommitIndex(self.commit_index)
-        self.events.append(Restored(snapshot.index, snapshot.state))
-
-    def _log_after(self, snapshot: Snapshot) -> list[Entry]:
-        """Keep what lies behind the snapshot if our log holds the snapshot's last entry: we may have
-        acknowledged it. Otherwise our log ended before it, or holds another entry there that was never
-        committed, and nothing behind that was.
-        """
-        first, last = self.log[0].index, self.last().index
-        if first <= snapshot.index <= last and self.entry_at(snapshot.index).term == snapshot.term:
-            return self._tail_from(snapshot.index)
-        return [Entry(b"\x01", snapshot.index, snapshot.term)]
-
-    def _recover(self) -> Snapshot | None:
-        """Make log and snapshot agree after a restart, whatever moment the last life ended at."""
-        snapshot = self.snapshots.load()
-        first = self.log[0]
-        covered = snapshot.index if snapshot else 1
-        if first.index > covered:
-            what = f"the log begins at entry {first.index}, "
-            what += f"the snapshot ends at {covered}" if snapshot else "and there is no snapshot"
-            raise LogDamaged(what, place=self.log.place)
-        if snapshot is None:
-            return None
-        if not (snapshot.index <= self.last().index and self.entry_at(snapshot.index).term == snapshot.term):
-            self.log.replace(self._log_after(snapshot))
-        self.last_applied = snapshot.index
-        self.commit_index = max(snapshot.index, min(self.commit_index, self.last().index))
-        return snapshot
 
     # -- leadership ------------------------------------------------------------------------------
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from swarm.errors import SwarmError
+from collections.abc import Sequence
+
+from swarm.errors import Problem, SwarmError
+
+_REMEDY = (
+    "restore the data directory from a copy of this very node, or let the node join under a new id; "
+    "emptying the directory and keeping the id would forget what the node acknowledged"
+)
 
 
 class LogDamaged(SwarmError):
@@ -10,10 +17,7 @@ class LogDamaged(SwarmError):
 
     code = "log_damaged"
 
-    def __init__(self, message: str, *, place: str) -> None:
-        super().__init__(
-            message,
-            place=place,
-            remedy="restore the data directory from a copy of this very node, or let the node join under "
-            "a new id; emptying the directory and keeping the id would forget what the node acknowledged",
-        )
+    def __init__(
+        self, message: str, *, place: str = "", remedy: str = _REMEDY, problems: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(message, place=place, remedy=remedy, problems=problems)

@@ -5,6 +5,9 @@ of voters. Each stream begins with the sender's incarnation, a number its data d
 made. The first one seen from a voter is remembered for good; a voter that comes with another one has lost
 its log. It could vote against, or be counted for, what it acknowledged and no longer knows, so it is
 refused.
+
+Not noticed: a voter restored from an old copy of its directory (same number, older log), and one that
+lost its log before a voter that is itself new has ever met it.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ FRAME_BYTES = 1 * MIB  # messages in one frame
 FRAGMENT_BYTES = 512 * KIB  # a message above FRAME_BYTES travels in pieces of this size
 WINDOW_BYTES = 8 * MIB  # entries and chunks on their way to one peer
 LINK_BYTES_MAX = 2 * MESSAGE_BYTES_MAX  # a link with more than this unsent is cut
+LINK_FRAMES_MAX = 16_384
 INBOX_BYTES_MAX = 2 * MESSAGE_BYTES_MAX  # then streams are read no further until Raft has caught up
 DIAL_MS_MAX = 2_000
 REDIAL_MS = 100

@@ -62,7 +62,8 @@ class Wal:
         self._commit_index = state.commit_index
         self._commit_unsaved = False
         self._buffer: list[bytes] = []
-        self._sequence, self._end = state.sequence, state.end
+        self._sequence = state.sequence
+        self.file_bytes = state.end  # how much of the file is in use
         self._broken = False
         self.between_writes: Callable[[], None] = _nothing
         self._directory = directory
@@ -94,11 +95,6 @@ class Wal:
             wal._file.write(state.end, bytes(torn))
             wal._file.sync()
         return wal
-
-    @property
-    def file_bytes(self) -> int:
-        """How much of the file is in use."""
-        return self._end
 
     # -- pysyncobj's journal -----------------------------------------------------------------
 
@@ -191,16 +187,16 @@ class Wal:
 
     def _append(self) -> None:
         assert self._file is not None, "the log is closed"
-        end = self._end
+        end = self.file_bytes
         self._file.make_room(end + records.BATCH_OVERHEAD_BYTES + sum(map(len, self._buffer)))
         head = records.batch_head(self.incarnation, self._sequence + 1, self._buffer)
         for piece in _pieces([head, *self._buffer]):
-            if end > self._end:
+            if end > self.file_bytes:
                 self.between_writes()
             self._file.write(end, piece)
             self._file.sync()
             end += len(piece)
-        self._end = end
+        self.file_bytes = end
         self._sequence += 1
 
     def _rewrite(self, entries: list[Entry]) -> None:
@@ -215,14 +211,14 @@ class Wal:
             batches[-1] += records.entry_record(entry)
             weight += len(entry.command) + records.BATCH_OVERHEAD_BYTES
         old, self._file = self._file, self._directory.create_aside()
-        self._sequence, self._end = 0, records.HEADER_BYTES
-        self._file.make_room(self._end)
+        self._sequence, self.file_bytes = 0, records.HEADER_BYTES
+        self._file.make_room(self.file_bytes)
         self._file.write(0, records.header(self.incarnation))
         for part in batches:
             data = b"".join([records.batch_head(self.incarnation, self._sequence + 1, part), *part])
-            self._file.make_room(self._end + len(data))
-            self._file.write(self._end, data)
-            self._end += len(data)
+            self._file.make_room(self.file_bytes + len(data))
+            self._file.write(self.file_bytes, data)
+            self.file_bytes += len(data)
             self._sequence += 1
         self._file.sync()
         self._directory.replace()

@@ -138,7 +138,7 @@ class PysyncobjCluster(Cluster):
             self.identities[node].channel,
             cluster="demo",
             settings=RaftSettings(
-                election_ms_min=150, election_ms_max=300, heartbeat_ms=30, compact_entries=COMPACT_ENTRIES
+                election_ms_min=400, election_ms_max=800, heartbeat_ms=50, compact_entries=COMPACT_ENTRIES
             ),
             on_fatal=self.faults.append,
         )

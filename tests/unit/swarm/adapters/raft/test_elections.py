@@ -106,3 +106,13 @@ def test_alone_a_voter_leads_at_once(tmp_path, clock):
     applied = bench.took_place(Applied)
     assert [entry.data for event in applied for entry in event.entries] == [b"x"]
     bench.close()
+
+
+def test_a_trial_won_for_an_older_term_does_not_count(bench):
+    bench.turn(after_s=0.7)
+    bench.engine._SyncObj__onMessageReceived(B, VoteReply(1, granted=True, trial=True))
+    bench.engine._SyncObj__onMessageReceived(C, VoteRequest(5, 1, 0))
+    bench.sent.clear()
+    bench.turn(after_s=0.7)
+    assert {request.trial for _, request in bench.said(VoteRequest)} == {True}
+    assert bench.engine.term == 5

@@ -30,7 +30,7 @@ def test_a_snapshot_is_asked_for_exactly_after_an_applied_entry(bench):
 
 
 def test_what_a_snapshot_covers_leaves_the_log_only_when_the_snapshot_is_durable(bench, monkeypatch):
-    monkeypatch.setattr("swarm.adapters.raft.engine.TAIL_ENTRIES_KEPT", 2)
+    monkeypatch.setattr("swarm.adapters.raft.compaction.TAIL_ENTRIES_KEPT", 2)
     commit_as_follower(bench, 12)
     (wanted,) = bench.took_place(CaptureWanted)
     assert len(bench.engine.log) == 13
@@ -48,7 +48,7 @@ def test_a_snapshot_never_forks(bench, monkeypatch):
 @pytest.fixture
 def compacted(tmp_path, clock, monkeypatch):
     """A directory whose log was compacted, with entries behind the snapshot."""
-    monkeypatch.setattr("swarm.adapters.raft.engine.TAIL_ENTRIES_KEPT", 2)
+    monkeypatch.setattr("swarm.adapters.raft.compaction.TAIL_ENTRIES_KEPT", 2)
     bench = Bench(tmp_path / "a", clock)
     commit_as_follower(bench, 12)
     (wanted,) = bench.took_place(CaptureWanted)

@@ -15,6 +15,7 @@ from swarm.adapters.raft import LogDamaged, logfile
 from swarm.adapters.raft.logfile import LOG_FILE, LogDirectory, LogFile, lock_directory
 from swarm.adapters.raft.messages import NO_OP, Entry
 from swarm.adapters.raft.records import HEADER_BYTES, read_log
+from swarm.adapters.raft.settings import LONG_WRITE_BYTES
 from swarm.adapters.raft.wal import Wal
 from swarm.errors import Bug, Conflict
 
@@ -370,3 +371,21 @@ def test_a_log_of_another_version_or_another_file_is_refused(filled):
         path.write_bytes(wrong)
         with pytest.raises(LogDamaged):
             open_log(directory)
+
+
+def test_a_long_write_is_synced_in_steps_with_room_to_breathe_in_between(tmp_path, monkeypatch):
+    wal = open_log(tmp_path)
+    breaths, syncs = [], []
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: syncs.append(real(fd)))
+    wal.between_writes = lambda: breaths.append(len(syncs))
+    commands = [b"\0" + bytes(size) for size in (10, LONG_WRITE_BYTES * 3, 20, LONG_WRITE_BYTES - 5, 30)]
+    for place, command in enumerate(commands):
+        wal.add(command, place + 2, 1)
+    wal.flush()
+    assert breaths == list(range(1, len(syncs)))
+    assert len(syncs) >= 5
+    wal.close()
+    again = open_log(tmp_path)
+    assert [entry.command for entry in again[1:]] == commands
+    again.close()
