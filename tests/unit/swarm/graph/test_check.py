@@ -131,6 +131,10 @@ def test_an_unknown_capability_is_told_once_with_the_closest_one_and_a_remedy():
     assert "deploy an agent that offers it" in found.remedy
 
 
+def test_a_capability_that_one_node_wants_is_told_of_that_node():
+    assert only(problems(graph([node("a", "no:body"), node("b")]), CATALOGUE)).place == "node a"
+
+
 def test_a_capability_without_a_group_is_refused():
     assert only(problems(graph([node("a", "digit")]), None)).code == "bad_name"
 
@@ -235,6 +239,22 @@ def test_a_merge_may_have_several_sources_on_any_port():
         CATALOGUE | {"any:merge": merge},
     )
     assert found == []
+
+
+def test_a_merge_does_not_merge_a_constant_with_what_flows():
+    merge = node("m", firing=Firing.MERGE, **{"in": "1"})
+    (told,) = problems(graph([node("a"), merge], ["a.out -> m.in"]), None)
+    assert (told.code, told.place) == ("too_many_sources", "port m.in")
+    assert told.message.startswith("it has 1 edge and 1 literal")
+    other = graph([node("a"), node("m", firing=Firing.MERGE, other="1")], ["a.out -> m.in", "a.two -> m.in"])
+    assert problems(other, None) == []
+
+
+def test_a_constant_given_twice_is_refused():
+    twice = dataclasses.replace(
+        node("a"), literals=(("p", Payload("json", b"1")), ("p", Payload("json", b"2")))
+    )
+    assert only(problems(graph([twice]), None)).message.startswith("it has 2 literals")
 
 
 def test_a_required_port_without_a_source_is_refused():
@@ -350,6 +370,18 @@ def test_a_queue_without_a_sensible_bound_is_refused(items_max):
 
 def literal(port, payload):
     return graph([dataclasses.replace(node("a", "vision:digit"), literals=((port, payload),))])
+
+
+def test_a_constant_has_a_port_that_can_be_named():
+    assert only(problems(literal("i mage", Payload("json", b"1")), None)).code == "bad_name"
+
+
+def test_a_mismatch_says_what_is_carried_and_what_is_taken():
+    found = problems(
+        graph([node("a", "vision:digit", image="1"), node("b", "vision:digit")], ["a.note -> b.image"]),
+        CATALOGUE,
+    )
+    assert found[0].message == "it carries json, the port takes tensor f32 [?, 64]"
 
 
 @pytest.mark.parametrize(

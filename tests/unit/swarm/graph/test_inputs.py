@@ -60,6 +60,12 @@ def test_a_value_of_the_wrong_kind_or_size_is_refused_once(name, value, code):
     assert problem.remedy
 
 
+def test_a_kind_nobody_knows_is_refused_by_ports_that_take_any():
+    anything = graph([node("a")], feeds=[("x", "a.in")])
+    assert codes(input_problems(anything, CATALOGUE, {"x": Payload("picture", b"")})) == ["wrong_kind"]
+    assert input_problems(anything, CATALOGUE, {"x": Payload("bytes", b"")}) == []
+
+
 def test_a_size_that_is_wrong_is_told_with_the_size_that_is_right():
     (problem,) = told(image=tensor(3, 65))
     assert problem.message == "its value for one.image is f32 [3, 65], the port takes f32 [?, 64]"
