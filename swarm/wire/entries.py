@@ -6,12 +6,13 @@ skipping it would make it disagree with the others; new versions get an upgrade 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import assert_never
 
 from google.protobuf.message import DecodeError
 
-from swarm.errors import Bug
+from swarm.errors import Bug, ProtocolBroken
 from swarm.graph import Priority, decode, encode
 from swarm.ids import AgentName, NodeId, RunId
 from swarm.scheduler.events import (
@@ -23,13 +24,13 @@ from swarm.scheduler.events import (
     StepRecord,
     StepsRecorded,
 )
+from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
 from swarm.wire.convert import (
     agent_from_pb,
     agent_to_pb,
     error_from_pb,
     error_to_pb,
     inputs_from_pb,
-    items_from_pb,
     items_to_pb,
 )
 from swarm.wire.gen import entry_pb2 as pb
@@ -46,7 +47,7 @@ def decode_event(data: bytes) -> Durable:
     """The reverse of `encode_event`. Raises `Bug` on bytes no replica of this version wrote."""
     try:
         return _from_pb(pb.Entry.FromString(data))
-    except DecodeError as error:
+    except (DecodeError, ProtocolBroken) as error:
         raise Bug(f"a log entry does not parse: {error}") from error
 
 
@@ -88,7 +89,7 @@ def _to_pb(event: Durable) -> pb.Entry:
                 )
             )
         case StepsRecorded():
-            entry.steps_recorded.records.extend(_record_to_pb(record) for record in event.records)
+            entry.steps_recorded.parts.extend(_parts_to_pb(event.records))
         case RunCancelled():
             entry.run_cancelled.CopyFrom(
                 pb.RunCancelled(run=event.run, reason=event.reason, principal=event.principal)
@@ -120,7 +121,8 @@ def _from_pb(entry: pb.Entry) -> Durable:
                 run.key,
             )
         case "steps_recorded":
-            return StepsRecorded(at_ms, tuple(_record_from_pb(r) for r in entry.steps_recorded.records))
+            parts = entry.steps_recorded.parts
+            return StepsRecorded(at_ms, tuple(record for part in parts for record in _part_from_pb(part)))
         case "run_cancelled":
             cancelled = entry.run_cancelled
             return RunCancelled(at_ms, RunId(cancelled.run), cancelled.reason, cancelled.principal)
@@ -134,31 +136,69 @@ def _from_pb(entry: pb.Entry) -> Durable:
             raise Bug(f"a log entry of kind {unknown} is none this version knows")
 
 
-def _record_to_pb(record: StepRecord) -> pb.StepRecord:
-    return pb.StepRecord(
+def _parts_to_pb(records: Sequence[StepRecord]) -> Iterator[pb.RecordPart]:
+    for key, group in groupby(records, _result_key):
+        if key is None:
+            for record in group:
+                yield pb.RecordPart(failure=_failure_to_pb(record))
+        else:
+            yield pb.RecordPart(results=_results_to_pb(*key, list(group)))
+
+
+def _result_key(record: StepRecord) -> tuple[RunId, int, NodeId, Shape] | None:
+    """What neighbours must share to be written as one; None for a failure, which is written alone."""
+    return (record.run, record.term, record.node, shape(record.outputs)) if record.ok else None
+
+
+def _results_to_pb(
+    run: RunId, term: int, node: NodeId, common: Shape, records: Sequence[StepRecord]
+) -> pb.ResultRecords:
+    return pb.ResultRecords(
+        run=run,
+        term=term,
+        node=node,
+        steps=[record.step for record in records],
+        attempts=[record.attempt for record in records],
+        started_ms=[record.started_ms for record in records],
+        wall_ms=[record.wall_ms for record in records],
+        outputs=to_columns([record.outputs for record in records], common),
+    )
+
+
+def _failure_to_pb(record: StepRecord) -> pb.FailureRecord:
+    return pb.FailureRecord(
         run=record.run,
         step=record.step,
         term=record.term,
         attempt=record.attempt,
         node=record.node,
-        status="ok" if record.ok else "failed",
-        outputs=items_to_pb(record.outputs),
         error=error_to_pb(record.error) if record.error is not None else None,
         started_ms=record.started_ms,
         wall_ms=record.wall_ms,
     )
 
 
-def _record_from_pb(record: pb.StepRecord) -> StepRecord:
-    return StepRecord(
-        run=RunId(record.run),
-        step=record.step,
-        term=record.term,
-        attempt=record.attempt,
-        node=NodeId(record.node),
-        ok=record.status == "ok",
-        outputs=items_from_pb(record.outputs),
-        error=error_from_pb(record.error) if record.HasField("error") else None,
-        started_ms=record.started_ms,
-        wall_ms=record.wall_ms,
-    )
+def _part_from_pb(part: pb.RecordPart) -> Iterator[StepRecord]:
+    if part.WhichOneof("part") == "results":
+        results = part.results
+        run, term, node, count = RunId(results.run), results.term, NodeId(results.node), len(results.steps)
+        same_length(count, results.attempts, results.started_ms, results.wall_ms)
+        rows = from_columns(results.outputs, count)
+        for step, attempt, started_ms, wall_ms, outputs in zip(
+            results.steps, results.attempts, results.started_ms, results.wall_ms, rows, strict=True
+        ):
+            yield StepRecord(run, step, term, attempt, node, True, outputs, None, started_ms, wall_ms)
+    else:
+        failure = part.failure
+        yield StepRecord(
+            run=RunId(failure.run),
+            step=failure.step,
+            term=failure.term,
+            attempt=failure.attempt,
+            node=NodeId(failure.node),
+            ok=False,
+            outputs={},
+            error=error_from_pb(failure.error) if failure.HasField("error") else None,
+            started_ms=failure.started_ms,
+            wall_ms=failure.wall_ms,
+        )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import assert_never
 
 from swarm.errors import ProtocolBroken
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
-from swarm.wire.convert import error_from_pb, error_to_pb, items_from_pb, items_to_pb
+from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
+from swarm.wire.convert import error_from_pb, error_to_pb
 from swarm.wire.gen import work_pb2 as pb
 from swarm.wire.messages import (
     AgentSet,
@@ -68,7 +71,7 @@ def from_node_to_pb(message: FromNode) -> pb.FromNode:
     """What a node says after hello."""
     match message:
         case Outcomes():
-            return pb.FromNode(outcomes=pb.Outcomes(items=[_outcome_to_pb(item) for item in message.items]))
+            return pb.FromNode(outcomes=_outcomes_to_pb(message))
         case Heartbeat():
             return pb.FromNode(
                 heartbeat=pb.Heartbeat(load=message.load, cells=message.cells, draining=message.draining)
@@ -86,7 +89,7 @@ def from_node_from_pb(message: pb.FromNode) -> FromNode:
     """The reverse of `from_node_to_pb`."""
     match message.WhichOneof("message"):
         case "outcomes":
-            return Outcomes(tuple(_outcome_from_pb(item) for item in message.outcomes.items))
+            return Outcomes(tuple(_outcomes_from_pb(message.outcomes)))
         case "heartbeat":
             beat = message.heartbeat
             return Heartbeat(beat.load, beat.cells, beat.draining)
@@ -100,11 +103,37 @@ def from_node_from_pb(message: pb.FromNode) -> FromNode:
             raise ProtocolBroken(f"a node said {unknown}")
 
 
-def _outcome_to_pb(outcome: Outcome) -> pb.Outcome:
-    return pb.Outcome(
+def _outcomes_to_pb(outcomes: Outcomes) -> pb.Outcomes:
+    parts: list[pb.OutcomePart] = []
+    for key, group in groupby(outcomes.items, _result_key):
+        if key is None:
+            parts += [pb.OutcomePart(failure=_failure_to_pb(outcome)) for outcome in group]
+        else:
+            parts.append(pb.OutcomePart(results=_results_to_pb(*key, list(group))))
+    return pb.Outcomes(parts=parts)
+
+
+def _result_key(outcome: Outcome) -> tuple[RunId, int, Shape] | None:
+    """What neighbours must share to travel as one; None for a failure, which travels alone."""
+    key = outcome.key
+    return (key.run, key.term, shape(outcome.outputs)) if outcome.ok else None
+
+
+def _results_to_pb(run: RunId, term: int, common: Shape, outcomes: list[Outcome]) -> pb.Results:
+    return pb.Results(
+        run=run,
+        term=term,
+        steps=[outcome.key.step for outcome in outcomes],
+        attempts=[outcome.key.attempt for outcome in outcomes],
+        started_ms=[outcome.started_ms for outcome in outcomes],
+        wall_ms=[outcome.wall_ms for outcome in outcomes],
+        outputs=to_columns([outcome.outputs for outcome in outcomes], common),
+    )
+
+
+def _failure_to_pb(outcome: Outcome) -> pb.Failure:
+    return pb.Failure(
         key=_key_to_pb(outcome.key),
-        ok=outcome.ok,
-        outputs=items_to_pb(outcome.outputs),
         error=error_to_pb(outcome.error) if outcome.error is not None else None,
         retryable=outcome.retryable,
         started_ms=outcome.started_ms,
@@ -112,16 +141,32 @@ def _outcome_to_pb(outcome: Outcome) -> pb.Outcome:
     )
 
 
-def _outcome_from_pb(outcome: pb.Outcome) -> Outcome:
-    return Outcome(
-        key=_key_from_pb(outcome.key),
-        ok=outcome.ok,
-        outputs=items_from_pb(outcome.outputs),
-        error=error_from_pb(outcome.error) if outcome.HasField("error") else None,
-        retryable=outcome.retryable,
-        started_ms=outcome.started_ms,
-        wall_ms=outcome.wall_ms,
-    )
+def _outcomes_from_pb(message: pb.Outcomes) -> Iterator[Outcome]:
+    for part in message.parts:
+        if part.WhichOneof("part") == "results":
+            yield from _results_from_pb(part.results)
+        else:
+            failure = part.failure
+            error = error_from_pb(failure.error) if failure.HasField("error") else None
+            yield Outcome(
+                _key_from_pb(failure.key),
+                ok=False,
+                outputs={},
+                error=error,
+                retryable=failure.retryable,
+                started_ms=failure.started_ms,
+                wall_ms=failure.wall_ms,
+            )
+
+
+def _results_from_pb(results: pb.Results) -> Iterator[Outcome]:
+    run, term, count = RunId(results.run), results.term, len(results.steps)
+    same_length(count, results.attempts, results.started_ms, results.wall_ms)
+    rows = from_columns(results.outputs, count)
+    for step, attempt, started_ms, wall_ms, outputs in zip(
+        results.steps, results.attempts, results.started_ms, results.wall_ms, rows, strict=True
+    ):
+        yield Outcome(StepKey(run, step, term, attempt), True, outputs, None, False, started_ms, wall_ms)
 
 
 def to_node_to_pb(message: ToNode) -> pb.ToNode:
@@ -130,8 +175,7 @@ def to_node_to_pb(message: ToNode) -> pb.ToNode:
         case Welcome():
             return pb.ToNode(welcome=pb.Welcome(term=message.term))
         case Assignments():
-            items = [_assignment_to_pb(item) for item in message.items]
-            return pb.ToNode(assignments=pb.Assignments(items=items))
+            return pb.ToNode(assignments=pb.Assignments(orders=_orders_to_pb(message)))
         case Withdrawals():
             return pb.ToNode(withdrawals=pb.Withdrawals(keys=[_key_to_pb(key) for key in message.keys]))
         case Receipts():
@@ -148,7 +192,8 @@ def to_node_from_pb(message: pb.ToNode) -> ToNode:
         case "welcome":
             return Welcome(message.welcome.term)
         case "assignments":
-            return Assignments(tuple(_assignment_from_pb(item) for item in message.assignments.items))
+            orders = message.assignments.orders
+            return Assignments(tuple(item for order in orders for item in _order_from_pb(order)))
         case "withdrawals":
             return Withdrawals(tuple(_key_from_pb(key) for key in message.withdrawals.keys))
         case "receipts":
@@ -159,23 +204,38 @@ def to_node_from_pb(message: pb.ToNode) -> ToNode:
             raise ProtocolBroken(f"the leader said {unknown}")
 
 
-def _assignment_to_pb(item: Assignment) -> pb.Assignment:
-    return pb.Assignment(
-        key=_key_to_pb(item.key),
-        agent=item.agent,
-        capability=item.capability,
-        inputs=items_to_pb(item.inputs),
-        timeout_ms=item.timeout_ms,
-        scatter=[pb.ScatterCount(port=port, count=count) for port, count in item.scatter],
+def _orders_to_pb(assignments: Assignments) -> list[pb.Order]:
+    return [_order_to_pb(list(group)) for _, group in groupby(assignments.items, _order_key)]
+
+
+def _order_key(item: Assignment) -> tuple[object, ...]:
+    """What neighbours must share to be one order."""
+    key = item.key
+    return (
+        key.run, key.term, item.agent, item.capability, item.timeout_ms, item.scatter, shape(item.inputs)
+    )  # fmt: skip
+
+
+def _order_to_pb(items: list[Assignment]) -> pb.Order:
+    first = items[0]
+    return pb.Order(
+        run=first.key.run,
+        term=first.key.term,
+        agent=first.agent,
+        capability=first.capability,
+        timeout_ms=first.timeout_ms,
+        scatter=[pb.ScatterCount(port=port, count=count) for port, count in first.scatter],
+        steps=[item.key.step for item in items],
+        attempts=[item.key.attempt for item in items],
+        inputs=to_columns([item.inputs for item in items], shape(first.inputs)),
     )
 
 
-def _assignment_from_pb(item: pb.Assignment) -> Assignment:
-    return Assignment(
-        key=_key_from_pb(item.key),
-        agent=Digest(item.agent),
-        capability=CapabilityName(item.capability),
-        inputs=items_from_pb(item.inputs),
-        timeout_ms=item.timeout_ms,
-        scatter=tuple((count.port, count.count) for count in item.scatter),
-    )
+def _order_from_pb(order: pb.Order) -> Iterator[Assignment]:
+    run, term, count = RunId(order.run), order.term, len(order.steps)
+    agent, capability, timeout_ms = Digest(order.agent), CapabilityName(order.capability), order.timeout_ms
+    scatter = tuple((each.port, each.count) for each in order.scatter)
+    same_length(count, order.attempts)
+    rows = from_columns(order.inputs, count)
+    for step, attempt, inputs in zip(order.steps, order.attempts, rows, strict=True):
+        yield Assignment(StepKey(run, step, term, attempt), agent, capability, inputs, timeout_ms, scatter)

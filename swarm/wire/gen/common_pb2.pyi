@@ -24,6 +24,22 @@ class PortItems(_message.Message):
     items: _containers.RepeatedCompositeFieldContainer[Payload]
     def __init__(self, port: _Optional[str] = ..., many: _Optional[bool] = ..., items: _Optional[_Iterable[_Union[Payload, _Mapping]]] = ...) -> None: ...
 
+class Column(_message.Message):
+    __slots__ = ("port", "kind", "many", "data", "counts", "kinds")
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    MANY_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    port: str
+    kind: str
+    many: bool
+    data: _containers.RepeatedScalarFieldContainer[bytes]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, port: _Optional[str] = ..., kind: _Optional[str] = ..., many: _Optional[bool] = ..., data: _Optional[_Iterable[bytes]] = ..., counts: _Optional[_Iterable[int]] = ..., kinds: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Problem(_message.Message):
     __slots__ = ("code", "place", "message", "remedy")
     CODE_FIELD_NUMBER: _ClassVar[int]

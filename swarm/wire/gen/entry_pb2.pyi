@@ -41,15 +41,33 @@ class RunSubmitted(_message.Message):
     key: str
     def __init__(self, run: _Optional[str] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., principal: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
 
-class StepRecord(_message.Message):
-    __slots__ = ("run", "step", "term", "attempt", "node", "status", "outputs", "error", "started_ms", "wall_ms")
+class ResultRecords(_message.Message):
+    __slots__ = ("run", "term", "node", "steps", "attempts", "started_ms", "wall_ms", "outputs")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_MS_FIELD_NUMBER: _ClassVar[int]
+    WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    term: int
+    node: str
+    steps: _containers.RepeatedScalarFieldContainer[int]
+    attempts: _containers.RepeatedScalarFieldContainer[int]
+    started_ms: _containers.RepeatedScalarFieldContainer[int]
+    wall_ms: _containers.RepeatedScalarFieldContainer[float]
+    outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., node: _Optional[str] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ...) -> None: ...
+
+class FailureRecord(_message.Message):
+    __slots__ = ("run", "step", "term", "attempt", "node", "error", "started_ms", "wall_ms")
     RUN_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     STARTED_MS_FIELD_NUMBER: _ClassVar[int]
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
@@ -58,18 +76,24 @@ class StepRecord(_message.Message):
     term: int
     attempt: int
     node: str
-    status: str
-    outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
     error: _common_pb2.Error
     started_ms: int
     wall_ms: float
-    def __init__(self, run: _Optional[str] = ..., step: _Optional[int] = ..., term: _Optional[int] = ..., attempt: _Optional[int] = ..., node: _Optional[str] = ..., status: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+    def __init__(self, run: _Optional[str] = ..., step: _Optional[int] = ..., term: _Optional[int] = ..., attempt: _Optional[int] = ..., node: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+
+class RecordPart(_message.Message):
+    __slots__ = ("results", "failure")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    results: ResultRecords
+    failure: FailureRecord
+    def __init__(self, results: _Optional[_Union[ResultRecords, _Mapping]] = ..., failure: _Optional[_Union[FailureRecord, _Mapping]] = ...) -> None: ...
 
 class StepsRecorded(_message.Message):
-    __slots__ = ("records",)
-    RECORDS_FIELD_NUMBER: _ClassVar[int]
-    records: _containers.RepeatedCompositeFieldContainer[StepRecord]
-    def __init__(self, records: _Optional[_Iterable[_Union[StepRecord, _Mapping]]] = ...) -> None: ...
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[RecordPart]
+    def __init__(self, parts: _Optional[_Iterable[_Union[RecordPart, _Mapping]]] = ...) -> None: ...
 
 class RunCancelled(_message.Message):
     __slots__ = ("run", "reason", "principal")

@@ -101,21 +101,27 @@ class AgentSet(_message.Message):
     digests: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class Assignment(_message.Message):
-    __slots__ = ("key", "agent", "capability", "inputs", "timeout_ms", "scatter")
-    KEY_FIELD_NUMBER: _ClassVar[int]
+class Order(_message.Message):
+    __slots__ = ("run", "term", "agent", "capability", "timeout_ms", "scatter", "steps", "attempts", "inputs")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
-    INPUTS_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     SCATTER_FIELD_NUMBER: _ClassVar[int]
-    key: StepKey
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    term: int
     agent: str
     capability: str
-    inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
     timeout_ms: int
     scatter: _containers.RepeatedCompositeFieldContainer[ScatterCount]
-    def __init__(self, key: _Optional[_Union[StepKey, _Mapping]] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ...) -> None: ...
+    steps: _containers.RepeatedScalarFieldContainer[int]
+    attempts: _containers.RepeatedScalarFieldContainer[int]
+    inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ...) -> None: ...
 
 class ScatterCount(_message.Message):
     __slots__ = ("port", "count")
@@ -126,10 +132,10 @@ class ScatterCount(_message.Message):
     def __init__(self, port: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Assignments(_message.Message):
-    __slots__ = ("items",)
-    ITEMS_FIELD_NUMBER: _ClassVar[int]
-    items: _containers.RepeatedCompositeFieldContainer[Assignment]
-    def __init__(self, items: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ...) -> None: ...
+    __slots__ = ("orders",)
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    orders: _containers.RepeatedCompositeFieldContainer[Order]
+    def __init__(self, orders: _Optional[_Iterable[_Union[Order, _Mapping]]] = ...) -> None: ...
 
 class Withdrawals(_message.Message):
     __slots__ = ("keys",)
@@ -137,29 +143,51 @@ class Withdrawals(_message.Message):
     keys: _containers.RepeatedCompositeFieldContainer[StepKey]
     def __init__(self, keys: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ...) -> None: ...
 
-class Outcome(_message.Message):
-    __slots__ = ("key", "ok", "outputs", "error", "retryable", "started_ms", "wall_ms")
-    KEY_FIELD_NUMBER: _ClassVar[int]
-    OK_FIELD_NUMBER: _ClassVar[int]
+class Results(_message.Message):
+    __slots__ = ("run", "term", "steps", "attempts", "started_ms", "wall_ms", "outputs")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_MS_FIELD_NUMBER: _ClassVar[int]
+    WALL_MS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    term: int
+    steps: _containers.RepeatedScalarFieldContainer[int]
+    attempts: _containers.RepeatedScalarFieldContainer[int]
+    started_ms: _containers.RepeatedScalarFieldContainer[int]
+    wall_ms: _containers.RepeatedScalarFieldContainer[float]
+    outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ...) -> None: ...
+
+class Failure(_message.Message):
+    __slots__ = ("key", "error", "retryable", "started_ms", "wall_ms")
+    KEY_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
     STARTED_MS_FIELD_NUMBER: _ClassVar[int]
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
     key: StepKey
-    ok: bool
-    outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
     error: _common_pb2.Error
     retryable: bool
     started_ms: int
     wall_ms: float
-    def __init__(self, key: _Optional[_Union[StepKey, _Mapping]] = ..., ok: _Optional[bool] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., retryable: _Optional[bool] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+    def __init__(self, key: _Optional[_Union[StepKey, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., retryable: _Optional[bool] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ...) -> None: ...
 
 class Outcomes(_message.Message):
-    __slots__ = ("items",)
-    ITEMS_FIELD_NUMBER: _ClassVar[int]
-    items: _containers.RepeatedCompositeFieldContainer[Outcome]
-    def __init__(self, items: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[OutcomePart]
+    def __init__(self, parts: _Optional[_Iterable[_Union[OutcomePart, _Mapping]]] = ...) -> None: ...
+
+class OutcomePart(_message.Message):
+    __slots__ = ("results", "failure")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    results: Results
+    failure: Failure
+    def __init__(self, results: _Optional[_Union[Results, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
 
 class Receipts(_message.Message):
     __slots__ = ("keys",)
