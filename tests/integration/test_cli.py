@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from swarm import LocalCluster, RunEnded, RunFailed, StepDone, Swarm
-from swarm.daemons.local import SOURCE
+from swarm.daemons.keeper import SOURCE
 from swarm.demo.material import Examples, agent_file
 from tests.integration.cluster import digit_graph, failing_graph, processes_about, slow_graph
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from swarm.daemons.local import SOURCE
+from swarm.daemons.keeper import SOURCE
 from swarm.demo.material import Examples
 from tests.integration.cluster import processes_about
 

@@ -15,7 +15,7 @@ from swarm.adapters.rpc.errors import abort
 from swarm.adapters.tls import SERVER_OPTIONS, Authority, TlsIdentity
 from swarm.client import ClusterProfile
 from swarm.client.blocking import Loop
-from swarm.daemons.local import free_ports
+from swarm.daemons.layout import free_ports
 from swarm.errors import SwarmError
 from swarm.trust import Role
 from swarm.wire.gen import client_pb2 as pb

@@ -7,7 +7,8 @@ import yaml
 
 from swarm.client import ClusterProfile
 from swarm.daemons.config import NodeConfig
-from swarm.daemons.local import PORTS, LocalCluster, free_ports
+from swarm.daemons.layout import PORTS, free_ports
+from swarm.daemons.local import LocalCluster
 from swarm.errors import ConfigRefused, Conflict, NotFound
 from swarm.trust import Role
 
