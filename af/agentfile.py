@@ -32,6 +32,7 @@ from af.yamltext import dump_mapping, load_mapping
 _FIRST_LINE = b"# Agent File Format v1.0\n"
 _DELIMITER_START = b"---BINARY_SECTION:"
 _DELIMITER = re.compile(rb"^---BINARY_SECTION:([a-z][a-z0-9_]{0,63})---$", re.MULTILINE)
+LETTA_MARKS = (b'"agents"', b'"agent_type"', b'"llm_config"', b'"core_memory"')
 _FETCH_AGAIN = "fetch the file again from its author."
 
 
@@ -63,6 +64,9 @@ def parse(data: bytes) -> AgentFile:
     if len(data) > FILE_BYTES_MAX:
         message = f"it has {len(data)} bytes, the most is {FILE_BYTES_MAX}."
         raise refused("file", message, "leave training data out of the file.")
+    if data[:1] == b"{" and any(mark in data[:HEADER_BYTES_MAX] for mark in LETTA_MARKS):
+        message = "it is JSON: a Letta agent file, which shares only its suffix with this format."
+        raise refused("file, byte 0", message, "see `af-compile --help` on --from for what can be imported.")
     header_bytes = header_end(data)
     mapping = load_mapping(data[:header_bytes])
     header, index, problems = read_header(mapping)

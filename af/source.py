@@ -15,6 +15,7 @@ instead.
 import io
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,17 @@ _NAMES_SHOWN_MAX = 4
 
 def build(path: Path) -> AgentFile:
     """The agent a YAML source describes, not yet checked or compiled; AfRefused with every problem found."""
-    mapping = load_mapping(_read(path, str(path)))
+    return build_mapping(read_mapping(path), path.parent)
+
+
+def read_mapping(path: Path) -> dict[str, object]:
+    """The mapping of a YAML source as it stands there."""
+    return load_mapping(_read(path, str(path)))
+
+
+def build_mapping(given: Mapping[str, object], folder: Path) -> AgentFile:
+    """The agent of a source that was read already; its file names are relative to `folder`."""
+    mapping = dict(given)
     sources = mapping.pop(SOURCES_KEY, {})
     problems: list[Problem] = []
     if SECTIONS_KEY in mapping:
@@ -58,7 +69,7 @@ def build(path: Path) -> AgentFile:
         sources = {}
     for key, name in sources.items():
         try:
-            sections.append(_section(str(key), name, path.parent, config))
+            sections.append(_section(str(key), name, folder, config))
         except AfRefused as error:
             problems += error.problems
     if problems or header is None:

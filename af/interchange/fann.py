@@ -123,11 +123,10 @@ def read_fann(data: bytes) -> Imported:
     kept: dict[str, JsonValue] = {
         name: value for name, value in parameters.items() if name not in _STRUCTURE_KEYS and name in _DEFAULTS
     }
-    header: dict[str, JsonValue] = {"x-fann": kept}
     rate = _number(parameters.get("learning_rate", ""))
-    if rate is not None and 0 < rate <= _LEARNING_RATE_MAX:
-        header["learning_rate"] = rate
-    return Imported("a FANN network", network, header)
+    if rate is not None and not 0 < rate <= _LEARNING_RATE_MAX:
+        rate = None
+    return Imported("a FANN network", network, learning_rate=rate, header={"x-fann": kept})
 
 
 def write_fann(network: Network, parameters: Mapping[str, object], learning_rate: float | None) -> bytes:

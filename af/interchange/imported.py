@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -11,13 +12,12 @@ from pydantic import JsonValue, ValidationError
 
 from af.agentfile import AgentFile
 from af.errors import AfRefused, Problem, refused
-from af.headertext import SECTIONS_KEY, read_header
 from af.layers import Dense, LayerSpec
 from af.layers.spec import Spec
 from af.limits import LAYERS_MAX
 from af.network import Floats, Layer, Network
-from af.sections import Section
-from af.weights import weights_section
+from af.source import build_mapping
+from af.weights import WEIGHTS, weights_section
 
 # Of any foreign file. Its tensors are checked against the file's size before they are made.
 FOREIGN_BYTES_MAX = 256 * 1024 * 1024
@@ -34,13 +34,14 @@ class Imported:
 
     origin: str  # the format, in words
     network: Network | None = None
+    names_layers: bool = True  # otherwise the header beside the file did
+    learning_rate: float | None = None
     header: Mapping[str, JsonValue] = field(default_factory=dict)
-    sections: tuple[Section, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
-def agent_of(imported: Imported, name: str, overlay: Mapping[str, object]) -> AgentFile:
-    """The agent file of an import. `overlay` are header keys that take the place of the made-up ones."""
+def agent_of(imported: Imported, name: str, given: Mapping[str, object], folder: Path) -> AgentFile:
+    """The agent file of an import. `given` is the YAML source beside it, whose keys win over made-up ones."""
     plain = plain_name(name)
     mapping: dict[str, object] = {
         "version": "1.0",
@@ -48,22 +49,22 @@ def agent_of(imported: Imported, name: str, overlay: Mapping[str, object]) -> Ag
         "description": f"Imported from {imported.origin}.",
     }
     mapping |= imported.header
-    sections = imported.sections
-    if imported.network is not None:
-        sections = (weights_section(imported.network), *sections)
-        mapping["kind"] = "neural"
-        mapping["capabilities"] = [_capability(plain, imported.network)]
-        learning = mapping.pop("learning_rate", None)
-        config = neural_config_of(imported.network)
-        mapping["neural_config"] = config if learning is None else config | {"learning_rate": learning}
-    for key in ("neural_config", SECTIONS_KEY):
-        if key in overlay:
+    network = imported.network
+    if network is not None:
+        mapping |= {"kind": "neural", "capabilities": [_capability(plain, network)]}
+    if network is not None and imported.names_layers:
+        if "neural_config" in given:
             message = f"the imported file says this itself ({imported.origin})."
-            raise refused(f"specification: {key}", message, f"leave {key} out of the specification.")
-    header, _, problems = read_header(mapping | dict(overlay))
-    if problems or header is None:
-        raise AfRefused(problems)
-    return AgentFile(header, sections)
+            raise refused("header: neural_config", message, "leave it out of the source.")
+        rate = {} if imported.learning_rate is None else {"learning_rate": imported.learning_rate}
+        mapping["neural_config"] = neural_config_of(network) | rate
+    agent = build_mapping(mapping | dict(given), folder)
+    if network is None:
+        return agent
+    if agent.section(WEIGHTS) is not None:
+        message = "the weights come from the imported file and from the source."
+        raise refused("header: sources.weights", message, "leave one of the two out.")
+    return agent.with_section(weights_section(network))
 
 
 def neural_config_of(network: Network) -> dict[str, JsonValue]:

@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from af.header import Header
 from af.headertext import SECTIONS_KEY
+from af.interchange import TENSORS_KEY
 from af.limits import SECTIONS_MAX
 from af.mappings import EXTRAS_KEY
 from af.sections import IndexEntry
@@ -48,6 +49,11 @@ def header_schema() -> dict[str, JsonValue]:
         "properties": {key: {"type": "string"} for key in SOURCE_KEYS},
         "additionalProperties": False,
         "description": "In the YAML source of a new file only: the files its sections are built from.",
+    }
+    properties[TENSORS_KEY] = {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "In the YAML source beside imported weights only: whose weights are whose, in order.",
     }
     facts: dict[str, JsonValue] = {"$schema": _DIALECT, "title": "Agent file header, version 1.0"}
     rest = {key: value for key, value in header.items() if key != "title"}

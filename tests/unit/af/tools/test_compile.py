@@ -4,7 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 import af
+from af.interchange.fann import write_fann
 from af.tools.compile import app
+from tests.unit.af.interchange.kinds import KINDS
 from tests.unit.af.samples import neural_agent, python_agent
 
 
@@ -84,3 +86,28 @@ def test_a_source_is_built_and_compiled(invoke, tmp_path):
     (tmp_path / "echo.yaml").write_text(header + "sources: {module: echo.py}\n")
     assert invoke(tmp_path / "echo.yaml", "-o", tmp_path / "echo.af").exit_code == 0
     assert (tmp_path / "echo.af").read_bytes() == af.write(af.compile_agent(python_agent()))
+
+
+def test_a_foreign_network_is_imported_compiled_and_exported(invoke, tmp_path):
+    network = KINDS["fann_elliot"]
+    (tmp_path / "a.net").write_bytes(write_fann(network, {}, 0.25))
+    result = invoke("--from", tmp_path / "a.net", "-o", tmp_path / "a.af", "--json")
+    assert result.exit_code == 0, result.stderr
+    run = af.executable(af.parse((tmp_path / "a.af").read_bytes()))
+    assert json.loads(result.stdout)["sha256"] == run.sha256
+    assert invoke(tmp_path / "a.af", "--emit", "fann", "-o", tmp_path / "b.net").exit_code == 0
+    assert (tmp_path / "b.net").read_bytes() == (tmp_path / "a.net").read_bytes()
+    assert invoke(tmp_path / "a.af", "--emit", "onnx", "-o", tmp_path / "a.onnx").exit_code == 0
+    assert invoke("--from", tmp_path / "b.net", "--check").exit_code == 0
+
+
+def test_a_foreign_file_with_a_fault_is_refused_with_its_place(invoke, tmp_path):
+    (tmp_path / "a.net").write_bytes(write_fann(KINDS["fann_elliot"], {}, None)[:500])
+    result = invoke("--from", tmp_path / "a.net", "-o", tmp_path / "a.af")
+    assert (result.exit_code, "a.net: FANN file: " in result.stderr) == (1, True)
+    assert not (tmp_path / "a.af").exists()
+
+
+def test_an_export_that_is_no_text_needs_a_place_to_go(invoke, agent_file):
+    assert invoke(agent_file, "--emit", "onnx").exit_code == 2
+    assert invoke("--emit", "wat").exit_code == 2
