@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 ESCAPED: Final = "ESCAPED"
 ALL_TIERS: Final = ("root", "user", "reduced")
@@ -58,19 +58,26 @@ class Attempt:
     tiers: tuple[str, ...]
 
 
-ATTEMPTS: Final[dict[str, Attempt]] = {}
+Act: TypeAlias = Callable[[dict[str, Any]], str]
 
 
-def attempt(
-    layer: str, *, lethal: bool = False, tiers: tuple[str, ...] = ALL_TIERS
-) -> Callable[[Callable[[dict[str, Any]], str]], Callable[[dict[str, Any]], str]]:
-    """Put a function into the table under its own name."""
+class Table(dict[str, Attempt]):
+    """Attempts by name."""
 
-    def register(act: Callable[[dict[str, Any]], str]) -> Callable[[dict[str, Any]], str]:
-        ATTEMPTS[act.__name__] = Attempt(act.__name__, layer, act, lethal, tiers)
-        return act
+    def attempt(
+        self, layer: str, *, lethal: bool = False, tiers: tuple[str, ...] = ALL_TIERS
+    ) -> Callable[[Act], Act]:
+        """Put a function into the table under its own name."""
 
-    return register
+        def register(act: Act) -> Act:
+            self[act.__name__] = Attempt(act.__name__, layer, act, lethal, tiers)
+            return act
+
+        return register
+
+
+ATTEMPTS: Final = Table()
+attempt = ATTEMPTS.attempt
 
 
 def name_of(error: OSError) -> str:
@@ -392,5 +399,7 @@ if platform.machine() == "x86_64":
 class Agent:
     """What runs in the throw-away cell: one attempt per call."""
 
+    table: ClassVar[Table] = ATTEMPTS
+
     def process_input(self, capability: str, inputs: dict[str, Any]) -> dict[str, str]:
-        return {"outcome": ATTEMPTS[capability].act(inputs["targets"])}
+        return {"outcome": self.table[capability].act(inputs["targets"])}

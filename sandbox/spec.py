@@ -75,6 +75,7 @@ class CellSpec:
     image: AgentImage
     limits: CellLimits = field(default_factory=CellLimits)
     profile: Profile | None = None
+    requires: tuple[str, ...] = ()  # layers without which the agent must not run
 
     def __post_init__(self) -> None:
         if self.profile is None:

@@ -4,8 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from sandbox import (
     Warden,
     tensors,
 )
+from tests.security.support import House, children, open_house
 
 MIB = 1 << 20
 
@@ -125,41 +125,23 @@ def adder() -> CellSpec:
     return CellSpec(AgentImage("adder", "wasm", bytes(wasmtime.wat2wasm(ADDER_TEXT)), ADDER_MANIFEST))
 
 
-def running(body: Callable[[Warden], Awaitable[None]]) -> None:
-    """Run a test body with a warden, and check that nothing of it is left."""
-
-    async def main() -> None:
-        before = children()
-        async with await Warden.start() as warden:
-            await body(warden)
-        assert children() == before
-
-    asyncio.run(asyncio.wait_for(main(), 60))
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with open_house() as opened:
+        yield opened
 
 
-def children() -> set[str]:
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
-
-
-def with_cell(spec: CellSpec, body: Callable[[Cell], Awaitable[None]]) -> None:
-    async def use(warden: Warden) -> None:
-        async with await warden.spawn(spec) as cell:
-            await body(cell)
-
-    running(use)
-
-
-def test_a_python_agent_gets_values_and_gives_values() -> None:
+def test_a_python_agent_gets_values_and_gives_values(house: House) -> None:
     async def body(cell: Cell) -> None:
         answer = await cell.process_input("twice", {"x": tensor(np.arange(6.0).reshape(2, 3))})
         assert value(answer["y"]).tolist() == [[0, 2, 4], [6, 8, 10]]
         assert value(answer["note"]) == {"shape": [2, 3], "mean": 2.5}
         assert answer["raw"] == ("bytes", b"\x00\xff")
 
-    with_cell(python(), body)
+    house.with_cell(python(), body)
 
 
-def test_a_many_port_is_a_list_on_both_sides() -> None:
+def test_a_many_port_is_a_list_on_both_sides(house: House) -> None:
     async def body(cell: Cell) -> None:
         parts = [tensor(np.ones(n, np.float32)) for n in (1, 2, 3)]
         answer = await cell.process_input("several", {"parts": parts})
@@ -167,10 +149,10 @@ def test_a_many_port_is_a_list_on_both_sides() -> None:
         assert [value(item).tolist() for item in answer["rows"]] == [[2.0], [2.0, 2.0], [2.0, 2.0, 2.0]]
         assert answer["list"] == ("json", b"[1,2]")
 
-    with_cell(python(), body)
+    house.with_cell(python(), body)
 
 
-def test_an_agent_that_raises_fails_its_call_and_lives_on() -> None:
+def test_an_agent_that_raises_fails_its_call_and_lives_on(house: House) -> None:
     async def body(cell: Cell) -> None:
         with pytest.raises(AgentFailed) as caught:
             await cell.process_input("fail", {"text": ("json", b'"no\\u001b[31m\\nforged line"')})
@@ -181,28 +163,28 @@ def test_an_agent_that_raises_fails_its_call_and_lives_on() -> None:
             await cell.process_input("nan", {})
         assert value((await cell.process_input("count_up", {}))["count"]) == 1
 
-    with_cell(python(), body)
+    house.with_cell(python(), body)
 
 
-def test_calls_are_pipelined_and_answered_in_order() -> None:
+def test_calls_are_pipelined_and_answered_in_order(house: House) -> None:
     async def body(cell: Cell) -> None:
         answers = await asyncio.gather(*(cell.process_input("count_up", {}) for _ in range(100)))
         assert [value(answer["count"]) for answer in answers] == list(range(1, 101))
 
-    with_cell(python(), body)
+    house.with_cell(python(), body)
 
 
-def test_a_batch_has_a_result_or_an_error_for_each_item() -> None:
+def test_a_batch_has_a_result_or_an_error_for_each_item(house: House) -> None:
     async def body(cell: Cell) -> None:
         good, bad = {"x": tensor(np.ones(2))}, {"x": tensor(np.ones(2)), "z": ("json", b"1")}
         results = await cell.process_batch("twice", [good, bad, good])
         assert isinstance(results[1], AgentFailed)
         assert [value(results[i]["y"]).tolist() for i in (0, 2)] == [[2, 2], [2, 2]]
 
-    with_cell(python(), body)
+    house.with_cell(python(), body)
 
 
-def test_state_leaves_by_checkpoint_and_comes_back_by_restore() -> None:
+def test_state_leaves_by_checkpoint_and_comes_back_by_restore(house: House) -> None:
     async def body(warden: Warden) -> None:
         async with await warden.spawn(python()) as first, await warden.spawn(python()) as second:
             for _ in range(3):
@@ -213,10 +195,10 @@ def test_state_leaves_by_checkpoint_and_comes_back_by_restore() -> None:
                 await first.update_weights(("json", b"1"))
             assert (await first.get_metadata())["kind"] == "python"
 
-    running(body)
+    house.run(body)
 
 
-def test_a_wasm_agent_answers_rows_batches_and_blocks() -> None:
+def test_a_wasm_agent_answers_rows_batches_and_blocks(house: House) -> None:
     async def body(cell: Cell) -> None:
         row = await cell.process_input("math:add", {"x": tensor(np.array([3, 4], np.int64))})
         assert value(row["y"]).tolist() == [7.0]
@@ -230,10 +212,10 @@ def test_a_wasm_agent_answers_rows_batches_and_blocks() -> None:
         assert isinstance(results[-1], AgentFailed)
         assert "'x' takes [2] or [n, 2], got [3]" in str(results[-1])
 
-    with_cell(adder(), body)
+    house.with_cell(adder(), body)
 
 
-def test_weights_of_a_wasm_agent_are_its_checkpoint() -> None:
+def test_weights_of_a_wasm_agent_are_its_checkpoint(house: House) -> None:
     async def body(cell: Cell) -> None:
         assert await cell.checkpoint() == bytes(range(1, 9))
         await cell.restore(bytes(8))
@@ -241,7 +223,7 @@ def test_weights_of_a_wasm_agent_are_its_checkpoint() -> None:
         with pytest.raises(AgentFailed, match="8 bytes, got 7"):
             await cell.restore(bytes(7))
 
-    with_cell(adder(), body)
+    house.with_cell(adder(), body)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +236,7 @@ def test_weights_of_a_wasm_agent_are_its_checkpoint() -> None:
     ],
 )
 def test_a_limit_that_is_hit_is_named_with_its_value(
-    capability: str, inputs: dict[str, int], limits: dict[str, int], limit: str
+    house: House, capability: str, inputs: dict[str, int], limits: dict[str, int], limit: str
 ) -> None:
     async def body(cell: Cell) -> None:
         with pytest.raises(Exceeded) as caught:
@@ -264,10 +246,10 @@ def test_a_limit_that_is_hit_is_named_with_its_value(
         assert caught.value.limit == limit
         assert caught.value.value == limits[limit]
 
-    with_cell(python(**limits), body)
+    house.with_cell(python(**limits), body)
 
 
-def test_a_late_call_takes_the_calls_behind_it_along_and_no_other_cell() -> None:
+def test_a_late_call_takes_the_calls_behind_it_along_and_no_other_cell(house: House) -> None:
     async def body(warden: Warden) -> None:
         async with await warden.spawn(python()) as slow, await warden.spawn(python()) as other:
             late = slow.process_input("sleep", {"seconds": ("json", b"30")}, wall_ms=100)
@@ -277,27 +259,27 @@ def test_a_late_call_takes_the_calls_behind_it_along_and_no_other_cell() -> None
             assert isinstance(await slow.closed, Exceeded)
             assert value((await other.process_input("count_up", {}))["count"]) == 1
 
-    running(body)
+    house.run(body)
 
 
-def test_waiting_behind_others_does_not_use_up_a_calls_own_time() -> None:
+def test_waiting_behind_others_does_not_use_up_a_calls_own_time(house: House) -> None:
     async def body(cell: Cell) -> None:
         nap = {"seconds": ("json", b"0.15")}
         answers = await asyncio.gather(*(cell.process_input("sleep", nap, wall_ms=2000) for _ in range(4)))
         assert len(answers) == 4
 
-    with_cell(python(), body)
+    house.with_cell(python(), body)
 
 
-def test_a_process_that_ends_itself_is_reported_with_its_code() -> None:
+def test_a_process_that_ends_itself_is_reported_with_its_code(house: House) -> None:
     async def body(cell: Cell) -> None:
         with pytest.raises(Broken, match="with code 7"):
             await cell.process_input("leave", {"code": ("json", b"7")})
 
-    with_cell(python(), body)
+    house.with_cell(python(), body)
 
 
-def test_a_cell_killed_from_outside_fails_its_calls_and_the_warden_makes_another() -> None:
+def test_a_cell_killed_from_outside_fails_its_calls_and_the_warden_makes_another(house: House) -> None:
     async def body(warden: Warden) -> None:
         async with await warden.spawn(python()) as cell:
             call = asyncio.ensure_future(cell.process_input("sleep", {"seconds": ("json", b"30")}))
@@ -307,10 +289,10 @@ def test_a_cell_killed_from_outside_fails_its_calls_and_the_warden_makes_another
         async with await warden.spawn(python()) as cell:
             await cell.process_input("count_up", {})
 
-    running(body)
+    house.run(body)
 
 
-def test_an_agent_that_cannot_be_loaded_says_why_and_leaves_no_cell() -> None:
+def test_an_agent_that_cannot_be_loaded_says_why_and_leaves_no_cell(house: House) -> None:
     async def body(warden: Warden) -> None:
         for source, reason in (
             (b"import no_such_module", "ModuleNotFoundError"),
@@ -321,7 +303,7 @@ def test_an_agent_that_cannot_be_loaded_says_why_and_leaves_no_cell() -> None:
             with pytest.raises(AgentFailed, match=reason):
                 await warden.spawn(CellSpec(AgentImage("bad", "python", source)))
 
-    running(body)
+    house.run(body)
 
 
 @pytest.mark.parametrize(
@@ -339,17 +321,17 @@ def test_an_agent_that_cannot_be_loaded_says_why_and_leaves_no_cell() -> None:
     ],
 )
 def test_a_module_that_breaks_the_contract_is_refused_at_the_door(
-    text: str, manifest: dict[str, object], reason: str
+    house: House, text: str, manifest: dict[str, object], reason: str
 ) -> None:
     async def body(warden: Warden) -> None:
         image = AgentImage("bad", "wasm", bytes(wasmtime.wat2wasm(text)), {**ADDER_MANIFEST, **manifest})
         with pytest.raises(AgentFailed, match=reason):
             await warden.spawn(CellSpec(image))
 
-    running(body)
+    house.run(body)
 
 
-def test_closing_a_cell_lets_it_finish_and_names_the_reason() -> None:
+def test_closing_a_cell_lets_it_finish_and_names_the_reason(house: House) -> None:
     async def body(warden: Warden) -> None:
         cell = await warden.spawn(python())
         call = asyncio.ensure_future(cell.process_input("sleep", {"seconds": ("json", b"0.05")}))
@@ -361,4 +343,18 @@ def test_closing_a_cell_lets_it_finish_and_names_the_reason() -> None:
         with pytest.raises(Broken):
             await cell.process_input("count_up", {})
 
-    running(body)
+    house.run(body)
+
+
+def test_a_warden_starts_only_after_its_cells_have_held_and_leaves_nothing() -> None:
+    async def main() -> None:
+        before = children()
+        async with await Warden.start() as warden:
+            assert {"network", "filesystem", "processes", "syscalls", "memory"} <= set(
+                warden.attestation.held
+            )
+            async with await warden.spawn(python()) as cell:
+                await cell.process_input("count_up", {})
+        assert children() == before
+
+    asyncio.run(main())

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.attempts import (
-    attempt,
     outcome,
     syscall,
     syscall_number,
 )
-from tests.security.attempts_common import PAGE, blank, call, simple
+from tests.security.attempts_common import PAGE, attempt, blank, call, simple
 
 # -- privileges and priorities ------------------------------------------------------------------------------
 

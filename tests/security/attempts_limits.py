@@ -12,13 +12,12 @@ from typing import Any
 from sandbox.attempts import (
     ESCAPED,
     OWN_VIEW,
-    attempt,
     name_of,
     outcome,
     syscall,
     syscall_number,
 )
-from tests.security.attempts_common import MIB, blank
+from tests.security.attempts_common import MIB, attempt, blank
 
 # -- descriptors --------------------------------------------------------------------------------------------
 

@@ -10,12 +10,11 @@ from typing import Any
 
 from sandbox.attempts import (
     OWN_VIEW,
-    attempt,
     outcome,
     syscall,
     syscall_number,
 )
-from tests.security.attempts_common import blank, call, simple
+from tests.security.attempts_common import attempt, blank, call, simple
 
 # -- network ------------------------------------------------------------------------------------------------
 

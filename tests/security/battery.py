@@ -27,8 +27,8 @@ import tests.security.attempts_common
 import tests.security.attempts_kernel
 import tests.security.attempts_limits
 import tests.security.attempts_reach
-from sandbox import AgentImage, Warden, selftest
-from sandbox.attempts import ATTEMPTS, ESCAPED, Agent
+from sandbox import AgentImage, Warden, trials
+from sandbox.attempts import ATTEMPTS, ESCAPED, Table
 from sandbox.spec import PROFILES
 
 SOURCES = (
@@ -39,7 +39,7 @@ SOURCES = (
 )
 ALLOW_ALL = struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)  # one instruction: return SECCOMP_RET_ALLOW
 BARE_S = 20
-IDENTITY_CELLS = 3
+ALL = Table({**ATTEMPTS, **tests.security.attempts_common.MORE})
 
 
 def image() -> AgentImage:
@@ -50,7 +50,9 @@ import sys, types
 for name, text in {texts!r}:
     module = sys.modules[name] = types.ModuleType(name)
     exec(compile(text, name, "exec"), module.__dict__)
-from sandbox.attempts import Agent
+from sandbox.attempts import ATTEMPTS, Agent
+from tests.security.attempts_common import MORE
+Agent.table = ATTEMPTS | MORE
 """
     return AgentImage("battery", "python", code.encode())
 
@@ -80,7 +82,7 @@ def targets() -> Iterator[dict[str, Any]]:
         with subprocess.Popen([sys.executable, "-I", "-S", "-c", _DECOY], stdout=subprocess.PIPE) as decoy:
             try:
                 assert decoy.stdout is not None
-                yield selftest.targets() | {
+                yield trials.targets() | {
                     "pid": decoy.pid,
                     "port": listener.getsockname()[1],
                     "secret": str(secret),
@@ -107,7 +109,7 @@ time.sleep(600)
 
 def bare(aims: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every attempt in a plain child process, with no sandbox."""
-    for attempt in ATTEMPTS.values():
+    for attempt in ALL.values():
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -130,7 +132,7 @@ def _bare_child(name: str, aims: dict[str, Any], writing: int) -> None:
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
         os.chdir(tempfile.mkdtemp())
-        said = Agent().process_input(name, {"targets": aims})["outcome"]
+        said = ALL[name].act(aims)
     except BaseException as error:  # noqa: BLE001  (whatever it is, it is the result)
         said = f"failed {type(error).__name__}: {error}"
     finally:
@@ -145,7 +147,7 @@ async def sandboxed(mode: str, aims: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     async with await Warden.open(tier, programs) as warden:  # type: ignore[arg-type]
         for profile in ("strict",) if mode == "open" else PROFILES:
-            trials = await selftest.run(warden.spawn, profile, warden.tier, image(), aims)
+            made = await trials.run(warden.spawn, profile, warden.tier, ALL, image(), aims)
             found += [
                 {
                     "profile": profile,
@@ -154,7 +156,7 @@ async def sandboxed(mode: str, aims: dict[str, Any]) -> list[dict[str, Any]]:
                     "outcome": t.outcome,
                     "held": t.held,
                 }
-                for t in trials
+                for t in made
             ]
     return found
 

@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from sandbox import Broken, Refused, Warden, selftest
+from sandbox import Broken, Refused, Warden
+from sandbox.attempts import ATTEMPTS
 from sandbox.spec import PROFILES
 from tests.security.battery import ALLOW_ALL
 from tests.security.support import spec
@@ -144,6 +146,51 @@ def test_the_self_test_prints_a_line_for_each_attempt() -> None:
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stdout
     assert len(lines) == 3 * len(
-        [a for a in selftest.ATTEMPTS.values() if a.name in {line["attempt"] for line in lines}]
+        [a for a in ATTEMPTS.values() if a.name in {line["attempt"] for line in lines}]
     )
     assert all(line["held"] is True and {"attempt", "layer", "outcome"} <= set(line) for line in lines)
+
+
+@pytest.mark.parametrize("tier", ["auto", "reduced"])
+def test_a_daemon_without_privileges_can_serve(tier: str) -> None:
+    assert start("", tier, unprivileged=True) == "started\n"
+
+
+def test_a_reduced_tier_says_what_it_lacks() -> None:
+    before = """
+import sandbox.warden
+start = sandbox.warden.Warden.start
+async def tell(tier):
+    warden = await start(tier)
+    print(warden.attestation.tier, *[missing.layer for missing in warden.attestation.missing])
+    return warden
+sandbox.warden.Warden.start = tell
+"""
+    first, _ = start(before, "reduced", unprivileged=True).splitlines()
+    tier, *layers = first.split()
+    assert tier == "reduced"
+    assert {"namespaces", "scratch", "threads"} <= set(layers)
+
+
+def test_an_agent_that_requires_a_layer_is_not_run_without_it() -> None:
+    async def main() -> None:
+        async with await Warden.start() as warden:
+            async with await warden.spawn(replace(spec(SOURCE), requires=("network", "syscalls"))) as cell:
+                assert await cell.process_input("x", {}) == {}
+            with pytest.raises(Refused, match="requires this layer") as caught:
+                await warden.spawn(replace(spec(SOURCE), requires=("network", "moat")))
+            assert caught.value.place == "moat"
+
+    asyncio.run(main())
+
+
+def test_a_profile_that_was_not_attacked_at_start_is_attacked_before_its_first_agent() -> None:
+    async def main() -> None:
+        async with await Warden.open(programs={"native": (ALLOW_ALL, b"")}) as warden:
+            await warden.attest()
+            with pytest.raises(Refused, match="cells do not hold"):
+                await warden.spawn(replace(spec(SOURCE), profile="native"))
+            async with await warden.spawn(spec(SOURCE)) as cell:
+                assert await cell.process_input("x", {}) == {}
+
+    asyncio.run(main())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,14 @@ import pytest
 
 from sandbox import AgentFailed, Broken, Cell, Exceeded, Warden, tensors
 from sandbox.frames import HEADER, Kind
-from tests.security.support import MIB, spec, text, with_cell, with_warden
+from tests.security.support import MIB, House, open_house, spec, value
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with open_house() as opened:
+        yield opened
+
 
 # An agent may find its end of the channel; from then on it can say anything.
 SPEAKER = """
@@ -137,50 +145,50 @@ def forged(ports: bytes) -> bytes:
         pytest.param(forged(b"\x00\x00") + b"x" * 15, None, id="the start of something after the answer"),
     ],
 )
-def test_forged_bytes_end_the_cell_and_nothing_else(raw: bytes, reason: str | None) -> None:
+def test_forged_bytes_end_the_cell_and_nothing_else(house: House, raw: bytes, reason: str | None) -> None:
     async def body(warden: Warden) -> None:
-        cell, other = await asyncio.gather(warden.spawn(spec(SPEAKER)), warden.spawn(spec(SPEAKER)))
-        call = cell.process_input("say", {"raw": ("bytes", raw)}, wall_ms=5000)
-        if reason is None:
-            assert await call == {}
-        else:
-            with pytest.raises(Broken, match=reason):
-                await call
-            assert isinstance(await cell.closed, Broken)
-        assert "hello" in await other.process_input("hello", {})
+        async with await warden.spawn(spec(SPEAKER)) as cell, await warden.spawn(spec(SPEAKER)) as other:
+            call = cell.process_input("say", {"raw": ("bytes", raw)}, wall_ms=5000)
+            if reason is None:
+                assert await call == {}
+            else:
+                with pytest.raises(Broken, match=reason):
+                    await call
+                assert isinstance(await cell.closed, Broken)
+            assert "hello" in await other.process_input("hello", {})
 
-    with_warden(body)
+    house.run(body)
 
 
-def test_a_flood_on_the_channel_is_cut_off_without_filling_the_daemon() -> None:
+def test_a_flood_on_the_channel_is_cut_off_without_filling_the_daemon(house: House) -> None:
     async def body(cell: Cell) -> None:
         with pytest.raises(Broken, match="protocol"):
             await cell.process_input("flood", {})
 
-    with_cell(SPEAKER, body, output_bytes=MIB)
+    house.with_cell(spec(SPEAKER, output_bytes=MIB), body)
 
 
-def test_a_cell_that_hangs_up_but_lives_is_killed() -> None:
+def test_a_cell_that_hangs_up_but_lives_is_killed(house: House) -> None:
     async def body(cell: Cell) -> None:
         with pytest.raises(Broken, match="SIGKILL"):
             await cell.process_input("hang_up", {})
         assert not is_alive(cell.pid)
 
-    with_cell(SPEAKER, body)
+    house.with_cell(spec(SPEAKER), body)
 
 
-def test_descriptors_pushed_at_the_daemon_are_not_taken() -> None:
+def test_descriptors_pushed_at_the_daemon_are_not_taken(house: House) -> None:
     async def body(cell: Cell) -> None:
         before = open_descriptors()
         with pytest.raises((Broken, Exceeded)):
             await cell.process_input("pass_descriptors", {}, wall_ms=300)
         assert open_descriptors() <= before
 
-    with_cell(SPEAKER, body)
+    house.with_cell(spec(SPEAKER), body)
 
 
 @pytest.mark.parametrize("capability", ["deafen", "spin"])
-def test_a_cell_that_ignores_every_signal_still_ends_at_its_wall_clock(capability: str) -> None:
+def test_a_cell_that_ignores_every_signal_still_ends_at_its_wall_clock(house: House, capability: str) -> None:
     async def body(cell: Cell) -> None:
         began = time.monotonic()
         with pytest.raises(Exceeded) as caught:
@@ -189,10 +197,10 @@ def test_a_cell_that_ignores_every_signal_still_ends_at_its_wall_clock(capabilit
         await cell.closed
         assert time.monotonic() - began < 5
 
-    with_cell(SPEAKER, body)
+    house.with_cell(spec(SPEAKER), body)
 
 
-def test_a_cell_that_ignores_every_signal_is_closed_by_force() -> None:
+def test_a_cell_that_ignores_every_signal_is_closed_by_force(house: House) -> None:
     async def body(cell: Cell) -> None:
         call = asyncio.ensure_future(cell.process_input("deafen", {}))
         await asyncio.sleep(0)
@@ -200,27 +208,27 @@ def test_a_cell_that_ignores_every_signal_is_closed_by_force() -> None:
         with pytest.raises(Broken):
             await call
 
-    with_cell(SPEAKER, body)
+    house.with_cell(spec(SPEAKER), body)
 
 
-def test_a_crash_is_told_by_its_signal() -> None:
+def test_a_crash_is_told_by_its_signal(house: House) -> None:
     async def body(cell: Cell) -> None:
         with pytest.raises(Broken, match="SIGSEGV"):
             await cell.process_input("crash", {})
 
-    with_cell(SPEAKER, body)
+    house.with_cell(spec(SPEAKER), body)
 
 
-def test_endless_recursion_costs_only_its_call() -> None:
+def test_endless_recursion_costs_only_its_call(house: House) -> None:
     async def body(cell: Cell) -> None:
         with pytest.raises(AgentFailed, match="RecursionError"):
             await cell.process_input("recurse", {})
         assert "hello" in await cell.process_input("hello", {})
 
-    with_cell(SPEAKER, body)
+    house.with_cell(spec(SPEAKER), body)
 
 
-def test_processor_time_is_shared_as_the_limit_says() -> None:
+def test_processor_time_is_shared_as_the_limit_says(house: House) -> None:
     source = """
 import time
 class Agent:
@@ -235,14 +243,14 @@ class Agent:
         if "cpu" not in warden.attestation.cgroup_controllers:
             pytest.skip("no cpu controller is delegated here")
         async with await warden.spawn(spec(source, cpu_cores=0.25)) as cell:
-            used = text((await cell.process_input("spin", {}))["cpu_s"])
+            used = value((await cell.process_input("spin", {}))["cpu_s"])
             assert isinstance(used, float)
             assert used < 0.25 * 1.5 + 0.2
 
-    with_warden(body)
+    house.run(body)
 
 
-def test_two_cells_draw_different_random_numbers() -> None:
+def test_two_cells_draw_different_random_numbers(house: House) -> None:
     source = """
 import os, random, secrets, numpy, uuid
 class Agent:
@@ -253,14 +261,15 @@ class Agent:
 
     async def body(warden: Warden) -> None:
         cells = [await warden.spawn(spec(source)) for _ in range(3)]
-        draws = [text((await cell.process_input("draw", {}))["drawn"]) for cell in cells]
+        draws = [value((await cell.process_input("draw", {}))["drawn"]) for cell in cells]
         for column in zip(*draws, strict=True):
             assert len(set(column)) == len(cells)
+        await asyncio.gather(*(cell.close() for cell in cells))
 
-    with_warden(body)
+    house.run(body)
 
 
-def test_an_honest_agent_lives_under_these_rules() -> None:
+def test_an_honest_agent_lives_under_these_rules(house: House) -> None:
     source = """
 import asyncio, collections, csv, dataclasses, decimal, hashlib, io, json, re, sqlite3, statistics, tempfile
 import threading, zlib, concurrent.futures
@@ -289,10 +298,10 @@ class Agent:
     async def body(cell: Cell) -> None:
         big = np.arange(4 * MIB, dtype=np.float32)
         answer = await cell.process_input("work", {"big": ("tensor", tensors.encode(big))})
-        assert text(answer["digest"]) == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+        assert value(answer["digest"]) == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
         _, data = answer["big"]
         assert isinstance(data, bytes)
         assert (tensors.decode(data) == big + 1).all()
         json.dumps(await cell.get_metadata())
 
-    with_cell(source, body)
+    house.with_cell(spec(source), body)
