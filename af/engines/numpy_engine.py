@@ -5,7 +5,7 @@ engines against.
 """
 
 import functools
-from typing import assert_never
+from typing import ClassVar, assert_never
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from af import layers as kinds
 from af.engines.activations import Values, activated, sigmoid
+from af.engines.engine import ForwardOnly
 from af.errors import refused
 from af.layers.spatial import Windowed
 from af.layers.spec import Shape, Spec
@@ -21,16 +22,34 @@ from af.network import Floats, Layer, Network, inner_layers
 Weights = dict[str, Values]
 
 
-class NumpyEngine:
+class NumpyEngine(ForwardOnly):
     """The whole network, layer by layer over the batch."""
+
+    name: ClassVar[str] = "numpy"
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        dense = [
+            (layer.spec, layer.tensors) for layer in network.layers if isinstance(layer.spec, kinds.Dense)
+        ]
+        # Of a chain of dense layers the matrices are kept as the product wants them.
+        self._chain = [
+            (np.ascontiguousarray(tensors["weight"].T), tensors["bias"], spec) for spec, tensors in dense
+        ]
+        self._feedforward = network.feedforward
 
     def forward(self, batch: Floats) -> Floats:
-        rows = np.asarray(batch, np.float32)
-        answers: Floats = self.compute(rows).reshape(len(rows), self._network.output_size)
-        return answers
+        values = np.asarray(batch, np.float32)
+        if not self._feedforward:
+            return self.compute(values).astype(np.float32, copy=False)
+        for matrix, bias, spec in self._chain:
+            values = values @ matrix
+            values += bias
+            if spec.activation == "relu":
+                np.maximum(values, 0, out=values)
+            else:
+                values = activated(values, spec)
+        return values
 
     def compute(self, batch: Values) -> Values:
         """The same in the batch's own precision."""

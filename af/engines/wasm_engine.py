@@ -1,19 +1,22 @@
 """A compiled network run directly by wasmtime, for tools and tests; nodes serve agents in the sandbox."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import wasmtime
 from numpy.typing import NDArray
 
+from af.engines.engine import ForwardOnly
 from af.network import Floats, Network
 from af.wasm.layout import F32_BYTES
 from af.wasm.manifest import PortRows, WasmManifest, manifest_of
 from af.wasm.module import generate
 
 
-class WasmEngine:
+class WasmEngine(ForwardOnly):
     """One instance of a compiled module. Batches longer than the module takes are fed in pieces."""
+
+    name: ClassVar[str] = "wasm"
 
     def __init__(self, code: bytes, manifest: WasmManifest) -> None:
         engine = wasmtime.Engine()

@@ -10,7 +10,7 @@ generated code:
   happens before the next loads.
 * With the barrier a loop can be unrolled sixteen times, and the deadline check at its back edge costs a few
   percent instead of more than the work itself.
-* The input is splat last, so it need not stay in a register while the weights load.
+* The input is splat first: then the last weight's load needs no register of its own.
 
 Additions happen in one fixed order per output, the same in both kernels, with no fused multiply-add: a row's
 result has the same bits alone, in any batch, and on any machine. Panels of three vectors or fewer use several
@@ -170,14 +170,14 @@ def _panel_step(vectors: int, row_vectors: int, sets: int, first_input: int) -> 
     """`sets` inputs, each into its own set of accumulators."""
     lines = []
     for number in range(sets):
+        offset = 4 * (first_input + number)
+        lines.append(f"    (local.set $x{number} (v128.load32_splat offset={offset} (local.get $x)))")
+    for number in range(sets):
         for v in range(vectors):
             offset = 16 * (row_vectors * (first_input + number) + v)
             lines.append(
                 f"    (local.set $w{v + vectors * number} (v128.load offset={offset} (local.get $w)))"
             )
-    for number in reversed(range(sets)):
-        offset = 4 * (first_input + number)
-        lines.append(f"    (local.set $x{number} (v128.load32_splat offset={offset} (local.get $x)))")
     for number in range(sets):
         places = range(vectors * number, vectors * (number + 1))
         lines += [_multiply_add(f"sum{place}", f"x{number}", f"w{place}") for place in places]
