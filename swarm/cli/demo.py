@@ -59,4 +59,7 @@ def demo(
 async def _job(cluster: LocalCluster, screen: Screen) -> Facts:
     task = asyncio.ensure_future(main_job(cluster, screen))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None  # told to end: the same as Ctrl-C, and cleaned up the same way

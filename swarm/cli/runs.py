@@ -13,6 +13,7 @@ from swarm import limits
 from swarm.cli.options import Cluster, Json, RunId
 from swarm.cli.output import Output, table
 from swarm.client import RunDetails, RunEnded, RunInfo, StepDone, Swarm
+from swarm.errors import Conflict
 
 app = typer.Typer(
     help="Runs: `swarm runs`, `swarm runs show RUN`, `swarm runs logs RUN`, `swarm runs cancel RUN`.",
@@ -66,6 +67,12 @@ def show(
     with Swarm.open(cluster) as swarm:
         run = swarm.attach(run_id)
         details = run.show()
+        if outputs and not details.run.over:
+            raise Conflict(
+                f"{run_id} is not over, it has no outputs yet",
+                place=run_id,
+                remedy=f"wait for it with `swarm runs logs {run_id} --follow`",
+            )
         values = run.result() if outputs else None
     out.give(
         {"run": details.run, "steps": details.steps, **({} if values is None else {"outputs": values})},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, Self, TypeVar
 
@@ -54,8 +54,8 @@ class Loop:
                 ended.wait(CANCEL_S_MAX)
             raise
 
-    def iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
-        """The items of an asynchronous iterator, one by one."""
+    def iterate(self, source: AsyncGenerator[Result, None]) -> Iterator[Result]:
+        """The items of an asynchronous generator, one by one; leaving the loop over them closes it."""
         try:
             while True:
                 try:
@@ -63,7 +63,7 @@ class Loop:
                 except StopAsyncIteration:
                     return
         finally:
-            self.wait(_close(source))
+            self.wait(source.aclose())
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -169,14 +169,8 @@ def _inside_a_loop() -> bool:
     return True
 
 
-async def _next(source: AsyncIterator[Result]) -> Result:
+async def _next(source: AsyncGenerator[Result, None]) -> Result:
     return await anext(source)
-
-
-async def _close(source: AsyncIterator[Any]) -> None:
-    close = getattr(source, "aclose", None)
-    if close is not None:
-        await close()
 
 
 async def _announce(coroutine: Coroutine[Any, Any, Result], ended: threading.Event) -> Result:

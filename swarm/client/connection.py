@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
 from swarm.adapters.tls import TlsIdentity, explain_failure  # before grpc, see swarm.adapters.tls.tls13
@@ -149,7 +149,7 @@ class Connection:
         complete: Callable[[], bool],
         *,
         lag_s: float = 0.0,
-    ) -> AsyncIterator[Reply]:
+    ) -> AsyncGenerator[Reply, None]:
         """Replies of a stream, opened again elsewhere whenever it breaks; `call` says where to resume.
 
         It ends when a stream ends in order and is `complete`. Patience is counted from the last reply.

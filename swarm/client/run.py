@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
 from typing import Any, Final
 
 from swarm.client.connection import REST_S_MIN, Connection, Streaming
@@ -46,13 +47,12 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.id}>"
 
-    async def progress(self, since: int = 0) -> AsyncIterator[Event]:
+    def progress(self, since: int = 0) -> AsyncGenerator[Event, None]:
         """Each recorded step from the `since`-th on, in the order of the log, then `RunEnded`.
 
         It survives the loss of the node it listens to: no event is missing, none comes twice.
         """
-        async for event in self._events(since, follow=True):
-            yield event
+        return self._events(since, follow=True)
 
     async def logs(self) -> list[StepDone]:
         """The steps recorded so far."""
@@ -87,7 +87,7 @@ class Run:
 
     # -- inside -----------------------------------------------------------------------------
 
-    async def _events(self, since: int, *, follow: bool) -> AsyncIterator[Event]:
+    async def _events(self, since: int, *, follow: bool) -> AsyncGenerator[Event, None]:
         wanted = since  # the invariant: everything before this offset has been yielded
         state: RunInfo | None = None
 
@@ -97,15 +97,16 @@ class Run:
         def complete() -> bool:
             return state is not None and (state.over or not follow)
 
-        async for reply in self._connection.follow(watch, complete, lag_s=self._lag_s):
-            state = RunInfo.from_pb(reply.run)
-            for event in reply.events:
-                if event.offset > wanted and since != _NO_EVENTS:
-                    message = f"event {wanted} is missing, the next one is {event.offset}"
-                    raise ProtocolBroken(message, place=self.id)
-                if event.offset == wanted:
-                    wanted += 1
-                    yield StepDone.from_pb(event, state)
+        async with aclosing(self._connection.follow(watch, complete, lag_s=self._lag_s)) as replies:
+            async for reply in replies:
+                state = RunInfo.from_pb(reply.run)
+                for event in reply.events:
+                    if event.offset > wanted:
+                        message = f"event {wanted} is missing, the next one is {event.offset}"
+                        raise ProtocolBroken(message, place=self.id)
+                    if event.offset == wanted:
+                        wanted += 1
+                        yield StepDone.from_pb(event, state)
         if state is not None and state.over:
             yield RunEnded(state)
 

@@ -16,7 +16,7 @@ import yaml
 from swarm import LocalCluster, RunEnded, RunFailed, StepDone, Swarm
 from swarm.daemons.keeper import SOURCE
 from swarm.demo.material import Examples, agent_file
-from tests.integration.cluster import digit_graph, failing_graph, processes_about, slow_graph
+from tests.integration.cluster import SLOW_AGENT, digit_graph, failing_graph, processes_about, slow_graph
 
 DIGIT = """\
 graph: digit
@@ -237,19 +237,26 @@ def dev_cluster(directory, *arguments):
         process.communicate()
 
 
-def test_dev_keeps_a_cluster_up_and_ctrl_c_ends_it(tmp_path):
+def test_dev_ends_with_ctrl_c_and_is_continued_with_all_it_knew(tmp_path):
+    with dev_cluster(tmp_path / "dev", "--nodes", "1") as (process, ready):
+        with Swarm.open(ready["profile"]) as swarm:
+            swarm.deploy(SLOW_AGENT)
+            run = swarm.submit(slow_graph(1, 0))
+            assert run.result() == {"s0": "done"}
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PROCESS_S) == 0
+    assert processes_about(str(tmp_path)) == []
+    with LocalCluster(tmp_path / "dev", 1) as cluster, Swarm.open(cluster.profile_path) as swarm:
+        assert [agent.name for agent in swarm.agents()] == ["slow"]
+        assert swarm.attach(run.id).result() == {"s0": "done"}
+
+
+def test_dev_starts_a_dead_daemon_again_and_none_outlives_it(tmp_path):
     with dev_cluster(tmp_path / "dev", "--nodes", "1") as (process, ready):
         pid = ready["nodes"]["n1"]["pid"]
         os.kill(pid, signal.SIGKILL)
         with Swarm.open(ready["profile"], patience_s=30) as swarm:
             assert swarm.status().pid != pid
-        process.send_signal(signal.SIGINT)
-        assert process.wait(PROCESS_S) == 0
-    assert processes_about(str(tmp_path)) == []
-
-
-def test_no_daemon_outlives_its_keeper(tmp_path):
-    with dev_cluster(tmp_path / "dev", "--nodes", "1") as (process, _):
         process.kill()
         process.wait(PROCESS_S)
         assert soon(lambda: processes_about(str(tmp_path)) == [])

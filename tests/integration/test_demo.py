@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from swarm.daemons.keeper import SOURCE
 from swarm.demo.material import Examples
@@ -40,6 +43,23 @@ def test_the_main_job_loses_nothing_when_its_leader_is_killed(tmp_path):
     assert processes_about(str(tmp_path)) == []
     for text in ("kill -9 n", "leads", "Accuracy per digit", "Doubtful images", "lost", "@@"):
         assert text in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_either(tmp_path, number):
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "swarm", "demo"]
+    with subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while "nodes answer" not in process.stdout.readline():  # they are started, and not yet ready
+            assert process.poll() is None
+        process.send_signal(number)
+        _, err = process.communicate(timeout=DEMO_S)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+    assert processes_about(str(tmp_path)) == []
 
 
 def test_the_program_in_the_readme_works_as_printed(cluster):

@@ -230,3 +230,10 @@ def test_no_leader_exits_with_3(serving, swarm, monkeypatch):
         code, _, err = swarm("status")
         assert code == 3
         assert "error not_leader" in err
+
+
+def test_outputs_of_a_run_that_goes_on_are_not_waited_for(serving, swarm):
+    with serving(n1={"ShowRun": [pb.ShowRunReply(run=summary("run-7"))]}):
+        code, _, err = swarm("runs", "show", "run-7", "--outputs")
+        assert code == 2
+        assert "not over" in err
