@@ -50,6 +50,7 @@ def test_a_missing_and_an_unknown_input_are_both_told():
         ("image", tensor(64), "wrong_size"),
         ("image", tensor(3, 64, dtype="f8"), "wrong_size"),
         ("image", (tensor(3, 64), tensor(3, 64)), "wrong_kind"),
+        ("image", (Payload("json", b"1"), Payload("json", b"2")), "wrong_kind"),
         ("bias", tensor(1), "wrong_kind"),
         ("scores", (tensor(1, 10), tensor(1, 9)), "wrong_size"),
     ],
@@ -82,6 +83,16 @@ def test_a_gigabyte_is_refused_and_so_are_many_values_together():
     assert codes(told(bias=large)) == ["too_large"]
     full = Payload("tensor", tensors.encode(np.zeros((26_000, 10), "f4")))
     assert codes(told(scores=(full,) * 9)) == ["too_large"]
+
+
+def test_values_may_be_as_large_as_their_bounds(monkeypatch):
+    small = {"image": tensor(3, 64), "bias": Payload("json", bytes(100)), "scores": tensor(1, 10)}
+    total = sum(len(payload.data) for payload in small.values())
+    monkeypatch.setattr(limits, "VALUE_BYTES_MAX", max(len(payload.data) for payload in small.values()))
+    monkeypatch.setattr(limits, "RUN_INPUT_BYTES_MAX", total)
+    assert input_problems(GRAPH, CATALOGUE, small) == []
+    monkeypatch.setattr(limits, "RUN_INPUT_BYTES_MAX", total - 1)
+    assert [told.place for told in input_problems(GRAPH, CATALOGUE, small)] == ["inputs"]
 
 
 def test_ports_that_do_not_exist_are_not_the_inputs_fault():
