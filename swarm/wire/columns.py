@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from swarm.errors import ProtocolBroken
 from swarm.graph import KINDS, Items, Payload
+from swarm.wire.convert import PLACE_CHARS_MAX
 from swarm.wire.gen import common_pb2 as pb
 
 Shape: TypeAlias = tuple[tuple[str, str, bool], ...]
@@ -59,8 +60,12 @@ def to_columns(rows: Sequence[Mapping[str, Items]], common: Shape) -> list[pb.Co
 def from_columns(columns: Iterable[pb.Column], count: int) -> list[dict[str, Items]]:
     """The reverse of `to_columns`. Raises `ProtocolBroken` where lengths or kinds do not fit."""
     rows: list[dict[str, Items]] = [{} for _ in range(count)]
+    seen: set[str] = set()
     for column in columns:
         port = column.port
+        if port in seen:
+            raise ProtocolBroken("a port is given twice", place=port[:PLACE_CHARS_MAX])
+        seen.add(port)
         for row, items in zip(rows, _column(column, count), strict=True):
             row[port] = items
     return rows
@@ -71,14 +76,17 @@ def _column(column: pb.Column, count: int) -> Iterator[Items]:
     if not column.many:
         if len(data) != count or kind not in _KINDS:
             raise ProtocolBroken(
-                f"{len(data)} payloads of kind {kind[:20]!r} for {count} rows", place=column.port
+                f"{len(data)} payloads of kind {kind[:20]!r} for {count} rows",
+                place=column.port[:PLACE_CHARS_MAX],
             )
         return (Payload(kind, item) for item in data)
     kinds = column.kinds if not kind else [kind] * len(data)
     if len(kinds) != len(data) or len(column.counts) != count or sum(column.counts) != len(data):
-        raise ProtocolBroken(f"{len(data)} payloads do not fill {count} rows", place=column.port)
+        raise ProtocolBroken(
+            f"{len(data)} payloads do not fill {count} rows", place=column.port[:PLACE_CHARS_MAX]
+        )
     if not _KINDS.issuperset(kinds):
-        raise ProtocolBroken("a payload of an unknown kind", place=column.port)
+        raise ProtocolBroken("a payload of an unknown kind", place=column.port[:PLACE_CHARS_MAX])
     payloads = map(Payload, kinds, data)
     return (tuple(islice(payloads, size)) for size in column.counts)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from swarm import limits
-from swarm.errors import NotLeader, Problem, ProtocolBroken, SwarmError, by_code
+from swarm.errors import Bug, NotLeader, PeerFault, Problem, ProtocolBroken, SwarmError, by_code
 from swarm.graph import KINDS, Items, Payload, Port, PortName, Signature
 from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.scheduler.events import AgentRecord
 from swarm.wire.gen import common_pb2 as pb
 
 _ERRORS = by_code()
+PLACE_CHARS_MAX = 100  # of a stranger's name in an error
 _PAYLOAD_KINDS = frozenset(KINDS) - {"any"}
 
 
@@ -35,15 +36,21 @@ def items_from_pb(values: Iterable[pb.PortItems]) -> dict[str, Items]:
     """The reverse of `items_to_pb`."""
     found: dict[str, Items] = {}
     for value in values:
+        if value.port in found:
+            raise ProtocolBroken("a port is given twice", place=value.port[:PLACE_CHARS_MAX])
         for item in value.items:
             if item.kind not in _PAYLOAD_KINDS:
-                raise ProtocolBroken(f"payload of kind {item.kind[:40]!r}", place=value.port)
+                raise ProtocolBroken(
+                    f"payload of kind {item.kind[:40]!r}", place=value.port[:PLACE_CHARS_MAX]
+                )
         if value.many:
             found[value.port] = tuple(Payload(item.kind, item.data) for item in value.items)
         elif len(value.items) == 1:
             found[value.port] = Payload(value.items[0].kind, value.items[0].data)
         else:
-            raise ProtocolBroken(f"{len(value.items)} payloads on a port that takes one", place=value.port)
+            raise ProtocolBroken(
+                f"{len(value.items)} payloads on a port that takes one", place=value.port[:PLACE_CHARS_MAX]
+            )
     return found
 
 
@@ -52,34 +59,46 @@ def inputs_from_pb(values: Iterable[pb.PortItems]) -> dict[str, Payload]:
     found: dict[str, Payload] = {}
     for name, items in items_from_pb(values).items():
         if not isinstance(items, Payload):
-            raise ProtocolBroken("a feed carries exactly one payload", place=name)
+            raise ProtocolBroken("a feed carries exactly one payload", place=name[:PLACE_CHARS_MAX])
         found[name] = items
     return found
 
 
 def error_to_pb(error: SwarmError) -> pb.Error:
     """An error as data; long texts and long lists are cut at the bounds of `swarm.limits`."""
-    cut = limits.ERROR_CHARS_MAX
     return pb.Error(
         code=error.code,
-        message=error.message[:cut],
-        place=error.place[:cut],
-        remedy=error.remedy[:cut],
+        message=_text(error.message),
+        place=_text(error.place),
+        remedy=_text(error.remedy),
         problems=[
-            pb.Problem(code=p.code, place=p.place[:cut], message=p.message[:cut], remedy=p.remedy[:cut])
+            pb.Problem(
+                code=_text(p.code), place=_text(p.place), message=_text(p.message), remedy=_text(p.remedy)
+            )
             for p in error.problems[: limits.ERROR_PROBLEMS_MAX]
         ],
-        hint=(error.hint or "") if isinstance(error, NotLeader) else "",
+        hint=_text(error.hint or "") if isinstance(error, NotLeader) else "",
     )
 
 
 def error_from_pb(error: pb.Error) -> SwarmError:
-    """The same error, of the same class where we know its code."""
+    """The same error, of the same class where we know its code; bounded, whatever the other side sent.
+
+    A bug of the other side is no bug of ours: it comes out as a `PeerFault`, or a peer could stop us.
+    """
     if error.code == NotLeader.code:
-        return NotLeader(error.hint or None)
-    kind = _ERRORS.get(error.code, SwarmError)
-    problems = [Problem(p.code, p.place, p.message, p.remedy) for p in error.problems]
-    return kind(error.message, place=error.place, remedy=error.remedy, problems=problems)
+        return NotLeader(_text(error.hint) or None)
+    kind = PeerFault if error.code == Bug.code else _ERRORS.get(error.code, SwarmError)
+    problems = [
+        Problem(_text(p.code), _text(p.place), _text(p.message), _text(p.remedy))
+        for p in error.problems[: limits.ERROR_PROBLEMS_MAX]
+    ]
+    return kind(_text(error.message), place=_text(error.place), remedy=_text(error.remedy), problems=problems)
+
+
+def _text(text: str) -> str:
+    """What may be said in an error: not too much, and Unicode, which not everything an agent raises is."""
+    return text[: limits.ERROR_CHARS_MAX].encode(errors="replace").decode()
 
 
 def agent_to_pb(agent: AgentRecord) -> pb.Agent:

@@ -7,12 +7,13 @@ skipping it would make it disagree with the others; new versions get an upgrade 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import assert_never
 
 from google.protobuf.message import DecodeError
 
-from swarm.errors import Bug, ProtocolBroken
+from swarm.errors import Bug, SwarmError
 from swarm.graph import Priority, decode, encode
 from swarm.ids import AgentName, NodeId, RunId
 from swarm.scheduler.events import (
@@ -45,10 +46,8 @@ def encode_event(event: Durable) -> bytes:
 
 def decode_event(data: bytes) -> Durable:
     """The reverse of `encode_event`. Raises `Bug` on bytes no replica of this version wrote."""
-    try:
+    with _only_bugs("a log entry"):
         return _from_pb(pb.Entry.FromString(data))
-    except (DecodeError, ProtocolBroken) as error:
-        raise Bug(f"a log entry does not parse: {error}") from error
 
 
 def encode_history(events: Sequence[Durable]) -> bytes:
@@ -58,12 +57,21 @@ def encode_history(events: Sequence[Durable]) -> bytes:
 
 def decode_history(data: bytes) -> list[Durable]:
     """The reverse of `encode_history`."""
-    try:
+    with _only_bugs("a snapshot"):
         snapshot = pb.Snapshot.FromString(data)
-    except DecodeError as error:
-        raise Bug(f"a snapshot does not parse: {error}") from error
-    _know(snapshot.version)
-    return [_from_pb(entry) for entry in snapshot.entries]
+        _know(snapshot.version)
+        return [_from_pb(entry) for entry in snapshot.entries]
+
+
+@contextmanager
+def _only_bugs(what: str) -> Iterator[None]:
+    """Whatever is wrong with our own log, it is a bug: no replica can go on without that entry."""
+    try:
+        yield
+    except Bug:
+        raise
+    except (DecodeError, SwarmError, ValueError) as error:
+        raise Bug(f"{what} does not parse: {error}") from error
 
 
 def _know(version: int) -> None:
@@ -188,7 +196,7 @@ def _part_from_pb(part: pb.RecordPart) -> Iterator[StepRecord]:
             results.steps, results.attempts, results.started_ms, results.wall_ms, rows, strict=True
         ):
             yield StepRecord(run, step, term, attempt, node, True, outputs, None, started_ms, wall_ms)
-    else:
+    elif part.WhichOneof("part") == "failure":
         failure = part.failure
         yield StepRecord(
             run=RunId(failure.run),
@@ -202,3 +210,5 @@ def _part_from_pb(part: pb.RecordPart) -> Iterator[StepRecord]:
             started_ms=failure.started_ms,
             wall_ms=failure.wall_ms,
         )
+    else:
+        raise Bug("a part of step records is of no kind this version knows")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import assert_never
 
+from swarm import limits
 from swarm.errors import ProtocolBroken
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
@@ -56,6 +57,8 @@ def hello_from_pb(message: pb.FromNode) -> Hello:
     if message.WhichOneof("message") != "hello":
         raise ProtocolBroken("a link begins with hello")
     hello = message.hello
+    if len(hello.running) > limits.NODE_SLOTS_MAX:
+        raise ProtocolBroken(f"a node runs {len(hello.running)} attempts, at most {limits.NODE_SLOTS_MAX}")
     return Hello(
         node=NodeId(hello.node),
         slots=hello.slots,
@@ -92,6 +95,8 @@ def from_node_from_pb(message: pb.FromNode) -> FromNode:
             return Outcomes(tuple(_outcomes_from_pb(message.outcomes)))
         case "heartbeat":
             beat = message.heartbeat
+            if not 0.0 <= beat.load <= 1.0:  # not a number is not in there either
+                raise ProtocolBroken(f"a node said its load is {beat.load}")
             return Heartbeat(beat.load, beat.cells, beat.draining)
         case "hosting":
             hosting = message.hosting
@@ -142,10 +147,14 @@ def _failure_to_pb(outcome: Outcome) -> pb.Failure:
 
 
 def _outcomes_from_pb(message: pb.Outcomes) -> Iterator[Outcome]:
+    """Numbers are small on the wire and large in memory: how many there are is checked first."""
+    count = sum(len(part.results.steps) or 1 for part in message.parts)
+    if count > limits.RECORDS_BATCH_MAX:
+        raise ProtocolBroken(f"{count} outcomes in one message, at most {limits.RECORDS_BATCH_MAX}")
     for part in message.parts:
         if part.WhichOneof("part") == "results":
             yield from _results_from_pb(part.results)
-        else:
+        elif part.WhichOneof("part") == "failure":
             failure = part.failure
             error = error_from_pb(failure.error) if failure.HasField("error") else None
             yield Outcome(
@@ -157,6 +166,8 @@ def _outcomes_from_pb(message: pb.Outcomes) -> Iterator[Outcome]:
                 started_ms=failure.started_ms,
                 wall_ms=failure.wall_ms,
             )
+        else:
+            raise ProtocolBroken("a node reported an outcome of no kind we know")
 
 
 def _results_from_pb(results: pb.Results) -> Iterator[Outcome]:

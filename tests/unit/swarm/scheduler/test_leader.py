@@ -9,6 +9,7 @@ from swarm.errors import AgentFailed
 from swarm.graph import Bond, Graph, NodeName, OnFailure, Retry
 from swarm.ids import RunId, StepKey
 from swarm.scheduler.actions import Dispatch, Record, Recorded, Withdraw
+from swarm.scheduler.desk import STALE_SLACK
 from swarm.scheduler.events import AttemptFailed, OutcomesArrived
 from swarm.scheduler.machine import Place
 from swarm.scheduler.run import Status, Step
@@ -352,3 +353,17 @@ def test_dispatches_carry_what_the_step_needs():
     cluster.commit()
     (given,) = cluster.executions[1].inputs["all"]
     assert given.data.startswith(NodeName("a").encode())
+
+
+def test_the_desk_of_a_busy_leader_stays_small():
+    cluster, (node,) = cluster_with(8)
+    leader = cluster.leader.scheduler._leader
+    assert leader is not None
+    for _ in range(600):
+        cluster.submit(wide_graph(8))
+        for key in list(node.running):
+            cluster.finish(node, key)
+        cluster.commit()
+        cluster.advance(1)
+        assert len(leader.desk._alarms) <= STALE_SLACK + 16
+    assert (len(leader.desk), leader.desk.queues) == (0, {})

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from swarm import limits
-from swarm.graph import Graph, Retry
+from swarm.graph import Bond, Graph, Retry
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Withdraw
 from swarm.scheduler.events import NodeChanged, NodeJoined, OutcomesArrived
@@ -227,3 +227,33 @@ def test_an_outcome_offered_during_the_grace_is_not_run_again():
     assert cluster.leader.scheduler.place(run, 0) == (Place.RECORDING, None)
     cluster.commit()
     assert len(cluster.executions) == 1
+
+
+def test_a_result_of_the_last_term_that_commits_in_this_one_ends_the_attempt_of_this_one():
+    cluster, (first, second) = cluster_with(1, 1)
+    cluster.submit(small_graph("a"))
+    owner, other = (first, second) if first.running else (second, first)
+    cluster.finish(owner, only_key(owner))
+    (record,) = cluster.proposed
+    cluster.elect(cluster.replicas[1])
+    cluster.attach(other)
+    cluster.advance(limits.TAKEOVER_GRACE_MS)
+    stale = only_key(other)
+    assert stale.term == 2
+    cluster.proposed.append(record)  # the proposal was in the log after all
+    cluster.commit()
+    assert Withdraw(other.name, stale) in last_actions(cluster)
+    assert other.running == {}
+
+
+def test_a_step_that_waits_for_a_loose_input_can_be_claimed():
+    cluster, (node,) = cluster_with(2)
+    cluster.submit(small_graph("a b", ("a", "b", Bond.LOOSE)))
+    cluster.advance(limits.LOOSE_WAIT_MS)
+    running = dict(node.running)
+    assert {key.step for key in running} == {0, 1}
+    cluster.elect(cluster.replicas[1])
+    cluster.attach(node)
+    cluster.advance(limits.TAKEOVER_GRACE_MS + limits.LOOSE_WAIT_MS)
+    assert node.running == running
+    assert len(cluster.executions) == 2

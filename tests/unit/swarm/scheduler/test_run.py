@@ -174,6 +174,7 @@ def test_a_failing_observer_stops_nothing_while_the_run_goes_on():
     end(run, "a")
     end(run, "w", ok=False)
     assert states(run) == {"a": "ok", "b": "ready", "w": "failed"}
+    assert run.status is Status.RUNNING
     end(run, "b")
     assert run.status is Status.SUCCEEDED
 
@@ -208,8 +209,9 @@ def test_a_watching_step_that_others_need_is_no_observer():
     assert (run.status, run.reason) == (Status.FAILED, "step w: it raised")
 
 
-def test_what_hangs_on_a_watching_step_that_others_need_is_waited_for():
-    run = run_of(small_graph("a w b x", ("a", "w", OBSERVE), ("w", "b"), ("a", "b"), ("w", "x")))
+@pytest.mark.parametrize("bond", [STRICT, SHARED])
+def test_what_hangs_on_a_watching_step_that_others_need_is_waited_for(bond):
+    run = run_of(small_graph("a w b x", ("a", "w", OBSERVE), ("w", "b", bond), ("a", "b"), ("w", "x")))
     for name in "awb":
         end(run, name)
     assert run.status is Status.RUNNING

@@ -1,0 +1,199 @@
+"""A whole cluster in one thread: the real drivers of coordinators and nodes on twins of everything else.
+
+    async with MemoryCluster(seed=7) as cluster:
+        await cluster.deploy(cluster.agents.add("double", {signature: double}))
+        run = await cluster.submit(graph, {"x": payload})
+        await cluster.kill_leader()
+        assert (await cluster.ended(run)).status is Status.SUCCEEDED
+
+Run it with `run_virtually`, and it takes no time; with one seed, it always takes the same course.
+Elections are simulated: when nobody leads, a coordinator that lives and a majority can see is chosen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from swarm.coordinator import Coordinator, Deployments
+from swarm.errors import Bug, NotLeader, OutcomeUnknown, OutOfTime, Unreachable
+from swarm.graph import Graph, Payload, Priority
+from swarm.ids import NodeId, RunId
+from swarm.node import Worker, WorkerOptions, WorkerPorts
+from swarm.scheduler.run import Run
+from swarm.tasks import Tasks
+from swarm.testing.cells import MemoryAgents, MemoryCells
+from swarm.testing.clock import FakeClock
+from swarm.testing.disk import MemoryBlobPeers, MemoryBlobs, MemoryJournal, MemoryMachine
+from swarm.testing.links import MemoryLinks
+from swarm.testing.log import MemoryLogGroup
+
+ELECTION_MS = (150, 600)
+RETRY_MS = 50
+PATIENCE_MS = 600_000
+
+
+class MemoryCluster:
+    """See the head of this module."""
+
+    def __init__(self, *, coordinators: int = 3, nodes: int = 3, slots: int = 4, seed: int = 0) -> None:
+        self.dice = Random(seed)  # noqa: S311 - a seed is the point
+        self.clock = FakeClock()
+        self.agents = MemoryAgents()
+        self.links = MemoryLinks(self.clock)
+        self.log = MemoryLogGroup([NodeId(f"c{i + 1}") for i in range(coordinators)])
+        self.coordinators: dict[NodeId, Coordinator] = {}
+        self.workers: dict[NodeId, Worker] = {}
+        self.cells: dict[NodeId, MemoryCells] = {}
+        self.journals: dict[NodeId, MemoryJournal] = {}
+        self._nodes = [NodeId(f"n{i + 1}") for i in range(nodes)]
+        self._slots = slots
+        self._blobs = {name: MemoryBlobs() for name in (*self.log.voters, *self._nodes)}
+        self._tasks = Tasks()
+        self._ids = 0
+
+    async def __aenter__(self) -> Self:
+        for name in self.log.voters:
+            await self.start_coordinator(name)
+        for name in self._nodes:
+            await self.start_node(name)
+        self._tasks.start(self._elect_forever())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._tasks.stop()
+        for name in list(self.workers):
+            await self.kill_node(name)
+        for name in list(self.coordinators):
+            await self.kill(name)
+        await self.links.stop()
+
+    # -- processes ---------------------------------------------------------------------------
+
+    async def start_coordinator(self, name: NodeId) -> None:
+        """Start one, or start it again: its log is all it remembers."""
+        driver = Coordinator(name, self.log.replica(name), self.clock, self._new_id)
+        self.coordinators[name] = driver
+        await driver.start()
+        self.links.listen(driver)
+
+    async def start_node(self, name: NodeId) -> None:
+        """Start one, or start it again: its blobs and its journal are all that is left."""
+        self.cells[name] = MemoryCells(self.agents, self.clock)
+        journal = self.journals.setdefault(name, MemoryJournal())
+        options = WorkerOptions(name, f"{name}:0", self.log.voters, self._slots, cells_per_agent=2)
+        ports = WorkerPorts(
+            clock=self.clock,
+            machine=MemoryMachine(),
+            dialer=self.links.dialer(name),
+            cells=self.cells[name],
+            blobs=self._blobs[name],
+            peers=MemoryBlobPeers(name, self.links, self._blobs),
+            journal=journal,
+            opener=self.agents.open,
+        )
+        self.workers[name] = Worker(options, ports)
+        await self.workers[name].start()
+
+    async def kill(self, name: NodeId) -> None:
+        """A coordinator's process ends without a word."""
+        driver = self.coordinators.pop(name)
+        self.log.kill(name)
+        self.links.leave(name)
+        await driver.stop()
+
+    async def kill_leader(self) -> NodeId:
+        leader = await self.leader()
+        await self.kill(leader.node)
+        return leader.node
+
+    async def kill_node(self, name: NodeId) -> None:
+        """A node's process ends without a word, its cells with it."""
+        await self.workers.pop(name).stop()
+        await self.cells.pop(name).close()
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"{self._ids:06}"
+
+    async def _elect_forever(self) -> None:
+        while True:
+            await self.clock.sleep_ms(self.dice.uniform(*ELECTION_MS))
+            alive = sorted(self.coordinators)
+            if self.log.current.leader is None and 2 * len(alive) > len(self.log.voters):
+                self.log.elect(self.dice.choice(alive), keep_unacknowledged=self.dice.random() < 0.5)
+
+    # -- what clients do -----------------------------------------------------------------------
+
+    async def leader(self) -> Coordinator:
+        """The coordinator that leads, once one does."""
+        found: list[Coordinator] = []
+
+        def leads() -> bool:
+            found[:] = [driver for driver in self.coordinators.values() if driver.leads]
+            return bool(found)
+
+        await self.until(leads)
+        return found[0]
+
+    async def deploy(self, data: bytes) -> None:
+        """Offer an agent; returns when every node that is there hosts it."""
+        leader = await self.leader()
+        peers = MemoryBlobPeers(leader.node, self.links, self._blobs)
+        voters = self.log.voters
+        deployments = Deployments(
+            leader, self._blobs[leader.node], peers, voters, self.agents.inspect, self.clock
+        )
+        await deployments.deploy(data, "ann")
+
+    async def submit(
+        self, graph: Graph, inputs: Mapping[str, Payload] | None = None, priority: Priority = Priority.MEDIUM
+    ) -> RunId:
+        """Submit as a careful client does: under one key, again and again, until it is acknowledged."""
+        key = f"key-{self._new_id()}"
+        while True:
+            leader = await self.leader()
+            try:
+                run, _, _ = await leader.submit(graph, inputs or {}, priority, "ann", key)
+            except (NotLeader, OutcomeUnknown, Unreachable):
+                await self.clock.sleep_ms(RETRY_MS)
+            else:
+                return run
+
+    async def ended(self, run: RunId) -> Run:
+        """The run as the leader knows it, once nothing of it can happen any more."""
+        found: list[Run] = []
+
+        def settled() -> bool:
+            found[:] = [
+                driver.scheduler.ledger.runs[run]
+                for driver in self.coordinators.values()
+                if driver.leads and run in driver.scheduler.ledger.runs
+            ]
+            return any(one.settled for one in found)
+
+        await self.until(settled)
+        return found[0]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let time pass until something is so. Raises `OutOfTime`, or what a driver died of."""
+        deadline_ms = self.clock.monotonic_ms() + PATIENCE_MS
+        while not condition():
+            self.look_for_bugs()
+            if self.clock.monotonic_ms() > deadline_ms:
+                raise OutOfTime(f"it was never so within {PATIENCE_MS} ms", place="MemoryCluster")
+            await asyncio.sleep(0.005)
+
+    def look_for_bugs(self) -> None:
+        """Raises what a background task died of."""
+        failures = [self._tasks.failure, self.links.tasks.failure]
+        failures += [driver.failure for driver in self.coordinators.values()]
+        failures += [driver.failure for driver in self.workers.values()]
+        for failure in failures:
+            if failure.done() and not failure.cancelled() and (error := failure.exception()):
+                raise Bug(f"a driver died of {type(error).__name__}: {error}") from error
