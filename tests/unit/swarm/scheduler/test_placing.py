@@ -191,10 +191,12 @@ def test_a_step_no_node_may_run_is_given_up_with_a_reason():
     graph = wide_graph(1, THIRD)
     nodes = tuple(replace(node, layers=frozenset({"wasm", "landlock"})) for node in graph.nodes)
     run = submit_unhosted(cluster, replace(graph, nodes=nodes))
+    plain = submit_unhosted(cluster)
     wait_in_vain(cluster)
     assert reason(cluster, run) == (
         "step s0: no attached node can run model:c with layers landlock, seccomp, wasm"
     )
+    assert reason(cluster, plain) == "step s0: no attached node can run model:c with layers seccomp"
 
 
 def test_a_cluster_without_nodes_gives_up_too():
