@@ -71,13 +71,17 @@ def as_facts(problems: Iterable[Problem]) -> list[dict[str, str]]:
     ]
 
 
+def print_problems(subject: str, problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        typer.echo(f"{subject}: {problem.place}: {problem.message}\n    {problem.remedy}", err=True)
+
+
 def fail(file: Path, error: AfError, *, as_json: bool) -> NoReturn:
     """Say every problem and leave with the code that tells what kind of failure it is."""
     if as_json:
         print_json({"file": str(file), "ok": False, "problems": as_facts(error.problems)})
     else:
-        for problem in error.problems:
-            typer.echo(f"{file}: {problem.place}: {problem.message}\n    {problem.remedy}", err=True)
+        print_problems(str(file), error.problems)
         count = len(error.problems)
         typer.echo(f"{count} problem{'s' if count > 1 else ''}.", err=True)
     raise typer.Exit(EXIT_NOT_READY if isinstance(error, AfNotReady) else EXIT_FAILED)

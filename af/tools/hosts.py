@@ -1,7 +1,7 @@
-"""Where `af-run` runs an agent: in a cell, as a node would, or its bare network in the reference engine."""
+"""Where `af-run` runs an agent: in a cell, as a node would, or its bare network in one of the engines."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -9,22 +9,34 @@ import numpy as np
 import sandbox
 from af.agentfile import AgentFile
 from af.compiler import Executable
-from af.engines import NumpyEngine
+from af.engines import ENGINES
 from af.errors import AfError, AfNotReady, Problem, refused
 from af.header import ResourceLimits
 from af.limits import MIB
+from af.network import Floats
 from af.records import Capability
-from af.weights import WEIGHTS, network_from
+from af.tools.facts import needed_network
 from sandbox import tensors
 from sandbox.payload import Items, Payload, json_payload, parse_json
+
+Values = Mapping[str, object]  # port name to value
+Answer = dict[str, object] | AfError
 
 _SEE_AGENT = "look at the agent's input and source."
 
 
 class Host(Protocol):
-    """Something that answers inputs."""
+    """Something that answers inputs, has a state, and runs an agent's hooks."""
 
-    async def process(self, capability: Capability, inputs: Mapping[str, object]) -> dict[str, object]: ...
+    async def process(self, capability: Capability, batch: Sequence[Values]) -> list[Answer]:
+        """An answer or an error for every input."""
+        ...
+
+    async def run_hook(self, capability: str) -> None: ...
+
+    async def checkpoint(self) -> bytes: ...
+
+    async def restore(self, state: bytes) -> None: ...
 
 
 class CellHost:
@@ -33,28 +45,64 @@ class CellHost:
     def __init__(self, cell: sandbox.Cell) -> None:
         self._cell = cell
 
-    async def process(self, capability: Capability, inputs: Mapping[str, object]) -> dict[str, object]:
-        payloads = {name: _to_items(value, many=_many(capability, name)) for name, value in inputs.items()}
+    async def process(self, capability: Capability, batch: Sequence[Values]) -> list[Answer]:
+        payloads = [
+            {name: _to_items(value, many=_many(capability, name)) for name, value in inputs.items()}
+            for inputs in batch
+        ]
         try:
-            outputs = await self._cell.process_input(capability.name, payloads)
+            results = await self._cell.process_batch(capability.name, payloads)
         except sandbox.CellError as error:
             raise _failure(error) from None
-        return {name: _from_items(items) for name, items in outputs.items()}
+        return [
+            _failure(result)
+            if isinstance(result, sandbox.CellError)
+            else {name: _from_items(items) for name, items in result.items()}
+            for result in results
+        ]
+
+    async def run_hook(self, capability: str) -> None:
+        try:
+            await self._cell.process_input(capability, {})
+        except sandbox.CellError as error:
+            raise _failure(error) from None
+
+    async def checkpoint(self) -> bytes:
+        try:
+            return await self._cell.checkpoint()
+        except sandbox.CellError as error:
+            raise _failure(error) from None
+
+    async def restore(self, state: bytes) -> None:
+        try:
+            await self._cell.restore(state)
+        except sandbox.CellError as error:
+            raise _failure(error) from None
 
 
-class NumpyHost:
-    """A neural agent's weights in the reference engine: no sandbox, because no code of the agent's runs."""
+class EngineHost:
+    """A neural agent's weights in an engine: no sandbox, because no code of the agent's runs."""
 
-    def __init__(self, agent: AgentFile) -> None:
-        config, weights = agent.header.neural_config, agent.section(WEIGHTS)
-        if agent.header.kind != "neural" or config is None or weights is None:
-            message = f"the numpy engine runs networks; this agent is of kind {agent.header.kind}."
-            raise refused("--engine", message, "leave --engine out.")
-        self._engine = NumpyEngine(network_from(config, weights))
+    def __init__(self, agent: AgentFile, engine: str) -> None:
+        self._engine = ENGINES[engine](needed_network(agent))
 
-    async def process(self, capability: Capability, inputs: Mapping[str, object]) -> dict[str, object]:
-        batch = np.asarray(inputs[capability.inputs[0].name], np.float32)
-        return {capability.outputs[0].name: self._engine.forward(batch)}
+    async def process(self, capability: Capability, batch: Sequence[Values]) -> list[Answer]:
+        """All rows of the batch in one call of the engine."""
+        port, answer = capability.inputs[0].name, capability.outputs[0].name
+        blocks: list[Floats] = [np.asarray(inputs[port], np.float32) for inputs in batch]
+        answers = self._engine.forward(np.concatenate(blocks))
+        ends = np.cumsum([len(block) for block in blocks])[:-1]
+        return [{answer: part} for part in np.split(answers, ends)]
+
+    async def run_hook(self, capability: str) -> None:
+        raise AssertionError(capability)  # only Python agents have hooks, and they run in cells
+
+    async def checkpoint(self) -> bytes:
+        raise _stateless()
+
+    async def restore(self, state: bytes) -> None:
+        del state
+        raise _stateless()
 
 
 @contextlib.asynccontextmanager
@@ -87,6 +135,10 @@ def cell_limits(limits: ResourceLimits) -> sandbox.CellLimits:
 def _failure(error: sandbox.CellError) -> AfError:
     remedy = error.remedy or _SEE_AGENT
     return AfError((Problem(error.place or "agent", f"{error.message}.", remedy),))
+
+
+def _stateless() -> AfError:
+    return refused("--state", "an engine beside the sandbox keeps no state.", "leave --engine out.")
 
 
 def _many(capability: Capability, name: str) -> bool:

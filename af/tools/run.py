@@ -1,12 +1,11 @@
 """`af-run`: ask an agent something, in the same cell a node would use."""
 
 import asyncio
-import contextlib
-import enum
+import itertools
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,38 +13,45 @@ import numpy as np
 import typer
 
 from af.agentfile import AgentFile
-from af.compiler import compile_agent, executable
+from af.compiler import compile_agent
+from af.engines import ENGINES
 from af.errors import AfError, refused
 from af.records import Capability
-from af.tools.console import INPUT_BYTES_MAX, fail, print_json, read_agent
-from af.tools.hosts import Host, NumpyHost, cell_host
-from af.tools.values import json_values, jsonable, read_values
+from af.tools.console import EXIT_FAILED, as_facts, fail, print_json, print_problems, read_agent
+from af.tools.hosts import Answer, Values
+from af.tools.inputs import BATCH_MAX, Input, in_batches, read_inputs
+from af.tools.life import Life
+from af.tools.values import jsonable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_STDIN = "-"
 _ROWS_SHOWN_MAX = 20
 
 
-class EngineName(enum.StrEnum):
-    """What --engine can name."""
-
-    WASM = "wasm"
-    NUMPY = "numpy"
-
-
 @app.command(no_args_is_help=True)
-def run_file(
+def run_file(  # noqa: PLR0913, PLR0917 - one parameter per option
     file: Annotated[Path, typer.Argument(help="An .af file, or the YAML source of one.")],
-    source: Annotated[
-        str, typer.Option("--input", "-i", help="A .json, .npy or .csv file, or - for lines of JSON.")
+    sources: Annotated[
+        list[str],
+        typer.Option(
+            "--input", "-i", help="A .json, .csv, .npy or picture; - for lines of JSON. Repeatable."
+        ),
     ],
     capability: Annotated[
         str | None, typer.Option(help="Which one to ask for, if the agent offers several.")
     ] = None,
     engine: Annotated[
-        EngineName | None, typer.Option(help="For neural agents: wasm (as a node) or numpy (reference).")
+        str | None, typer.Option(help=f"For neural agents: {', '.join(ENGINES)}; default: the cell (wasm).")
     ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, max=BATCH_MAX, help="Rows of .csv and .npy, or lines, to ask at a time."),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="A file with the agent's memory: read before, written after.")
+    ] = None,
+    white: Annotated[float, typer.Option(help="The number that white becomes in pictures.")] = 1.0,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the workflows' steps.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per input.")] = False,
 ) -> None:
     """Run an agent on an input.
@@ -53,22 +59,37 @@ def run_file(
     The agent runs in a locked-down process, as on a node; a file that is not compiled yet is compiled in
     memory first. An input file holds {"port": value, ...}, or the value of the only port that must be given.
     Tensors are nested lists, bytes are {"base64": "..."}. With --input - every line of standard input is one
-    input, and the answers come line by line.
+    input, and the answers come line by line; a line that cannot be used is reported and the next one read.
 
     \b
     af-run digits.af --input image.csv
+    af-run digits.af --input seven.png --white 16
+    af-run digits.af --input many.npy --batch 64 --json     a long file, 64 rows at a time
     af-run split.af --input images-and-count.json --json
     af-run digits.af --input - --json < images.jsonl
+    af-run digits.af --input image.csv --engine numpy       the bare network, without a sandbox
 
-    Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 this machine has no sandbox.
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 this machine has no sandbox, or no such engine.
     """  # noqa: D301 - \b keeps the help text's lines apart
+    if engine is not None and engine not in ENGINES:
+        message = f"{engine!r} is not one of {', '.join(ENGINES)}"
+        raise typer.BadParameter(message, param_hint="--engine")
+    printer = _Printer(as_json=as_json)
     try:
         agent = read_agent(file)
         if agent.header.manifest is None:
             agent = compile_agent(agent)
-        asyncio.run(_run(agent, _choose(agent, capability), source, engine, as_json=as_json))
+        chosen = _choose(agent, capability)
+        printer.capability = chosen.name
+        inputs = read_inputs(sources, chosen, sys.stdin, rows=batch, white=white)
+        batches = _batches(inputs, batch or 1, printer)
+        first = list(itertools.islice(batches, 1))  # a bad file is refused before anything is started
+        life = Life(agent, engine, state, _say if verbose else _say_nothing)
+        asyncio.run(life.run(chosen, itertools.chain(first, batches), printer.show))
     except AfError as error:
         fail(file, error, as_json=as_json)
+    if printer.failures:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _choose(agent: AgentFile, name: str | None) -> Capability:
@@ -81,45 +102,48 @@ def _choose(agent: AgentFile, name: str | None) -> Capability:
     return offered[name]
 
 
-async def _run(
-    agent: AgentFile, capability: Capability, source: str, engine: EngineName | None, *, as_json: bool
-) -> None:
-    all_inputs = _inputs(source, capability)  # a file is read, and refused, before anything is started
-    async with _host(agent, engine) as host:
-        for inputs in all_inputs:
-            began_s = time.perf_counter()
-            outputs = await host.process(capability, inputs)
-            elapsed_ms = 1000 * (time.perf_counter() - began_s)
-            if as_json:
-                facts = {"capability": capability.name, "ok": True, "ms": round(elapsed_ms, 3)}
-                print_json({**facts, "outputs": jsonable(outputs)})
+def _batches(inputs: Iterator[Input], size: int, printer: "_Printer") -> Iterator[Sequence[Values]]:
+    """What can be asked; what cannot is reported in its turn. Nothing is started for a bad first file."""
+    for batch in in_batches(inputs, size):
+        good: list[Values] = []
+        for item in batch:
+            if isinstance(item.values, AfError):
+                printer.show([item.values])
             else:
-                _show(outputs)
-            sys.stdout.flush()
+                good.append(item.values)
+        if good:
+            printer.asked()
+            yield good
 
 
-@contextlib.asynccontextmanager
-async def _host(agent: AgentFile, engine: EngineName | None) -> AsyncIterator[Host]:
-    if engine is EngineName.NUMPY:
-        yield NumpyHost(agent)
-        return
-    run = executable(agent)
-    if engine is EngineName.WASM and run.kind != "wasm":
-        raise refused("--engine", f"this agent is {run.kind}.", "leave --engine out.")
-    async with cell_host(run) as host:
-        yield host
+class _Printer:
+    """Answers as they come: for people, or one JSON object per line."""
 
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._asked_s = time.perf_counter()
+        self.capability = ""
+        self.failures = 0
 
-def _inputs(source: str, capability: Capability) -> Iterator[dict[str, object]]:
-    return _lines(capability) if source == _STDIN else iter([read_values(Path(source), capability)])
+    def asked(self) -> None:
+        self._asked_s = time.perf_counter()
 
-
-def _lines(capability: Capability) -> Iterator[dict[str, object]]:
-    number = 0
-    while line := sys.stdin.readline(INPUT_BYTES_MAX):
-        number += 1
-        if line.strip():
-            yield json_values(line, capability, f"standard input, line {number}")
+    def show(self, answers: Sequence[Answer]) -> None:
+        elapsed_ms = round(1000 * (time.perf_counter() - self._asked_s), 3)
+        for answer in answers:
+            failed = isinstance(answer, AfError)
+            self.failures += failed
+            if self._as_json:
+                facts: dict[str, object] = {"capability": self.capability, "ok": not failed, "ms": elapsed_ms}
+                if isinstance(answer, AfError):
+                    print_json({**facts, "problems": as_facts(answer.problems)})
+                else:
+                    print_json({**facts, "outputs": jsonable(answer)})
+            elif isinstance(answer, AfError):
+                print_problems("input", answer.problems)
+            else:
+                _show(answer)
+        sys.stdout.flush()
 
 
 def _show(outputs: dict[str, object]) -> None:
@@ -138,6 +162,14 @@ def _show(outputs: dict[str, object]) -> None:
                     typer.echo(f"... and {len(item) - _ROWS_SHOWN_MAX} more rows")
             else:
                 typer.echo(f"{name}: {json.dumps(jsonable(item), ensure_ascii=False)}")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _say_nothing(text: str) -> None:
+    del text
 
 
 def main() -> None:

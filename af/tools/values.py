@@ -21,11 +21,12 @@ from af.records import Capability, PortSpec
 from af.tools.console import read_bytes
 
 Array = NDArray[np.generic]
+Values = dict[str, object]  # port name to value
 
 _NUMPY_NAMES = {"f": "float", "u": "uint", "i": "int"}
 
 
-def read_values(path: Path, capability: Capability) -> dict[str, object]:
+def read_values(path: Path, capability: Capability) -> Values:
     """The inputs in a file; its suffix says how it is written."""
     data = read_bytes(path)
     place = str(path)
@@ -33,13 +34,18 @@ def read_values(path: Path, capability: Capability) -> dict[str, object]:
         case ".json":
             return json_values(data.decode("utf-8", "replace"), capability, place)
         case ".npy" | ".csv":
-            port = _single_port(capability, place)
-            return {port.name: _tensor(port, _read_array(data, path), place)}
+            return as_input(capability, _read_array(data, path), place)
         case _:
-            raise refused(place, f"the suffix {path.suffix!r} is unknown.", "use .json, .npy or .csv.")
+            raise refused(place, f"the suffix {path.suffix!r} is unknown.", "use .json, .npy, .csv or .png.")
 
 
-def json_values(text: str, capability: Capability, place: str) -> dict[str, object]:
+def as_input(capability: Capability, array: Array, place: str) -> Values:
+    """An array as the value of the one port that must be given."""
+    port = single_port(capability, place)
+    return {port.name: _tensor(port, array, place)}
+
+
+def json_values(text: str, capability: Capability, place: str) -> Values:
     """The inputs in one JSON text."""
     try:
         value: object = json.loads(text)
@@ -47,7 +53,7 @@ def json_values(text: str, capability: Capability, place: str) -> dict[str, obje
         raise refused(place, f"it is not JSON ({error}).", "correct the text.") from None
     ports = {port.name: port for port in capability.inputs}
     if not isinstance(value, dict) or not set(value) <= set(ports):
-        port = _single_port(capability, place)
+        port = single_port(capability, place)
         value = {port.name: value}
     missing = [port.name for port in capability.inputs if not port.optional and port.name not in value]
     if missing:
@@ -80,7 +86,7 @@ def numpy_dtype(port: PortSpec) -> np.dtype[np.generic]:
     return np.dtype(_NUMPY_NAMES[name[0]] + name[1:])
 
 
-def _single_port(capability: Capability, place: str) -> PortSpec:
+def single_port(capability: Capability, place: str) -> PortSpec:
     required = [port for port in capability.inputs if not port.optional]
     if len(required) != 1:
         raise refused(place, f"{capability.name} takes several inputs.", _mapping_remedy(capability))

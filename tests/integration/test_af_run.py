@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import af
+from tests.unit.af.samples import python_agent
+
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "agents" / "digits"
 NOT_READY = 3
@@ -79,3 +82,57 @@ def test_an_input_that_does_not_fit_is_refused_before_anything_starts(tmp_path):
     done = af_run(DIGITS / "digits.af", "-i", tmp_path / "input.json")
     assert done.returncode == 1
     assert "its shape is [1, 3], not [any, 64]" in done.stderr
+
+
+COUNTER = b"""
+def greet(agent):
+    agent.greeted = True
+
+def double(agent, inputs):
+    return {"x": 2 * inputs["x"]}
+
+def say_goodbye(agent):
+    agent.count += 100
+
+class Agent:
+    count = 0
+    greeted = False
+
+    def process_input(self, capability, inputs):
+        self.count += 1
+        return {"x": [inputs["x"], self.count, self.greeted]}
+
+    def checkpoint(self):
+        return str(self.count).encode()
+
+    def restore(self, data):
+        self.count = int(data)
+"""
+
+
+def test_hooks_run_and_memory_is_kept_where_the_workflows_say(tmp_path):
+    workflows = {
+        "initialization": ["load_neural_network", "initialize_memory", "greet"],
+        "execution": ["receive_input", "double", "process_neural_network", "send_output"],
+        "shutdown": ["say_goodbye", "save_state", "cleanup_resources"],
+    }
+    (tmp_path / "agent.af").write_bytes(af.write(python_agent(COUNTER, workflows=workflows)))
+    arguments = (tmp_path / "agent.af", "-i", "-", "--state", tmp_path / "state", "--json")
+    first = answers(af_run(*arguments, text='{"x": 1}\n{"x": 5}\n'))
+    assert [answer["outputs"]["x"] for answer in first] == [[2, 1, True], [10, 2, True]]
+    assert (tmp_path / "state").read_bytes() == b"102"
+    (again,) = answers(af_run(*arguments, "--batch", "8", text='{"x": 1}\n'))
+    assert again["outputs"]["x"] == [2, 103, True]
+
+
+def test_lines_are_answered_many_at_a_time_and_a_bad_one_does_not_end_them(held_out):
+    images, probabilities = held_out
+    lines = [json.dumps(image.tolist()) for image in images]
+    done = af_run(
+        DIGITS / "digits.af", "-i", "-", "--json", "--batch", "4", text="\n".join([*lines, "nonsense"])
+    )
+    assert done.returncode == 1
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    good = [answer["outputs"]["scores"][0] for answer in found if answer["ok"]]
+    np.testing.assert_allclose(good, probabilities, atol=1e-5)
+    assert len(found) == len(images) + 1
