@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from swarm import limits
-from swarm.coordinator.driver import HOSTING, Coordinator
+from swarm.coordinator.driver import Coordinator
+from swarm.coordinator.roster import HOSTING
 from swarm.errors import SwarmError, TooLarge, Unreachable
 from swarm.ids import NodeId
 from swarm.ports import BlobPeers, Blobs, Clock
@@ -41,7 +42,7 @@ class Deployments:
 
         Raises `AgentRefused` with every reason, or `Unreachable` where too few voters could take a copy.
         """
-        self._coordinator.must_lead()
+        self._coordinator.replica.must_lead()
         if len(data) > limits.AGENT_FILE_BYTES_MAX:
             raise TooLarge(f"{len(data)} bytes, at most {limits.AGENT_FILE_BYTES_MAX}", place="agent file")
         agent = await asyncio.to_thread(self._inspect, data)
@@ -73,11 +74,11 @@ class Deployments:
         while self._clock.monotonic_ms() < deadline:
             undecided = [
                 node
-                for node, link in self._coordinator.links.items()
+                for node, link in self._coordinator.roster.links.items()
                 if agent.digest not in link.status.agents and agent.digest not in link.status.refused
             ]
-            if self._coordinator.links and not undecided:
+            if self._coordinator.roster.links and not undecided:
                 break
-            change = self._coordinator.hosting.wait(HOSTING)
+            change = self._coordinator.roster.hosting.wait(HOSTING)
             await asyncio.wait({asyncio.ensure_future(asyncio.shield(change))}, timeout=0.1)
-        return self._coordinator.hosts(agent.digest)
+        return self._coordinator.roster.hosts(agent.digest)

@@ -117,7 +117,7 @@ class ClientServicer(rpc.SwarmServicer):
     async def _catch_up(self, index: int) -> None:
         """Whoever wrote through this node reads what it wrote here."""
         deadline = self._clock.monotonic_ms() + limits.FORWARD_MS_MAX
-        while self._coordinator.applied_index() < index and self._clock.monotonic_ms() < deadline:
+        while self._coordinator.replica.applied_index() < index and self._clock.monotonic_ms() < deadline:
             await self._clock.sleep_ms(2)
 
     # -- reads ------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class ClientServicer(rpc.SwarmServicer):
         offset = request.offset
         while True:
             run = self._coordinator.run(RunId(request.run))
-            change = self._coordinator.watchers.wait(run.submitted.run)
+            change = self._coordinator.replica.watchers.wait(run.submitted.run)
             events = list(views.events(run, offset))
             offset += len(events)
             ended = run.status is not Status.RUNNING and offset >= len(run.order)
@@ -139,7 +139,7 @@ class ClientServicer(rpc.SwarmServicer):
     async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsReply:  # noqa: ARG002, N802
         limit = min(request.limit or 100, limits.LIST_ITEMS_MAX)
         found = []
-        for run in reversed(self._coordinator.scheduler.ledger.runs.values()):
+        for run in reversed(self._coordinator.replica.scheduler.ledger.runs.values()):
             if request.status in ("", run.status.value):
                 found.append(views.summary(run))
                 if len(found) == limit:
@@ -172,19 +172,19 @@ class ClientServicer(rpc.SwarmServicer):
         return pb.ListNodesReply(nodes=nodes, freshness=self._freshness())
 
     async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:  # noqa: ARG002, N802
-        coordinator, leadership = self._coordinator, self._coordinator.leadership()
-        leads = coordinator.leads
+        coordinator, leadership = self._coordinator, self._coordinator.replica.leadership()
+        leads = coordinator.replica.leads
         return pb.StatusReply(
             cluster=self._about.cluster,
             node=self._about.node,
             leader=(leadership.leader or "") if leads or leadership.leader != self._about.node else "",
             term=leadership.term,
-            applied_index=coordinator.applied_index(),
-            nodes_attached=len(coordinator.links),
-            agents=len(coordinator.scheduler.ledger.agents),
-            runs_active=coordinator.scheduler.ledger.active(),
-            steps_ready=coordinator.scheduler.waiting(),
-            steps_in_flight=sum(len(view.busy) for view in coordinator.scheduler.nodes()),
+            applied_index=coordinator.replica.applied_index(),
+            nodes_attached=len(coordinator.roster.links),
+            agents=len(coordinator.replica.scheduler.ledger.agents),
+            runs_active=coordinator.replica.scheduler.ledger.active(),
+            steps_ready=coordinator.replica.scheduler.waiting(),
+            steps_in_flight=sum(len(view.busy) for view in coordinator.replica.scheduler.nodes()),
             version=version("neural-swarm"),
             uptime_ms=self._clock.monotonic_ms() - self._about.started_ms,
             draining=self.draining,
@@ -193,9 +193,9 @@ class ClientServicer(rpc.SwarmServicer):
         )
 
     def _freshness(self) -> pb.Freshness:
-        leadership = self._coordinator.leadership()
+        leadership = self._coordinator.replica.leadership()
         return pb.Freshness(
-            applied_index=self._coordinator.applied_index(),
+            applied_index=self._coordinator.replica.applied_index(),
             term=leadership.term,
             leader=leadership.leader or "",
             answered_by=self._about.node,

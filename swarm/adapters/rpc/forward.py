@@ -56,7 +56,7 @@ class Forwarder:
         deadline = self._clock.monotonic_ms() + limits.FORWARD_MS_MAX
         while True:
             try:
-                if local is not None and self._coordinator is not None and self._coordinator.leads:
+                if local is not None and self._coordinator is not None and self._coordinator.replica.leads:
                     return await local()
                 return await self._ask(self._leader(), remote)
             except NotLeader as error:
@@ -76,7 +76,7 @@ class Forwarder:
 
     async def try_leader(self, remote: Callable[[Any], Awaitable[ReplyT]]) -> ReplyT | None:
         """Ask the leader once; None where this replica leads or the leader cannot be reached."""
-        if self._coordinator is not None and self._coordinator.leads:
+        if self._coordinator is not None and self._coordinator.replica.leads:
             return None
         try:
             return await self._ask(self._leader(), remote)
@@ -102,8 +102,9 @@ class Forwarder:
         raise last
 
     def _leader(self) -> NodeId:
-        leader = self._coordinator.leadership().leader if self._coordinator is not None else self._hint
-        if leader is None and self._coordinator is None:
+        if self._coordinator is not None:
+            leader = self._coordinator.replica.leadership().leader
+        elif (leader := self._hint) is None:
             return self._voters[self._clock.monotonic_ms() // limits.TICK_MS % len(self._voters)]
         if leader is None or leader == self._node:
             raise NotLeader(None)

@@ -77,7 +77,7 @@ def _step(run: Run, step: int, coordinator: Coordinator) -> pb.StepState:
         state.node, state.attempt, state.wall_ms = record.node, record.attempt, record.wall_ms
         if record.error is not None:
             state.error.CopyFrom(error_to_pb(record.error))
-    elif (place := coordinator.scheduler.place(run.submitted.run, step)) and place[0] is Place.FLYING:
+    elif (place := coordinator.replica.scheduler.place(run.submitted.run, step)) and place[0] is Place.FLYING:
         state.status, state.node = "running", place[1] or ""
     return state
 
@@ -87,27 +87,28 @@ def agents(coordinator: Coordinator) -> list[pb.AgentState]:
     return [
         pb.AgentState(
             agent=agent_to_pb(event.agent),
-            nodes=coordinator.hosts(event.agent.digest),
+            nodes=coordinator.roster.hosts(event.agent.digest),
             refused=[
                 pb.AgentRefusal(node=node, error=error_to_pb(link.status.refused[event.agent.digest]))
-                for node, link in sorted(coordinator.links.items())
+                for node, link in sorted(coordinator.roster.links.items())
                 if event.agent.digest in link.status.refused
             ],
         )
-        for event in coordinator.scheduler.ledger.agents.values()
+        for event in coordinator.replica.scheduler.ledger.agents.values()
     ]
 
 
 def nodes(coordinator: Coordinator, voters: dict[NodeId, str]) -> list[pb.NodeState]:
     """Voters and attached nodes; who is attached is known to the leader alone."""
-    leader = coordinator.leadership().leader
-    names = {event.agent.digest: event.agent.name for event in coordinator.scheduler.ledger.agents.values()}
-    views = {view.node: view for view in coordinator.scheduler.nodes()}
+    leader = coordinator.replica.leadership().leader
+    scheduler = coordinator.replica.scheduler
+    names = {event.agent.digest: event.agent.name for event in scheduler.ledger.agents.values()}
+    views = {view.node: view for view in scheduler.nodes()}
     found = []
-    for node in sorted({*voters, *coordinator.links}):
+    for node in sorted({*voters, *coordinator.roster.links}):
         state = pb.NodeState(node=node, address=voters.get(node, ""), state="absent")
         state.role = "leader" if node == leader else "follower" if node in voters else "worker"
-        if (link := coordinator.links.get(node)) is not None:
+        if (link := coordinator.roster.links.get(node)) is not None:
             _fill_attached(state, link, names)
         if (view := views.get(node)) is not None:
             state.in_flight, state.steps_done = len(view.busy), view.done

@@ -84,27 +84,27 @@ class WorkServicer(rpc.WorkServicer):
         if hello.node != caller.name:
             raise NotAllowed(f"the certificate is of {caller.name}, the hello of {hello.node[:64]}")
         downlink = QueuedDownlink()
-        link = self._coordinator.attach(hello, downlink)
+        link = self._coordinator.roster.attach(hello, downlink)
         listener = asyncio.create_task(self._listen(context, link))
         writer = asyncio.create_task(downlink.write_to(context))
         try:
             await asyncio.wait({listener, writer}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._coordinator.detach(link)
+            self._coordinator.roster.detach(link)
             for task in (listener, writer):
                 task.cancel()
             results = await asyncio.gather(listener, writer, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
                 raise result
-        if not self._coordinator.leads:
-            raise NotLeader(self._coordinator.leadership().leader)
+        if not self._coordinator.replica.leads:
+            raise NotLeader(self._coordinator.replica.leadership().leader)
         if downlink.ended is not None:
             raise Unreachable(downlink.ended)
 
     async def _listen(self, context: Any, link: Any) -> None:
         while (message := await context.read()) is not grpc.aio.EOF:
-            self._coordinator.receive(link, from_node_from_pb(message))
+            self._coordinator.roster.receive(link, from_node_from_pb(message))
 
 
 class GrpcUplink:

@@ -1,0 +1,178 @@
+"""The nodes of a leader: they attach, say what they host, bring outcomes, fall silent, and go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import structlog
+
+from swarm import limits
+from swarm.coordinator.links import NodeLink, NodeStatus
+from swarm.coordinator.records import Records
+from swarm.coordinator.replica import Replica
+from swarm.coordinator.watchers import Watchers
+from swarm.errors import ProtocolBroken, RunFailed, SwarmError
+from swarm.ids import Digest, NodeId, StepKey
+from swarm.ports import Clock, Downlink
+from swarm.scheduler.actions import Action, Changed, Dispatch, Record, Recorded, Withdraw
+from swarm.scheduler.events import (
+    AttemptFailed,
+    NodeChanged,
+    NodeJoined,
+    NodeLost,
+    OutcomesArrived,
+    StepRecord,
+)
+from swarm.scheduler.ledger import payload_bytes
+from swarm.scheduler.machine import Place
+from swarm.wire.messages import FromNode, Heartbeat, Hello, Hosting, Outcome, Outcomes, Welcome
+
+_log = structlog.get_logger("swarm.coordinator")
+
+HOSTING = "hosting"
+
+
+class Roster:
+    """Links to nodes. Empty on a replica that does not lead."""
+
+    def __init__(self, replica: Replica, records: Records, clock: Clock) -> None:
+        self.links: dict[NodeId, NodeLink] = {}
+        self.hosting: Watchers[str] = Watchers()  # its one key: HOSTING
+        self._replica = replica
+        self._records = records
+        self._clock = clock
+
+    # -- links ------------------------------------------------------------------------------------
+
+    def attach(self, hello: Hello, downlink: Downlink) -> NodeLink:
+        """A node opened a link. Raises `NotLeader` where this replica does not lead."""
+        term = self._replica.must_lead()
+        if not 1 <= hello.slots <= limits.NODE_SLOTS_MAX:
+            raise ProtocolBroken(f"{hello.slots} slots", place=f"node {hello.node}")
+        now_ms = self._clock.monotonic_ms()
+        if (old := self.links.pop(hello.node, None)) is not None:
+            old.cut("the node opened a new link")
+        agents = frozenset(hello.agents)
+        link = self.links[hello.node] = NodeLink(NodeStatus(hello, agents), downlink, now_ms)
+        link.send(Welcome(term))
+        link.host(self._replica.scheduler.ledger.digests())
+        joined = NodeJoined(now_ms, hello.node, hello.slots, agents, frozenset(hello.layers), hello.running)
+        self._replica.absorb(joined)
+        self.flush()
+        _log.info("node attached", node=hello.node, running=len(hello.running))
+        return link
+
+    def detach(self, link: NodeLink) -> None:
+        """The link ended; what the node was running must run elsewhere."""
+        node = link.status.hello.node
+        if self.links.get(node) is link:
+            del self.links[node]
+            self._replica.absorb(NodeLost(self._clock.monotonic_ms(), node))
+            self.flush()
+            _log.info("node lost", node=node)
+
+    def cut_all(self, reason: str) -> None:
+        """Send every node away."""
+        for link in list(self.links.values()):
+            link.cut(reason)
+        self.links.clear()
+
+    def cut_silent(self) -> None:
+        """A node nothing was heard of for too long is gone."""
+        now_ms = self._clock.monotonic_ms()
+        for link in list(self.links.values()):
+            if now_ms - link.heard_ms > limits.NODE_SILENCE_MS_MAX:
+                link.cut(f"nothing heard for {now_ms - link.heard_ms} ms")
+                self.detach(link)
+
+    def hosts(self, digest: Digest) -> list[NodeId]:
+        """Attached nodes that can run this agent now."""
+        return sorted(node for node, link in self.links.items() if digest in link.status.agents)
+
+    def host(self) -> None:
+        """Tell every node which agents there are."""
+        for link in self.links.values():
+            link.host(self._replica.scheduler.ledger.digests())
+
+    # -- what nodes say ----------------------------------------------------------------------------
+
+    def receive(self, link: NodeLink, message: FromNode) -> None:
+        """A node said something."""
+        node = link.status.hello.node
+        if self.links.get(node) is not link:
+            return
+        link.heard_ms = now_ms = self._clock.monotonic_ms()
+        match message:
+            case Outcomes():
+                self._take_outcomes(link, message.items, now_ms)
+            case Heartbeat():
+                link.status.load, link.status.cells = message.load, message.cells
+                link.status.draining = message.draining
+                changed = NodeChanged(now_ms, node, load=message.load, draining=message.draining)
+                self._replica.absorb(changed)
+            case Hosting():
+                link.status.agents = frozenset(message.agents)
+                link.status.refused = dict(message.refused)
+                self._replica.absorb(NodeChanged(now_ms, node, agents=link.status.agents))
+                self.hosting.changed(HOSTING)
+            case _:
+                assert_never(message)
+        self.flush()
+
+    def _take_outcomes(self, link: NodeLink, outcomes: Sequence[Outcome], now_ms: int) -> None:
+        node, scheduler = link.status.hello.node, self._replica.scheduler
+        arrived: list[StepKey] = []
+        for outcome in outcomes:
+            key = outcome.key
+            if not scheduler.accepts(key):
+                link.receipt(key)
+            elif error := self._fault(outcome):
+                failed = AttemptFailed(
+                    now_ms, node, key, error, outcome.retryable, outcome.started_ms, outcome.wall_ms
+                )
+                self._replica.absorb(failed)
+            elif (place := scheduler.place(key.run, key.step)) is None or place[0] is not Place.RECORDING:
+                # a record, unless the same result is on its way to the log already
+                self._records.add(
+                    StepRecord(*key, node, True, outcome.outputs, None, outcome.started_ms, outcome.wall_ms)
+                )
+                arrived.append(key)
+        if arrived:
+            self._replica.absorb(OutcomesArrived(now_ms, node, tuple(arrived)))
+
+    def _fault(self, outcome: Outcome) -> SwarmError | None:
+        """Why an outcome is no result."""
+        if not outcome.ok:
+            return outcome.error or RunFailed("the node gave no reason")
+        run = self._replica.scheduler.ledger.runs[outcome.key.run]
+        weight = payload_bytes(outcome.outputs.values())
+        if weight > limits.STEP_BYTES_MAX:
+            return RunFailed(f"the step gave {weight} bytes, at most {limits.STEP_BYTES_MAX} travel inline")
+        problem = run.output_problem(outcome.key.step, outcome.outputs)
+        return RunFailed(problem.message, place=problem.place) if problem else None
+
+    # -- what the scheduler asks for -----------------------------------------------------------------
+
+    def act(self, action: Action) -> None:
+        """Collect what is to be told; `flush` tells it."""
+        match action:
+            case Dispatch():
+                if link := self.links.get(action.node):
+                    link.assign(action)
+            case Recorded():
+                if link := self.links.get(action.node):
+                    link.receipt(action.key)
+            case Withdraw():
+                if link := self.links.get(action.node):
+                    link.withdraw(action.key)
+            case Record():
+                self._records.add(action.record)
+            case Changed():
+                pass  # watchers are the replica's business
+            case _:
+                assert_never(action)
+
+    def flush(self) -> None:
+        for link in list(self.links.values()):
+            link.flush()
