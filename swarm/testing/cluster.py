@@ -135,7 +135,7 @@ class MemoryCluster:
         found: list[Coordinator] = []
 
         def leads() -> bool:
-            found[:] = [driver for driver in self.coordinators.values() if driver.leads]
+            found[:] = [driver for driver in self.coordinators.values() if driver.replica.leads]
             return bool(found)
 
         await self.until(leads)
@@ -171,9 +171,9 @@ class MemoryCluster:
 
         def settled() -> bool:
             found[:] = [
-                driver.scheduler.ledger.runs[run]
+                driver.replica.scheduler.ledger.runs[run]
                 for driver in self.coordinators.values()
-                if driver.leads and run in driver.scheduler.ledger.runs
+                if driver.replica.leads and run in driver.replica.scheduler.ledger.runs
             ]
             return any(one.settled for one in found)
 

@@ -111,7 +111,7 @@ class MemoryDialer:
             raise Unreachable(f"{coordinator} did not answer", place=coordinator)
         driver = links.coordinator(coordinator)
         link = MemoryLink(links, self._node, driver)
-        link.open(driver.attach(hello, MemoryDownlink(link)))
+        link.open(driver.roster.attach(hello, MemoryDownlink(link)))
         return link
 
 
@@ -130,7 +130,7 @@ class MemoryLink:
 
     def open(self, served: NodeLink) -> None:
         if self._over.done():  # it read too slowly for the very first messages
-            self._driver.detach(served)
+            self._driver.roster.detach(served)
             return
         self._served = served
         self._links.opened(self)
@@ -143,7 +143,7 @@ class MemoryLink:
         self._over.set_result(reason)
         if self._served is not None:
             self._links.ended(self)
-            self._driver.detach(self._served)
+            self._driver.roster.detach(self._served)
 
     # -- the node's end ------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class MemoryLink:
             while True:
                 due_ms, message = await self._unless_over(asyncio.ensure_future(self._up.get()))
                 await self._travel(due_ms)
-                self._driver.receive(self._served, message)
+                self._driver.roster.receive(self._served, message)
         except Bug:
             raise
         except SwarmError as error:

@@ -64,7 +64,7 @@ def simulate(act: Callable[[MemoryCluster], Awaitable[None]], seed: int = 0, **s
             await act(cluster)
             cluster.look_for_bugs()
             leader = await cluster.leader()
-            ledger = leader.scheduler.ledger
+            ledger = leader.replica.scheduler.ledger
             happened = [
                 [
                     (name, run.status, run.order, list(run.records.values()))
@@ -235,7 +235,7 @@ def test_a_coordinator_that_comes_back_knows_what_was_decided_without_it():
         later = await cluster.ended(await cluster.submit(wide_graph(5)))
         await cluster.start_coordinator(dead)
         await asyncio.sleep(0.1)
-        ledger = cluster.coordinators[dead].scheduler.ledger
+        ledger = cluster.coordinators[dead].replica.scheduler.ledger
         for known in (run, later):
             again = ledger.runs[known.submitted.run]
             assert (again.status, again.state, again.order) == (known.status, known.state, known.order)
@@ -305,14 +305,14 @@ async def stormy(cluster: MemoryCluster) -> None:
     for run in runs:
         assert_succeeded(await cluster.ended(run))
     await asyncio.sleep(1)
-    books = [driver.scheduler.ledger.runs for driver in cluster.coordinators.values()]
+    books = [driver.replica.scheduler.ledger.runs for driver in cluster.coordinators.values()]
     assert len(books) == 3
     for run in runs:
         facts = [(b[run].status, b[run].order, b[run].state, b[run].outputs()) for b in books]
         assert facts[0] == facts[1] == facts[2]
     leader = await cluster.leader()
-    assert leader.scheduler.waiting() == 0
-    assert sum(len(view.busy) for view in leader.scheduler.nodes()) == 0
+    assert leader.replica.scheduler.waiting() == 0
+    assert sum(len(view.busy) for view in leader.replica.scheduler.nodes()) == 0
     assert [len(worker._outbox) for worker in cluster.workers.values()] == [0, 0, 0]
 
 
