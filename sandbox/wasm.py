@@ -13,10 +13,6 @@ advances each millisecond while calls are being made.
 
 from __future__ import annotations
 
-import ctypes
-import functools
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,69 +23,14 @@ import wasmtime
 from sandbox import tensors
 from sandbox.errors import AgentFailed, CellError, Exceeded
 from sandbox.payload import Items, Payload, Ports
+from sandbox.wasmcalls import TICK_S, engine, entry, ticker
 
 ABI: Final = "af-wasm-1"
 PAGE_BYTES: Final = 65536
 PAGES_MAX: Final = 65536  # all a 32-bit memory can have
 BATCH_MAX: Final = 65536
-TICK_S: Final = 0.001
-_IDLE_S: Final = 0.05  # without calls for so long, the ticker sleeps until the next one
 _MAGIC: Final = b"\0asm"
 _F32: Final = np.dtype("<f4")
-
-
-@functools.cache
-def engine() -> wasmtime.Engine:
-    """The one engine of this process; made before forking, it costs the cells nothing."""
-    config = wasmtime.Config()
-    config.epoch_interruption = True
-    config.cranelift_opt_level = "speed"
-    config.parallel_compilation = False  # its threads would not survive a fork
-    config.wasm_threads = False
-    config.wasm_memory64 = False
-    config.wasm_multi_memory = False
-    config.wasm_relaxed_simd = False  # gives other bits on other processors
-    return wasmtime.Engine(config)
-
-
-class _Ticker:
-    """Advances the engine's epoch each millisecond, but only while calls are being made."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._running = 0  # calls under way
-        self._begun = 0  # calls ever begun
-        threading.Thread(target=self._run, name="epoch", daemon=True).start()
-
-    def begin(self) -> None:
-        with self._lock:
-            self._running += 1
-            self._begun += 1
-        if not self._wake.is_set():
-            self._wake.set()
-
-    def end(self) -> None:
-        with self._lock:
-            self._running -= 1
-
-    def _run(self) -> None:
-        seen, quiet_s = 0, 0.0
-        while True:
-            if self._running or self._begun != seen:
-                seen, quiet_s = self._begun, 0.0
-            elif quiet_s >= _IDLE_S:
-                self._wake.clear()
-                if self._begun == seen:  # whoever began since then may have found the event still set
-                    self._wake.wait()
-            time.sleep(TICK_S)
-            quiet_s += TICK_S
-            engine().increment_epoch()
-
-
-@functools.cache
-def _ticker() -> _Ticker:
-    return _Ticker()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +102,7 @@ def _within(what: str, value: Any, low: int, high: int) -> int:
 class _Module:
     """An instance whose exports, types and limits have been verified, and its two entry points."""
 
-    def __init__(self, name: str, code: bytes, pages: int) -> None:
+    def __init__(self, name: str, code: bytes, pages: int, deadline_ticks: int) -> None:
         if not code.startswith(_MAGIC):
             raise AgentFailed("the code is not a WebAssembly module", place=name)
         try:
@@ -182,10 +123,10 @@ class _Module:
             assert isinstance(memory, wasmtime.Memory)
             # The buffer lives as long as the store: whoever holds a view must hold this object.
             self.bytes = np.frombuffer(memoryview(memory.get_buffer_ptr(self.store)).cast("B"), np.uint8)
-            self.infer1 = _entry(self.store, _function(name, self.store, exports.get("infer1"), "infer1", []))
-            self.infer = _entry(
-                self.store, _function(name, self.store, exports.get("infer"), "infer", ["i32"])
-            )
+            infer1 = _function(name, self.store, exports.get("infer1"), "infer1", [])
+            infer = _function(name, self.store, exports.get("infer"), "infer", ["i32"])
+            self.infer1 = entry(self.store, infer1, deadline_ticks)
+            self.infer = entry(self.store, infer, deadline_ticks)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise AgentFailed(f"the module is refused: {error}", place=name) from error
 
@@ -211,61 +152,23 @@ def _function(
     return export
 
 
-def _entry(store: wasmtime.Store, function: wasmtime.Func) -> Callable[[int], None]:
-    """A callable for a verified function of at most one i32 parameter (ignored where it has none).
-
-    The public call asks for the function's type each time, 5 to 17 us; the C entry point takes 0.5 us and
-    checks nothing, which is why the type was verified before. It is reached through names that wasmtime may
-    change, so without them the public call serves.
-    """
-    takes_argument = bool(function.type(store).params)
-    try:
-        from wasmtime import _ffi as ffi  # noqa: PLC0415  (private: its absence is a case, not an error)
-
-        raw = (ffi.wasmtime_val_raw_t * 1)()
-        trap = ctypes.POINTER(ffi.wasm_trap_t)()
-        shape = ctypes.CFUNCTYPE(ctypes.c_void_p, *[ctypes.c_void_p] * 3, ctypes.c_size_t, ctypes.c_void_p)
-        call = shape(("wasmtime_func_call_unchecked", ffi.dll))
-        arguments = (
-            ctypes.cast(store._context(), ctypes.c_void_p),  # noqa: SLF001
-            ctypes.addressof(function._func),  # noqa: SLF001
-            ctypes.addressof(raw),
-            1,
-            ctypes.addressof(trap),
-        )
-    except (ImportError, AttributeError):
-        if takes_argument:
-            return lambda rows: function(store, rows)
-        return lambda _: function(store)
-
-    def enter(rows: int, _keep: tuple[object, ...] = (store, function)) -> None:
-        raw[0].i32 = rows
-        error = call(*arguments)
-        if error:
-            pointer = ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
-            raise wasmtime.WasmtimeError._from_ptr(pointer)  # noqa: SLF001
-        if ctypes.cast(trap, ctypes.c_void_p).value:
-            owned = ctypes.cast(trap, ctypes.POINTER(ffi.wasm_trap_t))
-            ctypes.memset(ctypes.addressof(trap), 0, ctypes.sizeof(trap))
-            raise wasmtime.Trap._from_ptr(owned)  # noqa: SLF001
-
-    return enter
-
-
 class WasmAgent:
     """Implements the five calls over one module. One thread at a time: a store is not thread-safe."""
 
     def __init__(self, name: str, code: bytes, manifest: Mapping[str, Any], *, deadline_ms: int) -> None:
         self._name = name
         self._layout = layout = _Layout.check(name, manifest)
-        self._deadline_ticks = max(1, round(deadline_ms / 1000 / TICK_S))
         self._deadline_ms = deadline_ms
-        self._module = _Module(name, code, layout.pages)
+        self._module = _Module(name, code, layout.pages, max(1, round(deadline_ms / 1000 / TICK_S)))
         self._inputs = self._view(layout.input)
         self._outputs = self._view(layout.output)
         self._weights = self._module.bytes[slice(*layout.weights)]
+        self._input: tensors.Array = self._inputs[0]
+        self._output: tensors.Array = self._outputs[0]
+        self._question_head = tensors.head(_F32, (layout.input.size,))
+        self._question_bytes = len(self._question_head) + _F32.itemsize * layout.input.size
         self._answer_head = tensors.head(_F32, (layout.output.size,))
-        self._ticker = _ticker()
+        self._ticker = ticker()
 
     def _view(self, rows: _Rows) -> tensors.Array:
         """The rows of a port, as an array over the module's own memory."""
@@ -329,6 +232,10 @@ class WasmAgent:
         size, port = self._layout.input.size, self._layout.input.port
         if kind != "tensor":
             raise AgentFailed(f"port {port!r} takes a tensor, got {kind}", place=self._name)
+        head = self._question_head
+        if len(data) == self._question_bytes and data[: len(head)] == head:  # the usual case, cheaply
+            row: tensors.Array = np.frombuffer(data, _F32, size, len(head))
+            return row
         try:
             array = tensors.decode(data)
         except tensors.TensorError as error:
@@ -341,14 +248,18 @@ class WasmAgent:
 
     def _infer_one(self, array: tensors.Array) -> Payload:
         if array.ndim == 1:
-            self._inputs[0] = array
-            self._call(self._module.infer1, 1)
-            return "tensor", self._answer_head + self._outputs[0].tobytes()
+            return "tensor", self._answer_head + self.infer(array).tobytes()
         results = np.empty((len(array), self._layout.output.size), _F32)
         for start in range(0, len(array), self._layout.batch_max):
             part = array[start : start + self._layout.batch_max]
             self._infer_rows(part, results[start : start + len(part)])
         return "tensor", tensors.encode(results)
+
+    def infer(self, row: tensors.Array) -> tensors.Array:
+        """One row through the network; the answer is a view that the next call overwrites."""
+        self._input[:] = row
+        self._call(self._module.infer1, 1)
+        return self._output
 
     def _infer_many(self, arrays: list[tensors.Array]) -> list[Payload]:
         """Answer many payloads; single rows share calls, blocks of rows are answered on their own."""
@@ -371,11 +282,10 @@ class WasmAgent:
         self._call(self._module.infer, len(rows))
         results[:] = self._outputs[: len(rows)]
 
-    def _call(self, entry: Callable[[int], None], rows: int) -> None:
+    def _call(self, enter: Callable[[int], None], rows: int) -> None:
         self._ticker.begin()
         try:
-            self._module.store.set_epoch_deadline(self._deadline_ticks)
-            entry(rows)
+            enter(rows)
         except wasmtime.Trap as trap:
             if trap.trap_code == wasmtime.TrapCode.INTERRUPT:
                 raise Exceeded("wall_ms", self._deadline_ms, "more", place=self._name) from trap
