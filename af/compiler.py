@@ -19,6 +19,7 @@ from af.errors import AfRefused, refused
 from af.header import ResourceLimits, ResourceRequirements
 from af.records import Capability
 from af.sections import Section, encode_section
+from af.wasm.assembly import Precision
 from af.wasm.manifest import manifest_of
 from af.wasm.module import generate
 from af.weights import WEIGHTS, network_from
@@ -40,7 +41,7 @@ class Executable:
     sha256: str
 
 
-def compile_agent(agent: AgentFile) -> AgentFile:
+def compile_agent(agent: AgentFile, precision: Precision = "f32") -> AgentFile:
     """The runnable file; AfRefused with everything that is wrong with this one.
 
     The author's signature stays on a file that is compiled already, and is gone from any other: the author
@@ -53,7 +54,7 @@ def compile_agent(agent: AgentFile) -> AgentFile:
     problems = check(agent)
     if problems:
         raise AfRefused(problems)
-    compiled = _compiled(agent)
+    compiled = _compiled(agent, precision)
     problems = check(compiled)
     if problems:
         raise AfRefused(problems)
@@ -93,10 +94,10 @@ def network_text(agent: AgentFile) -> str:
     return generate(network_from(agent.header.neural_config, _section(agent, WEIGHTS))).text
 
 
-def _compiled(agent: AgentFile) -> AgentFile:
+def _compiled(agent: AgentFile, precision: Precision) -> AgentFile:
     match agent.header.kind:
         case "neural":
-            return _compile_neural(agent)
+            return _compile_neural(agent, precision)
         case "python":
             source = _section(agent, PYTHON_MODULE)
             manifest = python_manifest(agent.header)
@@ -107,11 +108,11 @@ def _compiled(agent: AgentFile) -> AgentFile:
             assert_never(agent.header.kind)
 
 
-def _compile_neural(agent: AgentFile) -> AgentFile:
+def _compile_neural(agent: AgentFile, precision: Precision) -> AgentFile:
     header = agent.header
     assert header.neural_config is not None
     weights = _section(agent, WEIGHTS)
-    module = generate(network_from(header.neural_config, weights))
+    module = generate(network_from(header.neural_config, weights), precision=precision)
     (capability,) = header.capabilities
     manifest = manifest_of(module, capability.name, capability.inputs[0].name, capability.outputs[0].name)
     compiled = agent.with_section(encode_section(WASM_MODULE, module.binary()))

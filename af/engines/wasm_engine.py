@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from af.engines.engine import ForwardOnly
 from af.network import Floats, Network
+from af.wasm.assembly import Precision
 from af.wasm.layout import F32_BYTES
 from af.wasm.manifest import PortRows, WasmManifest, manifest_of
 from af.wasm.module import generate
@@ -31,9 +32,9 @@ class WasmEngine(ForwardOnly):
         self._inputs, self._outputs = self._view(manifest.input), self._view(manifest.output)
 
     @classmethod
-    def for_network(cls, network: Network) -> Self:
+    def for_network(cls, network: Network, precision: Precision = "f32") -> Self:
         """Compile and load a network that is not in a file."""
-        module = generate(network)
+        module = generate(network, precision=precision)
         return cls(module.binary(), manifest_of(module, "tools:network", "input", "output"))
 
     def forward(self, batch: Floats) -> Floats:

@@ -6,6 +6,7 @@ from typing import Annotated, assert_never
 
 import typer
 
+from af.accuracy import int8_accuracy
 from af.agentfile import AgentFile, parse, write
 from af.check import check
 from af.compiler import compile_agent, executable, network_text
@@ -36,6 +37,9 @@ def compile_file(
     emit: Annotated[
         Emit | None, typer.Option(help="The network as WebAssembly text, FANN .net or ONNX instead.")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Dense weights in eight bits; reports how far the answers move.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compile an agent file.
@@ -46,6 +50,7 @@ def compile_file(
     \b
     af-compile digits.af -o digits.compiled.af     compile
     af-compile split.yaml -o split.af              build from a YAML source (see af/SPEC.md) and compile
+    af-compile digits.af --int8 -o small.af        a quarter of the size, a report of the accuracy
     af-compile digits.af --check                   report every problem, write nothing
     af-compile digits.af --emit wat                show the generated code
     af-compile digits.af --emit onnx -o digits.onnx     export (or --emit fann)
@@ -68,7 +73,7 @@ def compile_file(
         elif out is None:
             _check(subject, agent, as_json=as_json)
         else:
-            _compile(subject, agent, out, as_json=as_json)
+            _compile(subject, agent, out, int8=int8, as_json=as_json)
     except AfError as error:
         fail(subject, error, as_json=as_json)
 
@@ -113,17 +118,27 @@ def _check(file: Path, agent: AgentFile, *, as_json: bool) -> None:
         typer.echo(f"{file}: {agent.header.name} is in order ({agent.header.kind}).")
 
 
-def _compile(file: Path, agent: AgentFile, out: Path, *, as_json: bool) -> None:
-    data = write(compile_agent(agent))
+def _compile(file: Path, agent: AgentFile, out: Path, *, int8: bool, as_json: bool) -> None:
+    data = write(compile_agent(agent, "int8" if int8 else "f32"))
+    accuracy = int8_accuracy(agent) if int8 else None
     write_file(out, data)
     run = executable(parse(data))
     if as_json:
-        facts = {"out": str(out), "bytes": len(data), "code_bytes": len(run.code), "sha256": run.sha256}
+        facts: dict[str, object] = {
+            "out": str(out),
+            "bytes": len(data),
+            "code_bytes": len(run.code),
+            "sha256": run.sha256,
+        }
+        if accuracy is not None:
+            facts["int8"] = accuracy.to_json()
         print_json({"file": str(file), "ok": True, "problems": [], **_facts(agent), **facts})
     else:
         typer.echo(
             f"{out}: {run.name} {run.version}, {len(data)} bytes, {len(run.code)} of them {run.kind} code."
         )
+        if accuracy is not None:
+            typer.echo(f"{out}: {accuracy}.")
 
 
 def _facts(agent: AgentFile) -> dict[str, object]:

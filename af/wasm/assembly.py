@@ -6,15 +6,16 @@ written as `scratch+N` and become numbers when the text is finished. No scratch 
 the start and never written (borders, padding, first states) stays zero.
 
 A value between two layers is a matrix in memory: `positions` rows of `channels` numbers, `stride` numbers
-apart. An image [c, h, w] or signal [c, l] has a row per place and its channels in it (`channels_first` says that its
-shape names them first); a sequence [steps, features] has a row per step. Numbers between `channels` and
-`stride` are padding: finite, but of no meaning.
+apart. An image [c, h, w] or signal [c, l] has a row per place and its channels in it (`channels_first` says
+that its shape names them first); a sequence [steps, features] has a row per step. Numbers between `channels`
+and `stride` are padding: finite, but of no meaning.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ from af.wasm.layout import (
 )
 
 Address = str | int
+Precision = Literal["f32", "int8"]
 
 _SCRATCH = re.compile(r"scratch\+(\d+)")
 _SLACK_BYTES = 64  # vectors may be read a little behind the last row
@@ -90,10 +92,11 @@ def plus(address: Address, offset_bytes: int) -> Address:
 class Assembly:
     """See above; `$r` and `$c` are locals of the body for lines and places."""
 
-    def __init__(self) -> None:
+    def __init__(self, precision: Precision) -> None:
+        self.precision = precision
         self.functions: Functions = {}
         self.lines: list[str] = []
-        self._constants: list[NDArray[np.float32]] = []
+        self._constants: list[bytes] = []
         self._constants_end = BASE_ADDRESS
         self._scratch_bytes = 0
         self._labels = 0
@@ -126,12 +129,13 @@ class Assembly:
 
     def constant(self, values: NDArray[np.floating]) -> int:
         """The address of some float32 numbers that are part of the module."""
+        return self.data(values.astype("<f4", copy=False).tobytes())
+
+    def data(self, values: bytes) -> int:
+        """The address of some bytes that are part of the module."""
         address = self._constants_end
-        items = values.size
-        padded = np.zeros(round_up(F32_BYTES * items, ALIGNMENT_BYTES) // F32_BYTES, np.dtype("<f4"))
-        padded[:items] = values.ravel()
-        self._constants.append(padded)
-        self._constants_end += padded.nbytes
+        self._constants += [values, bytes(-len(values) % ALIGNMENT_BYTES)]
+        self._constants_end = round_up(address + len(values), ALIGNMENT_BYTES)
         return address
 
     def scratch(self, size_bytes: int) -> str:
@@ -274,7 +278,7 @@ class Assembly:
             message = f"the network needs {pages} memory pages of 64 KiB, the most is {WASM_PAGES_MAX}."
             raise refused("header: neural_config", message, "make the layers narrower.")
         lines = [_SCRATCH.sub(lambda found: str(scratch + int(found[1])), line) for line in self.lines]
-        weights = b"".join(part.tobytes() for part in self._constants)
+        weights = b"".join(self._constants)
         return Finished(tuple(lines), self.functions, weights, source, target, self._constants_end, pages)
 
 

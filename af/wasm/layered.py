@@ -14,24 +14,41 @@ from af import layers as kinds
 from af.layers.spec import Spec
 from af.network import Floats, Layer, Network, inner_layers
 from af.wasm import activations, rowkernels
-from af.wasm.assembly import Assembly, Finished, Value
-from af.wasm.layout import F32_BYTES, LANES, round_up
+from af.wasm.assembly import Assembly, Finished, Precision, Value
+from af.wasm.int8 import dense_int8
+from af.wasm.layout import F32_BYTES, LANES, VECTOR_BYTES, round_up
 from af.wasm.sequences import attended, embedded, embedded_mean, gru_states
 from af.wasm.spatial import convolved, pooled, pooled_globally, pooled_sequence
 
 Weights = Mapping[str, Floats]
 
+_COPIED_VECTORS_MAX = 16
 
-def assemble(network: Network, batch_max: int) -> Finished:
-    """The body of a network and its memory; AfRefused if that is larger than a module may be."""
-    assembly = Assembly()
+
+def assemble(network: Network, batch_max: int, precision: Precision) -> Finished:
+    """The body of a network and its memory; AfRefused if that is larger than a module may be.
+
+    With int8 the matrices of dense layers have weights of eight bits; everything else stays in float32.
+    """
+    assembly = Assembly(precision)
     size = network.input_size
     value = Value("(local.get $x)", (size,), 1, size, size, channels_first=False)
     for layer in network.layers:
         value = _layer(layer, value, assembly)
     result = assembly.flat(value)
-    assembly.helper("$copy_rows", result.address, 0, "(local.get $y)", 0, F32_BYTES * result.channels, 1)
+    _copy_out(result, assembly)
     return assembly.finished(size, network.output_size, batch_max)
+
+
+def _copy_out(result: Value, assembly: Assembly) -> None:
+    """The result into the output row: a short one in a few vectors, without a call."""
+    vectors = round_up(result.channels, LANES) // LANES
+    if vectors > _COPIED_VECTORS_MAX:
+        assembly.helper("$copy_rows", result.address, 0, "(local.get $y)", 0, F32_BYTES * result.channels, 1)
+        return
+    for offset in range(0, VECTOR_BYTES * vectors, VECTOR_BYTES):
+        value = f"(v128.load offset={offset} {result.address})"
+        assembly.lines.append(f"  (v128.store offset={offset} (local.get $y) {value})")
 
 
 def _layer(layer: Layer, value: Value, assembly: Assembly) -> Value:
@@ -82,10 +99,15 @@ def _emit(spec: Spec, value: Value, weights: Weights, assembly: Assembly) -> Val
 def _(spec: kinds.Dense, value: Value, weights: Weights, assembly: Assembly) -> Value:
     source = assembly.channels_last(value)
     padding = -np.inf if spec.activation == "softmax" else 0.0
-    matrix = assembly.matrix(weights["weight"], weights["bias"], padding)
-    shape = spec.output_shape(source.shape)
-    target = assembly.fresh(shape, source.positions, spec.units, channels_first=False)
-    assembly.rows(source, matrix, target, relu=spec.activation == "relu")
+    relu = spec.activation == "relu"
+    target = assembly.fresh(
+        spec.output_shape(source.shape), source.positions, spec.units, channels_first=False
+    )
+    weight, bias = weights["weight"], weights["bias"]
+    if assembly.precision == "int8":
+        dense_int8(source, weight, bias, target, assembly, relu=relu, padding=padding)
+    else:
+        assembly.rows(source, assembly.matrix(weight, bias, padding), target, relu=relu)
     activate(target, spec, assembly)
     return target
 

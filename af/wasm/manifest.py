@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict
 from af.errors import Problem
 from af.limits import BATCH_ROWS_MAX, LAYER_WIDTH_MAX, WASM_PAGE_BYTES, WASM_PAGES_MAX
 from af.records import CapabilityName, Name
+from af.wasm.assembly import Precision
 from af.wasm.layout import F32_BYTES, Rows
 from af.wasm.module import Module
 
@@ -48,9 +49,10 @@ class WasmManifest(_Mapping):
     batch_max: Annotated[int, Strict(), Field(ge=1, le=BATCH_ROWS_MAX)]
     pages: Annotated[int, Strict(), Field(ge=1, le=WASM_PAGES_MAX)]
     weights: Span
+    precision: Precision = "f32"  # of the weights; a host need not look
 
     def to_json(self) -> dict[str, JsonValue]:
-        mapping: dict[str, JsonValue] = self.model_dump(mode="json")
+        mapping: dict[str, JsonValue] = self.model_dump(mode="json", exclude_defaults=True)
         return mapping
 
     def problems(self, place: str) -> list[Problem]:
@@ -81,6 +83,7 @@ def manifest_of(module: Module, capability: str, input_port: str, output_port: s
         batch_max=module.batch_max,
         pages=module.pages,
         weights=Span(start=module.weights_start, end=module.weights_end),
+        precision=module.precision,
     )
 
 

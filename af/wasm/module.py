@@ -6,6 +6,7 @@ import wasmtime
 
 from af.limits import BATCH_ROWS_MAX
 from af.network import Network
+from af.wasm.assembly import Precision
 from af.wasm.binary import with_data
 from af.wasm.dense import dense_text
 from af.wasm.layered import assemble
@@ -24,25 +25,26 @@ class Module:
     pages: int
     batch_max: int
     weights_start: int = BASE_ADDRESS
+    precision: Precision = "f32"
 
     def binary(self) -> bytes:
         code = bytes(wasmtime.wat2wasm(self.text))
         return with_data(code, self.weights_start, self.weights)
 
 
-def generate(network: Network, batch_max: int = BATCH_ROWS_MAX) -> Module:
+def generate(network: Network, batch_max: int = BATCH_ROWS_MAX, precision: Precision = "f32") -> Module:
     """The module of a network; AfRefused if it would be larger than one may be."""
-    if network.feedforward:
+    if network.feedforward and precision == "f32":
         plan = plan_memory(network.input_size, network.dense_specs, batch_max)
         weights = pack_weights(network, plan)
         return Module(
             dense_text(plan), weights, plan.input, plan.output, plan.weights_end, plan.pages, batch_max
         )
-    return _layered(network, batch_max)
+    return _layered(network, batch_max, precision)
 
 
-def _layered(network: Network, batch_max: int) -> Module:
-    parts = assemble(network, batch_max)
+def _layered(network: Network, batch_max: int, precision: Precision) -> Module:
+    parts = assemble(network, batch_max, precision)
     source, target = parts.input, parts.output
     lines = [
         "(module",
@@ -67,4 +69,6 @@ def _layered(network: Network, batch_max: int) -> Module:
         ")",
     ]
     text = "\n".join(lines) + "\n"
-    return Module(text, parts.weights, source, target, parts.weights_end, parts.pages, batch_max)
+    return Module(
+        text, parts.weights, source, target, parts.weights_end, parts.pages, batch_max, precision=precision
+    )
