@@ -42,7 +42,7 @@ Where: TypeAlias = tuple[CapabilityName, frozenset[str]]
 
 @dataclass(slots=True)
 class Entry:
-    """A ready step on the desk. `node` and `key` name its attempt while it flies."""
+    """A ready step on the desk: `node` and `key` of the attempt that flies, `key` of the one recorded."""
 
     since_ms: int
     place: Place = Place.LATE
@@ -138,9 +138,10 @@ class Desk:
         self._move(entry, Place.RESTING, now_ms)
         self._alarm(entry, now_ms + duration_ms, run, step)
 
-    def record(self, entry: Entry, now_ms: int) -> None:
-        """Its result is on its way to the log; whoever proposes it sees it through."""
+    def record(self, entry: Entry, key: StepKey, now_ms: int) -> None:
+        """The result of this attempt is on its way to the log; whoever proposes it sees it through."""
         self._move(entry, Place.RECORDING, now_ms)
+        entry.key = key
 
     def _move(self, entry: Entry, place: Place, now_ms: int) -> None:
         self._land(entry)

@@ -134,7 +134,7 @@ class Leader:
                 continue
             if entry.key != key:
                 _withdraw(entry, actions)
-            self.desk.record(entry, self._now_ms)
+            self.desk.record(entry, key, self._now_ms)
             if view is not None:
                 view.done += 1
                 view.judge(failed=False)
@@ -160,7 +160,8 @@ class Leader:
             self._give_up(entry, record, actions)
 
     def _give_up(self, entry: Entry, record: StepRecord, actions: list[Action]) -> None:
-        self.desk.record(entry, self._now_ms)
+        key = StepKey(record.run, record.step, record.term, record.attempt)
+        self.desk.record(entry, key, self._now_ms)
         actions.append(Record(record))
 
     # -- nodes come and go -------------------------------------------------------------------------

@@ -66,9 +66,12 @@ class Scheduler:
     # -- reading -----------------------------------------------------------------------------
 
     def accepts(self, key: StepKey) -> bool:
-        """Whether a result of this attempt is still wanted."""
+        """Whether a result of this attempt is wanted: there is none yet, nor is another on its way."""
         run = self.ledger.runs.get(key.run)
-        return run is not None and key.step < len(run.state) and run.state[key.step] is Step.READY
+        if run is None or key.step >= len(run.state) or run.state[key.step] is not Step.READY:
+            return False
+        entry = self._leader.desk.find(key.run, key.step) if self._leader is not None else None
+        return entry is None or entry.place is not Place.RECORDING or entry.key == key
 
     def nodes(self) -> Iterator[NodeView]:
         """Attached nodes, as the leader sees them."""

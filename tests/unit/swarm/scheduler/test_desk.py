@@ -77,8 +77,8 @@ def test_moving_on_frees_the_slot():
     entry = desk.add(RUN, 0, now_ms=0)
     desk.fly(entry, view, key(1), 0, 100)
     assert (view.free, entry.place) == (0, Place.FLYING)
-    desk.record(entry, 1)
-    assert (view.free, entry.node, entry.key) == (1, None, None)
+    desk.record(entry, key(2), 1)
+    assert (view.free, entry.node, entry.key) == (1, None, key(2))
 
 
 def test_what_is_removed_still_names_its_attempt():

@@ -300,6 +300,23 @@ def test_the_second_of_two_results_is_received_and_not_recorded():
     assert cluster.recorded[run][0].attempt == 2
 
 
+def test_a_node_may_forget_its_result_while_that_of_another_attempt_is_being_recorded():
+    cluster, (first, second) = cluster_with(1, 1)
+    cluster.submit(small_graph("a"))
+    owner, other = (first, second) if first.running else (second, first)
+    late = only_key(owner)
+    cluster.lose(owner)
+    winner = only_key(other)
+    cluster.finish(other, winner)
+    assert cluster.leader.scheduler.accepts(winner)  # it may be offered again: its own is not in the log yet
+    assert not cluster.leader.scheduler.accepts(late)
+    cluster.finish(owner, late)
+    cluster.attach(owner)
+    assert (owner.outbox, len(other.outbox)) == ({}, 1)
+    cluster.commit()
+    assert other.outbox == {}
+
+
 def test_a_record_that_commits_unannounced_frees_its_slot():
     cluster, (node,) = cluster_with(1)
     cluster.submit(wide_graph(2))
