@@ -153,6 +153,22 @@ def test_numbers_nobody_can_hold_are_refused(number):
         decode(data)
 
 
+def test_a_number_for_cores_may_be_whole_but_not_endless():
+    data = encode(graph([dataclasses.replace(node("a"), resources=Resources(cpu_cores=0.5))]))
+    assert decode(data.replace(b"0.5", b"2")).nodes[0].resources.cpu_cores == 2.0
+    assert isinstance(decode(data.replace(b"0.5", b"2")).nodes[0].resources.cpu_cores, float)
+    for endless in (b"1e999", b"NaN", b"-Infinity"):
+        with pytest.raises(GraphRefused, match="number"):
+            decode(data.replace(b"0.5", endless))
+
+
+def test_messages_say_what_is_wrong():
+    assert refusal({"format": 1}).message == "is missing"
+    assert refusal(changed(name=5)).message == "is not text"
+    assert refusal(b'{"format":1,"name":"a","name":"b"}').message == "key 'name' stands twice in one object"
+    assert refusal(changed(on_failure="panic")).message == "is 'panic', not one of continue, stop"
+
+
 def test_messages_stay_short_whatever_is_refused():
     problem = refusal(changed(**{"k" * 100_000: 1}))
     assert len(problem.message) < 300

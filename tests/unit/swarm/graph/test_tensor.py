@@ -19,10 +19,12 @@ def test_there_are_no_dtypes_the_sandbox_does_not_know():
     assert len(DTYPES) == len(tensors.DTYPES)
 
 
-@pytest.mark.parametrize("at", range(4))
-def test_a_damaged_head_is_refused_by_both(at):
-    data = bytearray(tensors.encode(np.zeros((2, 3), "f4")))
-    data[at] = 0xEE
+@pytest.mark.parametrize(
+    ("at", "value"), [(0, 0), (1, 0), (1, 2), (2, len(tensors.DTYPES)), (2, 0xEE), (3, 9), (3, 0xEE)]
+)
+def test_a_damaged_head_is_refused_by_both(at, value):
+    data = bytearray(tensors.encode(np.zeros((2, 3), "f4")) + bytes(100))
+    data[at] = value
     assert isinstance(tensor_head(bytes(data)), str)
     with pytest.raises(tensors.TensorError):
         tensors.decode(bytes(data))
