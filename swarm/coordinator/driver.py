@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from swarm import limits
 from swarm.coordinator.records import Records
 from swarm.coordinator.replica import Replica
 from swarm.coordinator.roster import Roster
 from swarm.errors import GraphRefused, NotFound, QueueFull
-from swarm.graph import Graph, Payload, Priority, input_problems, problems, unsupported
+from swarm.graph import Catalogue, Payload, Priority, decode, input_problems, problems, unsupported
 from swarm.ids import AgentName, NodeId, RunId
 from swarm.ports import Clock, Log
 from swarm.scheduler.events import (
@@ -34,7 +35,9 @@ from swarm.scheduler.events import (
 )
 from swarm.scheduler.run import Run, Status
 from swarm.tasks import Tasks
+from swarm.wire.entries import encode_event
 
+INLINE_BYTES_MAX = 32 * limits.KIB  # larger graphs are examined in a thread, lest the loop stand still
 TICK_LATE_MS_MAX = 500  # a tick later than this says nothing about the nodes: we ourselves were asleep
 
 
@@ -89,9 +92,9 @@ class Coordinator:
     # -- what clients ask ---------------------------------------------------------------------------
 
     async def submit(
-        self, graph: Graph, inputs: Mapping[str, Payload], priority: Priority, principal: str, key: str
+        self, graph: bytes, inputs: Mapping[str, Payload], priority: Priority, principal: str, key: str
     ) -> tuple[RunId, int, bool]:
-        """Accept a run. Returns its id, the log index, and whether the key named an earlier run.
+        """Accept a run of an encoded graph. Returns its id, the log index, and whether the key was known.
 
         When this returns, a durable majority holds the run. Raises `GraphRefused` with every problem.
         """
@@ -99,20 +102,17 @@ class Coordinator:
         ledger = self.replica.scheduler.ledger
         if (known := ledger.run_of_key(principal, key)) is not None:
             return known, self.replica.applied_index(), True
-        catalogue = ledger.catalogue()
-        found = problems(graph, catalogue) or [
-            *unsupported(graph),
-            *input_problems(graph, catalogue, inputs),
-        ]
-        if found:
-            raise GraphRefused(f"graph {graph.name!r} cannot run", problems=found)
         if ledger.active() >= limits.RUNS_ACTIVE_MAX:
             raise QueueFull(
                 f"{limits.RUNS_ACTIVE_MAX} runs are active", remedy="wait for one to end, or cancel one"
             )
         run = RunId(f"run-{self._new_id()}")
-        event = RunSubmitted(self._clock.wall_ms(), run, graph, inputs, priority, principal, key)
-        index = await self.replica.propose(event)
+        submission = _Submission(run, inputs, priority, principal, key, self._clock.wall_ms())
+        if len(graph) <= INLINE_BYTES_MAX:
+            event, data = submission.examine(graph, ledger.catalogue())
+        else:
+            event, data = await asyncio.to_thread(submission.examine, graph, ledger.catalogue())
+        index = await self.replica.propose_encoded(event, data)
         winner = self.replica.scheduler.ledger.run_of_key(principal, key) or run
         return winner, index, winner != run
 
@@ -143,3 +143,29 @@ class Coordinator:
         if found is None:
             raise NotFound(f"no run {run!r}", remedy="swarm runs list shows those that are remembered")
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """What comes with a graph."""
+
+    run: RunId
+    inputs: Mapping[str, Payload]
+    priority: Priority
+    principal: str
+    key: str
+    at_ms: int
+
+    def examine(self, encoded: bytes, catalogue: Catalogue) -> tuple[RunSubmitted, bytes]:
+        """Read and check the graph; the event and its bytes. Pure, so that it may run in a thread."""
+        graph = decode(encoded)
+        found = problems(graph, catalogue) or [
+            *unsupported(graph),
+            *input_problems(graph, catalogue, self.inputs),
+        ]
+        if found:
+            raise GraphRefused(f"graph {graph.name!r} cannot run", problems=found)
+        event = RunSubmitted(
+            self.at_ms, self.run, graph, self.inputs, self.priority, self.principal, self.key
+        )
+        return event, encode_event(event)

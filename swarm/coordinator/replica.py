@@ -93,7 +93,10 @@ class Replica:
 
     async def propose(self, event: Durable) -> int:
         """Append an event to the log. Returns its index once it is committed and folded here."""
-        data = encode_event(event)
+        return await self.propose_encoded(event, encode_event(event))
+
+    async def propose_encoded(self, event: Durable, data: bytes) -> int:
+        """The same for an event whose bytes are at hand."""
         self._proposed[data] = event
         try:
             return await self._log.propose(data)

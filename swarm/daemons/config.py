@@ -10,7 +10,7 @@
     sandbox: {tier: auto}            # auto | root | user | reduced
     slots: 64                        # steps in flight
     cells_per_agent: 4               # default: one per processor, at most 4
-    raft: {election_ms: [300, 600], heartbeat_ms: 50}
+    raft: {election_ms: [800, 1600], heartbeat_ms: 100}
     log_level: info
 
 Only `cluster`, `node`, `data_dir`, `coordinators` and `tls` have no default. One, three or five
@@ -70,8 +70,8 @@ class SandboxSettings(Section):
 class RaftSettings(Section):
     """Timing of the replicated log."""
 
-    election_ms: Annotated[tuple[int, int], Field(strict=False)] = (300, 600)
-    heartbeat_ms: Annotated[int, Field(ge=1)] = 50
+    election_ms: Annotated[tuple[int, int], Field(strict=False)] = (800, 1600)
+    heartbeat_ms: Annotated[int, Field(ge=1)] = 100
 
     @model_validator(mode="after")
     def _timing_holds(self) -> Self:

@@ -20,7 +20,7 @@ from typing import Self
 
 from swarm.coordinator import Coordinator, Deployments
 from swarm.errors import Bug, NotLeader, OutcomeUnknown, OutOfTime, Unreachable
-from swarm.graph import Graph, Payload, Priority
+from swarm.graph import Graph, Payload, Priority, encode
 from swarm.ids import NodeId, RunId
 from swarm.node import Worker, WorkerOptions, WorkerPorts
 from swarm.scheduler.run import Run
@@ -159,7 +159,7 @@ class MemoryCluster:
         while True:
             leader = await self.leader()
             try:
-                run, _, _ = await leader.submit(graph, inputs or {}, priority, "ann", key)
+                run, _, _ = await leader.submit(encode(graph), inputs or {}, priority, "ann", key)
             except (NotLeader, OutcomeUnknown, Unreachable):
                 await self.clock.sleep_ms(RETRY_MS)
             else:

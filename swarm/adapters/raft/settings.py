@@ -55,9 +55,9 @@ assert TAIL_BYTES_KEPT < LOG_BYTES_MAX
 class RaftSettings:
     """What an operator may change."""
 
-    election_ms_min: int = 300
-    election_ms_max: int = 600
-    heartbeat_ms: int = 50
+    election_ms_min: int = 800
+    election_ms_max: int = 1_600
+    heartbeat_ms: int = 100
     compact_entries: int = 20_000  # a snapshot is taken after this many entries
     compact_bytes: int = 64 * MIB  # ... or this many bytes of them
 

@@ -15,7 +15,7 @@ from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.adapters.tls import peer_identity
 from swarm.coordinator import Coordinator, Deployments
 from swarm.errors import NotAllowed, ProtocolBroken
-from swarm.graph import Priority, decode
+from swarm.graph import Priority
 from swarm.ids import AgentName, NodeId, RunId
 from swarm.ports import Clock
 from swarm.scheduler.run import Status
@@ -61,7 +61,7 @@ class ClientServicer(rpc.SwarmServicer):
 
         async def local() -> pb.SubmitReply:
             run, index, existed = await self._coordinator.submit(
-                decode(request.graph),
+                request.graph,
                 inputs_from_pb(request.inputs),
                 _priority(request.priority),
                 request.on_behalf_of,
