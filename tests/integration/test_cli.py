@@ -231,7 +231,9 @@ def dev_cluster(directory, *arguments):
             text += line
             if line == "}\n":
                 break
-        yield process, json.loads(text)
+        ready = json.loads(text)
+        assert "nodes" in ready, ready
+        yield process, ready
     finally:
         process.kill()
         process.communicate()
