@@ -27,9 +27,12 @@ class FairQueue:
         return self._size
 
     @property
-    def priority(self) -> Priority:
-        """That of the next step; the lowest where there is none."""
-        return next((priority for priority in Priority if self._turns[priority]), Priority.LOW)
+    def priority(self) -> int:
+        """That of the next step; lower than any where there is none."""
+        for priority, turns in enumerate(self._turns):
+            if turns:
+                return priority
+        return len(self._turns)
 
     def push(self, priority: Priority, run: RunId, step: int, *, front: bool = False) -> None:
         """Add a step; `front` for one that had its turn already and lost its node."""

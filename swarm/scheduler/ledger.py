@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import assert_never
 
 from swarm import limits
@@ -33,13 +34,23 @@ def payload_bytes(values: Iterable[Items]) -> int:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The agent that serves a capability now, and what of its signature every dispatch needs."""
+
+    agent: AgentRecord
+    signature: Signature
+    gathers: frozenset[str]  # input ports that take many
+    scatters: frozenset[str]  # output ports that give many
+
+
 class Ledger:
     """The replicated state; `apply` is the only way to change it."""
 
     def __init__(self) -> None:
         self.runs: dict[RunId, Run] = {}  # in order of submission
         self.agents: dict[AgentName, AgentDeployed] = {}  # the one deployed last at the end
-        self._serving: dict[CapabilityName, AgentRecord] = {}
+        self._serving: dict[CapabilityName, Offer] = {}
         self._keys: dict[tuple[str, str], RunId] = {}
         self._over: deque[RunId] = deque()  # settled runs, the one that settled first at the left
         self._over_bytes = 0
@@ -66,8 +77,16 @@ class Ledger:
 
     def _reserve(self) -> list[tuple[Run, list[int]]]:
         """Of two agents with one capability the one deployed last serves it."""
-        agents = [event.agent for event in self.agents.values()]
-        self._serving = {sig.name: agent for agent in agents for sig in agent.capabilities}
+        self._serving = {
+            signature.name: Offer(
+                event.agent,
+                signature,
+                frozenset(port.name for port in signature.inputs if port.many),
+                frozenset(port.name for port in signature.outputs if port.many),
+            )
+            for event in self.agents.values()
+            for signature in event.agent.capabilities
+        }
         return []
 
     def _submit(self, event: RunSubmitted) -> list[tuple[Run, list[int]]]:
@@ -129,15 +148,10 @@ class Ledger:
 
     def catalogue(self) -> Mapping[CapabilityName, Signature]:
         """What can be asked for now."""
-        return {
-            name: signature
-            for name, agent in self._serving.items()
-            for signature in agent.capabilities
-            if signature.name == name
-        }
+        return {name: offer.signature for name, offer in self._serving.items()}
 
-    def agent_for(self, capability: CapabilityName) -> AgentRecord | None:
-        """The agent that serves a capability now."""
+    def offer(self, capability: CapabilityName) -> Offer | None:
+        """Who serves a capability now."""
         return self._serving.get(capability)
 
     def digests(self) -> tuple[Digest, ...]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from swarm import limits
 from swarm.errors import RunFailed
-from swarm.graph import PortName
 from swarm.ids import RunId, StepKey
 from swarm.scheduler.actions import Action, Dispatch
 from swarm.scheduler.desk import Desk, Entry, Where
-from swarm.scheduler.events import AgentRecord
 from swarm.scheduler.fair import FairQueue
-from swarm.scheduler.ledger import Ledger
+from swarm.scheduler.ledger import Ledger, Offer
 from swarm.scheduler.placement import NodeView, able, affinities, choose
 from swarm.scheduler.run import Run
 
@@ -41,40 +39,33 @@ class Placer:
 
     def _place_next(self, where: Where, queue: FairQueue, now_ms: int, actions: list[Action]) -> bool:
         """Place the next step of one queue; whether it is worth coming back."""
-        agent = self._ledger.agent_for(where[0])
-        if agent is None:
+        offer = self._ledger.offer(where[0])
+        if offer is None:
             return False
-        layers = where[1] | agent.layers
-        views = [v for v in self._desk.nodes.values() if v.free > 0 and able(v, agent.digest, layers)]
+        digest, layers = offer.agent.digest, where[1] | offer.agent.layers
+        views = [v for v in self._desk.nodes.values() if v.free > 0 and able(v, digest, layers)]
         if not views:
             return False
         while name := queue.pop():
             if entry := self._desk.waiting(*name):
                 run = self._ledger.runs[name[0]]
                 view = choose(views, affinities(run.sources(name[1])))
-                actions.append(self._dispatch(run, name[1], entry, agent, view, now_ms))
+                actions.append(self._dispatch(run, name[1], entry, offer, view, now_ms))
                 # Slots come free one by one: without turns the first queue would take them all.
                 self._desk.queues[where] = self._desk.queues.pop(where)
                 return bool(queue)
         return False
 
     def _dispatch(
-        self, run: Run, step: int, entry: Entry, agent: AgentRecord, view: NodeView, now_ms: int
+        self, run: Run, step: int, entry: Entry, offer: Offer, view: NodeView, now_ms: int
     ) -> Dispatch:
         node = run.graph.nodes[step]
         entry.attempts += 1
         key = StepKey(run.submitted.run, step, self._term, entry.attempts)
         self._desk.fly(entry, view, key, now_ms, node.timeout_ms)
-        signature = next(sig for sig in agent.capabilities if sig.name == node.capability)
-        many = frozenset[str](port.name for port in signature.inputs if port.many)
-        scatter = tuple(
-            (port, count)
-            for port, count in run.scatter(step)
-            if (out := signature.output(PortName(port))) is not None and out.many
-        )
-        return Dispatch(
-            view.node, key, agent.digest, node.capability, run.inputs(step, many), node.timeout_ms, scatter
-        )
+        inputs = run.inputs(step, offer.gathers)
+        scatter = tuple(item for item in run.scatter(step) if item[0] in offer.scatters)
+        return Dispatch(view.node, key, offer.agent.digest, node.capability, inputs, node.timeout_ms, scatter)
 
     # -- nobody can take it --------------------------------------------------------------------
 
@@ -92,10 +83,11 @@ class Placer:
         return found
 
     def _hosted(self, where: Where) -> bool:
-        agent = self._ledger.agent_for(where[0])
-        return agent is not None and any(
-            able(view, agent.digest, where[1] | agent.layers) for view in self._desk.nodes.values()
-        )
+        offer = self._ledger.offer(where[0])
+        if offer is None:
+            return False
+        digest, layers = offer.agent.digest, where[1] | offer.agent.layers
+        return any(able(view, digest, layers) for view in self._desk.nodes.values())
 
     def _leave(self, where: Where, queue: FairQueue, now_ms: int) -> list[tuple[RunId, int, RunFailed]]:
         error = self._reason(where)
@@ -115,14 +107,14 @@ class Placer:
 
     def _reason(self, where: Where) -> RunFailed:
         capability, layers = where
-        agent = self._ledger.agent_for(capability)
-        if agent is None:
+        offer = self._ledger.offer(capability)
+        if offer is None:
             return RunFailed(
                 f"no agent offers {capability}",
                 place=str(capability),
                 remedy="deploy one that does; swarm agents shows what is offered",
             )
-        needed = ", ".join(sorted(layers | agent.layers))
+        needed = ", ".join(sorted(layers | offer.agent.layers))
         return RunFailed(
             f"no attached node can run {capability}{f' with layers {needed}' if needed else ''}",
             place=str(capability),

@@ -29,11 +29,12 @@ def test_runs_take_turns_and_keep_their_own_order():
 
 def test_a_more_urgent_run_goes_first():
     queue = FairQueue()
+    assert queue.priority > Priority.LOW
     queue.push(Priority.LOW, ONE, 0)
-    assert queue.priority is Priority.LOW
+    assert queue.priority == Priority.LOW
     queue.push(Priority.CRITICAL, TWO, 0)
     queue.push(Priority.HIGH, THREE, 0)
-    assert queue.priority is Priority.CRITICAL
+    assert queue.priority == Priority.CRITICAL
     assert drained(queue) == [(TWO, 0), (THREE, 0), (ONE, 0)]
 
 

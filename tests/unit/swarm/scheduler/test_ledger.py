@@ -143,16 +143,20 @@ def deploy(ledger: Ledger, agent: AgentRecord) -> None:
     ledger.apply(AgentDeployed(1, agent, "ann"))
 
 
+def serving(ledger: Ledger) -> list[AgentRecord | None]:
+    return [offer.agent if (offer := ledger.offer(name)) else None for name in CAPABILITIES]
+
+
 def test_of_two_agents_with_one_capability_the_last_deployed_serves_it():
     ledger = Ledger()
     one, two = model_agent(FIRST, SECOND, name="one"), model_agent(SECOND, THIRD, name="two")
     deploy(ledger, one)
     deploy(ledger, two)
-    assert [ledger.agent_for(name) for name in CAPABILITIES] == [one, two, two]
+    assert serving(ledger) == [one, two, two]
     deploy(ledger, replace(one, version="2"))
-    assert ledger.agent_for(SECOND) == replace(one, version="2")
+    assert serving(ledger)[1] == replace(one, version="2")
     ledger.apply(AgentRemoved(1, one.name, "ann"))
-    assert [ledger.agent_for(name) for name in CAPABILITIES] == [None, two, two]
+    assert serving(ledger) == [None, two, two]
     assert ledger.digests() == (two.digest,)
     assert set(ledger.catalogue()) == {SECOND, THIRD}
 
@@ -163,6 +167,9 @@ def test_the_catalogue_has_the_signature_of_the_agent_that_serves():
     deploy(ledger, model_agent(FIRST, name="one"))
     deploy(ledger, replace(two, capabilities=(replace(two.capabilities[0], deterministic=True),)))
     assert ledger.catalogue()[FIRST].deterministic
+    offer = ledger.offer(FIRST)
+    assert offer is not None
+    assert (offer.gathers, offer.scatters) == ({"all"}, {"parts"})
 
 
 def test_removing_an_agent_nobody_deployed_does_nothing():
