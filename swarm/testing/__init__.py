@@ -1,9 +1,7 @@
 """The same ports as the adapters, in one process: deterministic, and shipped to users.
 
-    clock     virtual time: an event loop that never sleeps          log       the replicated log
-    cells     agents as Python functions that fail, hang or die      links     nodes' links that break
-    disk      files by digest, the journal                           cluster   all of it with the real drivers
-
-    scheduling, chaos    the scheduler alone, in a model of a cluster with bad luck
-    graphs, oracle       graphs to try, and what their bonds promise by definition
+Twins: `clock` (virtual time), `log` (replication), `cells` (agents as Python functions that fail, hang or
+die), `links` (between nodes and coordinators; they break), `disk` (files, journals). `cluster` runs the
+real drivers on all of them. `scheduling` and `chaos` try the scheduler alone, with bad luck, on `graphs`
+whose bonds `oracle` reads by definition.
 """
