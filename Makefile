@@ -2,7 +2,7 @@
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint fmt proto clean
+.PHONY: help venv demo test lint fuzz fmt proto clean
 
 # Relative paths only: the repository may lie under a path with spaces.
 BIN := .venv/bin
@@ -61,6 +61,11 @@ lint: venv ## style, types, layers, and the generated code against proto/
 test: lint ## lint, then every test
 	@echo '== pytest'
 	@$(PY) -m pytest -q
+
+FUZZ_SECONDS := 600
+
+fuzz: venv ## ten minutes of hostile files against every reader: make fuzz FUZZ_SECONDS=3600 for longer
+	@$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 fmt: venv ## format the code, and repair what ruff can
 	@$(PY) -m ruff check -q --fix-only .

@@ -44,8 +44,7 @@ def sign_header(header: bytes, key: SigningKey, created: str) -> bytes:
         head += b"\n"
     value = key.sign(_message(head, created)).signature.hex()
     public = bytes(key.verify_key).hex()
-    facts = {"algorithm": "ed25519", "key": public, "created": created, "value": value}
-    return head + dump_mapping({SIGNATURE_KEY: facts})
+    return head + _text("ed25519", public, created, value)
 
 
 def signature_problems(header: bytes, mapping: Mapping[str, object], signature: Signature) -> list[Problem]:
@@ -53,12 +52,16 @@ def signature_problems(header: bytes, mapping: Mapping[str, object], signature: 
     head, tail = split_header(header)
     rest = {name: value for name, value in mapping.items() if name != SIGNATURE_KEY}
     try:
-        # Head and tail must also be what they seem when each is read alone: what was signed is a header.
-        separate = load_mapping(head) == rest and set(load_mapping(tail)) == {SIGNATURE_KEY}
+        # What was signed must be a header when it is read alone, and the rest the one text of a signature:
+        # nothing can then be added to a signed file without a trace.
+        separate = load_mapping(head) == rest and tail == _text(
+            signature.algorithm, signature.key, signature.created, signature.value
+        )
     except AfRefused:
         separate = False
     if not separate:
-        return [Problem(_PLACE, "it is not the last key of the header.", "sign the file again.")]
+        message = "it is not the last key of the header, or not written as `af-sign` writes it."
+        return [Problem(_PLACE, message, "sign the file again.")]
     try:
         VerifyKey(bytes.fromhex(signature.key)).verify(
             _message(head, signature.created), bytes.fromhex(signature.value)
@@ -67,6 +70,11 @@ def signature_problems(header: bytes, mapping: Mapping[str, object], signature: 
         message = f"it does not fit the file: the header is not what key {signature.key[:12]}... signed."
         return [Problem(_PLACE, message, _FETCH_AGAIN)]
     return []
+
+
+def _text(algorithm: str, key: str, created: str, value: str) -> bytes:
+    facts = {"algorithm": algorithm, "key": key, "created": created, "value": value}
+    return dump_mapping({SIGNATURE_KEY: facts})
 
 
 def _message(head: bytes, created: str) -> bytes:

@@ -14,6 +14,7 @@ layer `scale`. Everything that is left over is refused: weights nobody uses mean
 
 import io
 import re
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 
@@ -35,6 +36,14 @@ SAFETENSORS_HEAD_BYTES = 8
 
 _ITEM_BYTES_MAX = 8
 _NAMES_SHOWN_MAX = 5
+_ARCHIVE_FAULTS = (  # all that zipfile raises for bytes that are no archive
+    zipfile.BadZipFile,
+    ValueError,
+    OSError,
+    NotImplementedError,
+    OverflowError,
+    struct.error,
+)
 _BIASES = frozenset({"bias", "bias_ih", "bias_hh", "self_attn.in_proj_bias", "self_attn.out_proj.bias"})
 _IGNORED = (".num_batches_tracked",)
 _OTHER_NAMES = re.compile(r"^(weight|bias)_(ih|hh)$")  # torch's GRU adds the number of its layer: _l0
@@ -191,7 +200,7 @@ def _check_archive(data: bytes, place: str) -> None:
     """Torch's archives are stored, not compressed: what is inflated from one may be a bomb."""
     try:
         entries = zipfile.ZipFile(io.BytesIO(data)).infolist()
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except _ARCHIVE_FAULTS as error:
         raise refused(place, f"it is not a readable archive ({error}).", "save it again.") from None
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise refused(

@@ -2,11 +2,17 @@
 
 from functools import cache
 
+import jsonschema
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import af
-from af.yamltext import dump_mapping
+from af.agentfile import header_end
+from af.headertext import read_header
+from af.schema import header_schema
+from af.yamltext import dump_mapping, load_mapping
+from tests.fuzz.targets import TARGETS, run, seeds, variations
 from tests.unit.af.samples import neural_agent, python_agent
 
 KEYS = [b"version: '1.0'\n", b"name: a\n", b"kind: python\n", b"sections: [", b"x-a: ", b"codec: lz4\n"]
@@ -121,3 +127,53 @@ def test_any_sections_come_back(contents):
         )
         agent = agent.with_section(section)
     assert af.parse(af.write(agent)) == agent
+
+
+@pytest.mark.parametrize("name", sorted(set(TARGETS) - {"agent"}))
+@settings(max_examples=120, deadline=5000)
+@given(st.data())
+def test_a_good_file_of_another_kind_with_bytes_changed(name, data):
+    run(name, data.draw(variations(name)))
+
+
+@settings(max_examples=200, deadline=2000)
+@given(st.data())
+def test_a_signed_file_is_refused_or_means_what_its_author_signed(data):
+    signed = seeds("agent")[2]
+    changed = bytearray(signed)
+    start = data.draw(st.integers(0, len(signed) - 1))
+    changed[start : start + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+    try:
+        found = af.parse(bytes(changed))
+    except af.AfRefused:
+        return
+    # What is left of the signature's own key may have become another key, and the file an unsigned one.
+    assert found == af.parse(signed) or found.header.signature is None
+
+
+VALIDATOR = jsonschema.Draft202012Validator(header_schema())
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 2**40),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=8),
+    st.sampled_from(["relu", "1.0", "a:b", "2026-01-05T00:00:00Z", [], {}, {"x-own": 1}, [1, None]]),
+)
+
+
+@settings(max_examples=300, deadline=2000)
+@given(st.integers(0, 2), st.data())
+def test_what_the_reader_takes_the_schema_takes(number, data):
+    content = seeds("agent")[number]
+    mapping = load_mapping(content[: header_end(content)])
+    place = mapping
+    while True:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if not isinstance(place[key], dict | list) or not place[key] or data.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = data.draw(LEAVES)
+    header, _, problems = read_header(mapping)
+    if header is not None and not problems:
+        assert not list(VALIDATOR.iter_errors(mapping))

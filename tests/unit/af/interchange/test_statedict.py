@@ -195,6 +195,17 @@ def test_a_view_that_claims_more_numbers_than_the_file_has_is_refused_before_it_
     assert "is too large" in refusal(read_state_dict, saved(views))
 
 
+def test_an_archive_of_a_version_nobody_has_written_yet_is_refused():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", b"")
+    data = buffer.getvalue()
+    entry = data.index(b"PK\x01\x02")
+    assert "not a readable archive" in refusal(
+        read_state_dict, data[: entry + 6] + b"\x5a" + data[entry + 7 :]
+    )
+
+
 def test_a_compressed_archive_is_refused():
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
