@@ -18,13 +18,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sandbox import tensors
+from sandbox.bodies import MessageError
 from sandbox.cgroups import Group
 from sandbox.channel import Channel
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded, clean_text
 from sandbox.frames import Data, Kind
 from sandbox.messages import (
-    MessageError,
     read_results,
     write_items,
     write_load,
@@ -96,6 +95,7 @@ class Cell:
     def __init__(self, spec: CellSpec, stream: socket.socket, output: int, group: Group) -> None:
         self._loop = asyncio.get_running_loop()
         self._spec = spec
+        self._wall_ms = spec.limits.wall_ms
         self._group = group
         self._handle = -1
         self._reason: CellError | None = None
@@ -199,7 +199,8 @@ class Cell:
         self, capability: str, inputs: Mapping[str, Items], wall_ms: int | None = None
     ) -> dict[str, Items]:
         """Answer one input."""
-        (result,) = await self.process_batch(capability, (inputs,), wall_ms)
+        body = await self._ask(capability, (inputs,), wall_ms)
+        (result,) = self._results(body, 1)
         if isinstance(result, CellError):
             raise result
         return result
@@ -208,19 +209,20 @@ class Cell:
         self, capability: str, batch: Sequence[Ports], wall_ms: int | None = None
     ) -> list[dict[str, Items] | CellError]:
         """Answer many inputs with one frame each way; each has its own result or error."""
+        return self._results(await self._ask(capability, batch, wall_ms), len(batch))
+
+    def _ask(self, capability: str, batch: Sequence[Ports], wall_ms: int | None) -> asyncio.Future[Data]:
         try:
             parts = write_process(capability, batch)
+            return self._call(Kind.PROCESS, parts, wall_ms)
         except (MessageError, KeyError, TypeError, UnicodeError) as error:
             raise AgentFailed(f"the input cannot be sent: {error!r}", place=self._spec.image.name) from error
-        body = await self._call(Kind.PROCESS, parts, wall_ms)
+
+    def _results(self, body: Data, count: int) -> list[dict[str, Items] | CellError]:
         try:
-            results = read_results(body, len(batch))
-            for result in results:
-                if not isinstance(result, CellError):
-                    _check_ports(result)
+            return read_results(body, count)
         except ValueError as error:
             raise self._distrust(error) from error
-        return results
 
     async def update_weights(self, feedback: Items) -> None:
         """Teach the agent."""
@@ -245,11 +247,11 @@ class Cell:
         """Put a learned state back."""
         await self._call(Kind.RESTORE, (data,))
 
-    async def _call(self, kind: Kind, parts: Sequence[Data], wall_ms: int | None = None) -> Data:
+    def _call(self, kind: Kind, parts: Sequence[Data], wall_ms: int | None = None) -> asyncio.Future[Data]:
         if self.state is not State.READY:
             raise self._reason or Broken(f"the cell is {self.state.value}", place=self._spec.image.name)
-        limit_ms = self._spec.limits.wall_ms
-        return await self._channel.call(kind, parts, min(wall_ms or limit_ms, limit_ms) / 1000)
+        limit_ms = self._wall_ms
+        return self._channel.call(kind, parts, min(wall_ms or limit_ms, limit_ms) / 1000)
 
     # -- what ends a cell ---------------------------------------------------------------------------------
 
@@ -314,14 +316,6 @@ class Cell:
                 "the agent made a forbidden system call (SIGSYS)", place=name, code="cell.violation"
             )
         return Broken(f"the cell died of {signal.Signals(-code).name}", place=name, code="cell.died")
-
-
-def _check_ports(ports: Ports) -> None:
-    """Refuse tensors that are none before anybody else has to; raises `ValueError`."""
-    for items in ports.values():
-        for kind, data in items if isinstance(items, list) else (items,):
-            if kind == "tensor":
-                tensors.decode(data)
 
 
 def _cpu_ms(pid: int) -> float | None:

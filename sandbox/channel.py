@@ -15,12 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sandbox import failures
+from sandbox.bodies import MessageError
 from sandbox.errors import Broken, CellError, Exceeded
 from sandbox.frames import Data, Frame, FrameError, FrameReader, Kind, pack
-from sandbox.messages import MessageError, read_failure
 
 CALLS_MAX: Final = 1024  # outstanding in one cell
 QUEUED_BYTES_MAX: Final = 512 << 20  # not yet taken by the socket
+_ANSWER, _FAILURE = int(Kind.ANSWER), int(Kind.FAILURE)
 _OVERHEAD_BYTES: Final = 1 << 20  # framing around the output an agent may produce
 
 
@@ -163,10 +165,10 @@ class Channel:
     def _take(self, frame: Frame) -> None:
         if not self._calls or frame.call != self._calls[0].number:
             raise MessageError(f"an answer to call {frame.call} that is not next")
-        if frame.kind == Kind.ANSWER:
+        if frame.kind == _ANSWER:
             result: Data | CellError = frame.body
-        elif frame.kind == Kind.FAILURE:
-            result = read_failure(frame.body)
+        elif frame.kind == _FAILURE:
+            result = failures.read(frame.body)
         else:
             raise MessageError(f"frame kind {frame.kind} is no answer")
         call = self._calls.popleft()

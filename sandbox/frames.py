@@ -17,8 +17,10 @@ Data: TypeAlias = bytes | bytearray | memoryview
 
 HEADER: Final = struct.Struct("<IB3xQ")
 HEADER_BYTES: Final = HEADER.size
+_HEADER: Final = struct.Struct("<IIQ")  # the same, with the zeros as part of the kind
 FRAME_BYTES_MAX: Final = 256 << 20  # no frame is longer, whatever a cell's own limits say
-_BUFFER_BYTES: Final = 64 << 10
+_BUFFER_BYTES: Final = 256 << 10  # of which the kernel gives only the pages that are used
+_KIND_MAX: Final = 0xFF
 _BODY_STEP_BYTES: Final = 256 << 10
 
 
@@ -85,7 +87,12 @@ class FrameReader:
         """Account for `count` bytes received into `space()`; returns the frames now complete."""
         if self._body is not None:
             return self._filled_body(count)
-        self._end += count
+        end = self._end = self._end + count
+        if end >= HEADER_BYTES:
+            size, kind, call = self._parse(0)
+            if end == HEADER_BYTES + size:  # one frame and nothing else: the usual case
+                self._end = 0
+                return [Frame(kind, call, bytes(self._view[HEADER_BYTES:end]))]
         frames: list[Frame] = []
         start = 0
         while self._end - start >= HEADER_BYTES:
@@ -106,10 +113,10 @@ class FrameReader:
         return frames
 
     def _parse(self, start: int) -> tuple[int, int, int]:
-        size, kind, call = HEADER.unpack_from(self._buffer, start)
+        size, kind, call = _HEADER.unpack_from(self._buffer, start)
         if size > self._body_bytes_max:
             raise FrameError(f"a frame of {size} bytes, at most {self._body_bytes_max}")
-        if any(self._buffer[start + 5 : start + 8]):
+        if kind > _KIND_MAX:
             raise FrameError("reserved header bytes are not zero")
         return size, kind, call
 

@@ -2,9 +2,9 @@
 
 `process_input(self, capability, inputs)` gets a dict of ports: tensors as read-only numpy arrays, JSON
 as Python values, bytes as bytes, `many` ports as lists of those. It returns a dict of ports: an array
-becomes a tensor, bytes stay bytes, anything else is JSON. Several payloads on one port are returned as
-a tuple, or as a list that holds arrays or bytes; any other list is one JSON value. The other four calls
-are optional.
+becomes a tensor, bytes stay bytes, anything else is JSON. A port that the manifest calls `many` takes a
+list or tuple of items. Where the manifest does not tell, a tuple is many items, and so is a list that
+holds arrays or bytes; any other list is one JSON value. The other four calls are optional.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from sandbox.errors import AgentFailed, CellError
 from sandbox.payload import Items, Payload, Ports, json_payload, parse_json
 
 _FILE = "<agent>"
+_TEXT = frozenset({str})
+_NO_PORTS: frozenset[str] = frozenset()
 
 
 class PythonAgent:
@@ -38,8 +40,11 @@ class PythonAgent:
         if not isinstance(factory, type):
             raise AgentFailed("the module defines no class Agent", place=name, remedy="define `class Agent`")
         self._agent = self._guard("load", factory)
-        if not callable(getattr(self._agent, "process_input", None)):
+        answer = self._optional("process_input")
+        if answer is None:
             raise AgentFailed("class Agent has no process_input", place=name)
+        self._answer = answer
+        self._many = _many_ports(self._manifest)
 
     def _decode(self, code: bytes) -> str:
         try:
@@ -49,12 +54,21 @@ class PythonAgent:
 
     def process_input(self, capability: str, inputs: Ports) -> dict[str, Items]:
         values = {port: self._read(port, items) for port, items in inputs.items()}
-        outputs = self._guard("process_input", lambda: self._agent.process_input(capability, values))
-        if not isinstance(outputs, dict) or not all(isinstance(port, str) for port in outputs):
+        try:
+            outputs = self._answer(capability, values)
+        except (CellError, MemoryError):
+            raise
+        except BaseException as error:
+            raise self._failed("process_input", error) from error
+        if not isinstance(outputs, dict) or not {*map(type, outputs)} <= _TEXT:
             raise AgentFailed(
                 f"process_input returned {type(outputs).__name__}, not a dict of ports", place=self._name
             )
-        return {port: self._write(port, value) for port, value in outputs.items()}
+        many = self._many.get(capability, _NO_PORTS)
+        return {
+            port: self._write_many(port, value) if port in many else self._write(port, value)
+            for port, value in outputs.items()
+        }
 
     def update_weights(self, feedback: Items) -> None:
         learn = self._optional("update_weights")
@@ -104,12 +118,14 @@ class PythonAgent:
         except (CellError, MemoryError):
             raise
         except BaseException as error:
-            lines = [
-                frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _FILE
-            ]
-            where = f" at line {lines[-1]}" if lines else ""
-            place = f"{self._name}.{call}{where}"
-            raise AgentFailed(f"{type(error).__name__}: {error}", place=place) from error
+            raise self._failed(call, error) from error
+
+    def _failed(self, call: str, error: BaseException) -> AgentFailed:
+        lines = [
+            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _FILE
+        ]
+        where = f" at line {lines[-1]}" if lines else ""
+        return AgentFailed(f"{type(error).__name__}: {error}", place=f"{self._name}.{call}{where}")
 
     def _read(self, port: str, items: Items) -> Any:
         if isinstance(items, list):
@@ -124,6 +140,16 @@ class PythonAgent:
             return parse_json(data) if kind == "json" else data
         except ValueError as error:
             raise AgentFailed(f"port {port!r}: {error}", place=self._name) from error
+
+    def _write_many(self, port: str, value: Any) -> Items:
+        """The items of a port the manifest calls `many`: always a list of them, empty or not."""
+        if not isinstance(value, (list, tuple)):
+            raise AgentFailed(
+                f"port {port!r} carries many items, got {type(value).__name__}",
+                place=self._name,
+                remedy="return a list of them",
+            )
+        return [self._write_one(port, item) for item in value]
 
     def _write(self, port: str, value: Any) -> Items:
         if isinstance(value, tuple) or (
@@ -141,6 +167,20 @@ class PythonAgent:
             return json_payload(_plain(value))
         except (TypeError, ValueError, RecursionError) as error:
             raise AgentFailed(f"port {port!r} cannot be sent: {error}", place=self._name) from error
+
+
+def _many_ports(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Capability to its output ports that carry many items, as far as the manifest tells."""
+    found: dict[str, frozenset[str]] = {}
+    capabilities = manifest.get("capabilities", ())
+    for capability in capabilities if isinstance(capabilities, (list, tuple)) else ():
+        if not isinstance(capability, dict):
+            continue
+        name, outputs = capability.get("name"), capability.get("outputs", ())
+        if isinstance(name, str) and isinstance(outputs, (list, tuple)):
+            ports = [port for port in outputs if isinstance(port, dict) and port.get("many") is True]
+            found[name] = frozenset(str(port.get("name")) for port in ports)
+    return found
 
 
 def _plain(value: Any) -> Any:

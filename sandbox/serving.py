@@ -12,22 +12,21 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
+from sandbox import failures
+from sandbox.bodies import MessageError
 from sandbox.contract import Agent, BatchAgent
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded
-from sandbox.frames import FRAME_BYTES_MAX, Data, Frame, FrameReader, Kind, pack
+from sandbox.frames import FRAME_BYTES_MAX, HEADER_BYTES, Data, Frame, FrameReader, Kind, pack
 from sandbox.lockdown import THREAD_STACK_BYTES, Base, Order, tighten
-from sandbox.messages import (
-    MessageError,
-    read_items,
-    read_load,
-    read_process,
-    write_failure,
-    write_results,
-)
+from sandbox.messages import read_items, read_load, read_process, write_results
 from sandbox.payload import Items, Ports
 
+BatchCall: TypeAlias = Callable[[str, Sequence[Ports]], list[dict[str, Items] | CellError]]
+
+_PROCESS, _QUIT, _ANSWER = int(Kind.PROCESS), int(Kind.QUIT), int(Kind.ANSWER)
 _EPOCH_GRACE_MS = 500  # the daemon's own deadline comes first; this one holds where there is no daemon
 
 
@@ -43,7 +42,7 @@ def serve(stream: socket.socket, order: Order, base: Base) -> None:
         if count == 0:
             return
         for frame in reader.filled(count):
-            if frame.kind == Kind.QUIT:
+            if frame.kind == _QUIT:
                 return
             stream.sendall(resident.answer(frame))
 
@@ -53,25 +52,31 @@ class _Resident:
 
     def __init__(self, order: Order, base: Base) -> None:
         self._order = order
+        self._answer_bytes_max = order.output_bytes + HEADER_BYTES
         self._base = base
         self._agent: Agent | None = None
+        self._process: BatchCall | None = None
 
     def answer(self, frame: Frame) -> bytes:
         try:
-            parts = self._handle(frame)
-            size = sum(map(len, parts))
-            if size > self._order.output_bytes:
-                raise Exceeded("output_bytes", self._order.output_bytes, size)
-            return pack(Kind.ANSWER, frame.call, parts)
+            return self._answer(frame)
         except CellError as error:
             failure = error
         except MemoryError:
             failure = Exceeded("memory_bytes", self._order.memory_bytes, "more")
         except MessageError as error:
             failure = AgentFailed(f"the answer cannot be sent: {error}")
-        return pack(Kind.FAILURE, frame.call, write_failure(failure))
+        return pack(Kind.FAILURE, frame.call, failures.write(failure))
+
+    def _answer(self, frame: Frame) -> bytes:
+        answer = pack(_ANSWER, frame.call, self._handle(frame))
+        if len(answer) > self._answer_bytes_max:
+            raise Exceeded("output_bytes", self._order.output_bytes, len(answer) - HEADER_BYTES)
+        return answer
 
     def _handle(self, frame: Frame) -> Sequence[Data]:
+        if frame.kind == _PROCESS and self._process is not None:
+            return write_results(self._process(*read_process(frame.body)))
         if frame.kind == Kind.LOAD:
             self._load(frame.body)
             return ()
@@ -79,8 +84,6 @@ class _Resident:
         if agent is None:
             raise Broken("no agent is loaded")
         match frame.kind:
-            case Kind.PROCESS:
-                return write_results(process(agent, *read_process(frame.body)))
             case Kind.UPDATE:
                 agent.update_weights(read_items(frame.body))
                 return ()
@@ -107,17 +110,23 @@ class _Resident:
 
             tighten(self._base)
             self._agent = PythonAgent(name, code, manifest)
+        self._process = batch_call(self._agent)
         os.environ.clear()
 
 
-def process(agent: Agent, capability: str, batch: Sequence[Ports]) -> list[dict[str, Items] | CellError]:
-    """Answer a batch through whichever call the agent has for it."""
+def batch_call(agent: Agent) -> BatchCall:
+    """How to answer a batch: by the agent's own call for that, or one input after the other."""
     if isinstance(agent, BatchAgent):
-        return agent.process_batch(capability, batch)
-    results: list[dict[str, Items] | CellError] = []
-    for inputs in batch:
-        try:
-            results.append(agent.process_input(capability, inputs))
-        except CellError as error:
-            results.append(error)
-    return results
+        return agent.process_batch
+    answer = agent.process_input
+
+    def one_by_one(capability: str, batch: Sequence[Ports]) -> list[dict[str, Items] | CellError]:
+        results: list[dict[str, Items] | CellError] = []
+        for inputs in batch:
+            try:
+                results.append(answer(capability, inputs))
+            except CellError as error:
+                results.append(error)
+        return results
+
+    return one_by_one

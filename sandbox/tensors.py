@@ -7,16 +7,21 @@ size is checked against the buffer before numpy sees it, and the result is a rea
 
 from __future__ import annotations
 
+import functools
+import math
 import struct
+from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
+Data: TypeAlias = bytes | bytearray | memoryview
 
 DIMENSIONS_MAX: Final = 8
 ALIGN_BYTES: Final = 16
+EXTENT_MAX: Final = 1 << 32  # items an empty array would have if no length were zero
 _VERSION: Final = 1
 _MAGIC: Final = ord("T")
 _HEAD: Final = struct.Struct("<BBBB4x")
@@ -30,6 +35,7 @@ DTYPES: Final = tuple(
 )
 _CODES: Final = {dtype: code for code, dtype in enumerate(DTYPES)}
 _BOOL: Final = len(DTYPES) - 1
+_BOOLS: Final = b"\0\1"
 
 
 class TensorError(ValueError):
@@ -55,35 +61,66 @@ def encode(array: Array) -> bytes:
     return front + little.tobytes()
 
 
-def decode(data: bytes | bytearray | memoryview) -> Array:
+def decode(data: Data) -> Array:
     """A read-only view of the array in `data`; raises `TensorError` unless every byte is accounted for."""
-    size = len(data)
-    if size < _HEAD.size:
-        raise TensorError(f"a tensor has at least {_HEAD.size} bytes, these are {size}")
-    magic, version, code, n = _HEAD.unpack_from(data)
-    if magic != _MAGIC or version != _VERSION:
-        raise TensorError(f"not a tensor of version {_VERSION}: it starts with {magic:#04x} {version:#04x}")
-    if code >= len(DTYPES) or n > DIMENSIONS_MAX:
-        raise TensorError(f"dtype code {code} or {n} dimensions is out of range")
-    start = _HEAD.size + 8 * n + _PAD[n]
-    if size < start:
-        raise TensorError(f"the header of {n} dimensions needs {start} bytes, these are {size}")
-    if any(data[4:8]) or any(data[start - _PAD[n] : start]):
-        raise TensorError("reserved bytes are not zero")
-    shape = _DIMS[n].unpack_from(data, 8)
+    code, shape, items, start = _measure(data)
     dtype = DTYPES[code]
-    items = 1
-    for length in shape:  # Python integers: a product of eight u64 does not overflow
-        items *= length
-    if items * dtype.itemsize != size - start:
-        raise TensorError(
-            f"shape {shape} of {dtype.name} needs {items * dtype.itemsize} bytes, has {size - start}"
-        )
-    if items == 0 and any(length > size for length in shape):
-        raise TensorError(f"shape {shape} is absurd for an empty array")
     flat = np.frombuffer(data, dtype, count=items, offset=start) if items else np.empty(0, dtype)
     if code == _BOOL and items and flat.view(np.uint8).max() > 1:
         raise TensorError("a bool is neither 0 nor 1")
     array = flat.reshape(shape)
     array.flags.writeable = False
     return array
+
+
+def check(batch: Iterable[Data]) -> None:
+    """Raise `TensorError` unless `decode` would take each of them; makes no array."""
+    start, size, known = 0, -1, b""
+    for data in batch:
+        if len(data) == size and data[:start] == known:
+            continue
+        code, _, _, start = _measure(data)
+        if code == _BOOL:
+            size = -1  # its items have to be looked at, every time
+            if bytes(data[start:]).translate(None, _BOOLS):
+                raise TensorError("a bool is neither 0 nor 1")
+        else:
+            size, known = len(data), bytes(data[:start])
+
+
+def _measure(data: Data) -> tuple[int, tuple[int, ...], int, int]:
+    """What the head of a tensor says (dtype code, shape, items) and where the items start."""
+    size = len(data)
+    if size < _HEAD.size:
+        raise TensorError(f"a tensor has at least {_HEAD.size} bytes, these are {size}")
+    n = data[3]
+    if n > DIMENSIONS_MAX:
+        raise TensorError(f"{n} dimensions is out of range")
+    start = _HEAD.size + 8 * n + _PAD[n]
+    if size < start:
+        raise TensorError(f"the header of {n} dimensions needs {start} bytes, these are {size}")
+    code, shape, items, need = _read_head(bytes(data[:start]))
+    if need != size - start:
+        raise TensorError(f"shape {shape} of {DTYPES[code].name} needs {need} bytes, has {size - start}")
+    return code, shape, items, start
+
+
+@functools.lru_cache(maxsize=512)
+def _read_head(front: bytes) -> tuple[int, tuple[int, ...], int, int]:
+    magic, version, code, n = _HEAD.unpack_from(front)
+    if magic != _MAGIC or version != _VERSION:
+        raise TensorError(f"not a tensor of version {_VERSION}: it starts with {magic:#04x} {version:#04x}")
+    if code >= len(DTYPES):
+        raise TensorError(f"dtype code {code} is out of range")
+    if any(front[4:8]) or any(front[len(front) - _PAD[n] :]):
+        raise TensorError("reserved bytes are not zero")
+    shape = _DIMS[n].unpack_from(front, 8)
+    items = math.prod(shape)  # Python integers: a product of eight u64 does not overflow
+    if items == 0 and _extent(shape) > EXTENT_MAX:
+        raise TensorError(f"shape {shape} is absurd for an empty array")
+    return code, shape, items, items * DTYPES[code].itemsize
+
+
+def _extent(shape: tuple[int, ...]) -> int:
+    """The items there would be if no length were zero."""
+    return math.prod(length for length in shape if length)

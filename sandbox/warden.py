@@ -17,7 +17,7 @@ from typing import Final, Literal, Self, TypeAlias
 from sandbox import doctor, linux, trials
 from sandbox.cell import Cell
 from sandbox.cgroups import Cgroups, Group
-from sandbox.errors import Broken, CellError, Refused
+from sandbox.errors import Broken, CellError, Exceeded, Refused
 from sandbox.lockdown import Order
 from sandbox.nursery import FIRST_ID, Nursery
 from sandbox.spec import Attestation, CellSpec, Missing, Profile, Tier
@@ -142,9 +142,11 @@ class Warden:
 
     async def _make(self, spec: CellSpec) -> Cell:
         if self._closed:
-            raise Refused("the warden is closed", place="warden")
+            raise Broken("the warden is closed", place="warden", code="cell.closed")
         if len(self._cells) >= CELLS_MAX:
-            raise Refused(f"{CELLS_MAX} cells are alive", place="warden", remedy="close some first")
+            raise Exceeded(
+                "cells", CELLS_MAX, len(self._cells) + 1, place="warden", remedy="close some first"
+            )
         assert spec.profile is not None
         nursery = await self._nursery(spec.profile)
         self._serial += 1

@@ -26,10 +26,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sandbox import landlock, linux, lockdown, rootfs
+from sandbox import failures, landlock, linux, lockdown, rootfs
 from sandbox.errors import Refused
 from sandbox.frames import Kind, pack
-from sandbox.messages import write_failure
 
 CONTROL_BYTES_MAX = 128 << 10
 DESCRIPTORS_MAX = 16
@@ -229,7 +228,7 @@ def become_cell(
             layers = lockdown.lock_down(order, base, channel, output, groups)
         except lockdown.LockdownError as error:
             refused = Refused(str(error), place=error.layer)
-            stream.sendall(pack(Kind.FAILURE, 0, write_failure(refused)))
+            stream.sendall(pack(Kind.FAILURE, 0, failures.write(refused)))
             os._exit(71)
         stream.sendall(pack(Kind.ANSWER, 0, [json.dumps(layers).encode()]))
         from sandbox.serving import serve  # noqa: PLC0415  (imported by the zygote already, for all cells)

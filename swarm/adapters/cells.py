@@ -7,12 +7,21 @@ from typing import Literal, cast
 
 import sandbox
 from swarm import limits
-from swarm.errors import AgentFailed, CellLost, ConfigRefused, OutOfTime, OverLimit, SwarmError
+from swarm.errors import (
+    AgentFailed,
+    AgentRefused,
+    CellLost,
+    ConfigRefused,
+    OutOfTime,
+    OverLimit,
+    SwarmError,
+)
 from swarm.graph import Items, Payload
 from swarm.ids import CapabilityName
 from swarm.ports import Image, Reply
 
 _MIB = 1 << 20
+_MEMORY_BYTES_MIN = int(sandbox.CellLimits.RANGES["memory_bytes"][0])  # no cell lives on less
 TierChoice = Literal["auto", "root", "user", "reduced"]
 
 
@@ -48,8 +57,9 @@ class SandboxCells:
                 image=sandbox.AgentImage(
                     image.name, cast("Literal['wasm', 'python']", image.kind), image.code, image.manifest
                 ),
+                # Output, open files and threads have no place in an image: the sandbox's own bounds hold.
                 limits=sandbox.CellLimits(
-                    memory_bytes=image.memory_mb * _MIB,
+                    memory_bytes=max(image.memory_mb * _MIB, _MEMORY_BYTES_MIN),
                     cpu_cores=image.cpu_cores,
                     disk_bytes=max(image.disk_mb, 1) * _MIB,
                     wall_ms=limits.STEP_TIMEOUT_MS_MAX,  # each call says how long it may take
@@ -129,6 +139,8 @@ def _translated(error: sandbox.CellError) -> SwarmError:
     match error:
         case sandbox.AgentFailed():
             return AgentFailed(error.message, place=error.place, remedy=error.remedy)
+        case sandbox.Refused():  # nothing of the agent ran, and another try ends the same way
+            return AgentRefused(error.message, place=error.place, remedy=error.remedy)
         case sandbox.Exceeded(limit="wall_ms"):
             return OutOfTime(error.message, place=error.place, remedy=error.remedy)
         case sandbox.Exceeded():

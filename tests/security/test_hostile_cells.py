@@ -104,8 +104,20 @@ ANSWER = int(Kind.ANSWER)
 FIRST_CALL = 2  # loading was the first
 
 
-def forged(ports: bytes) -> bytes:
-    return header(len(ports), ANSWER, FIRST_CALL) + ports
+def forged(rows: bytes, bulk_bytes: int = 0) -> bytes:
+    body = bulk_bytes.to_bytes(8, "little") + rows
+    return header(len(body), ANSWER, FIRST_CALL) + body
+
+
+def column(kind: int, many: int, payloads: int, rest: bytes) -> bytes:
+    """A group of one row with one column, whose port is x."""
+    return (
+        b"\x00\x01\x01\x00\x00\x00"
+        b"\x01\x00" + bytes([kind, many]) + payloads.to_bytes(4, "little") + b"x" + rest
+    )
+
+
+ALL_ONES = b"\xff\xff\xff\xff"
 
 
 @pytest.mark.parametrize(
@@ -120,29 +132,31 @@ def forged(ports: bytes) -> bytes:
             HEADER.pack(0, ANSWER, FIRST_CALL)[:5] + b"\x01\x00\x00" + bytes(8), "not zero", id="dirty zeros"
         ),
         pytest.param(header(0, ANSWER, FIRST_CALL), "malformed", id="no body"),
-        pytest.param(forged(b"\x00\xff"), "malformed", id="255 ports"),
-        pytest.param(forged(b"\x00\x01\x01\x00\x00\xff\xff\xff\xffx"), "malformed", id="4 billion payloads"),
+        pytest.param(forged(b"\x00\xff\x01\x00\x00\x00"), "malformed", id="255 ports"),
+        pytest.param(forged(b"\x00\x00" + ALL_ONES), "malformed", id="4 billion rows"),
+        pytest.param(forged(b"\x00\x00\x00\x00\x00\x00" * 99), "malformed", id="groups of no rows"),
+        pytest.param(forged(column(1, 0, 0xFFFFFFFF, b"")), "malformed", id="4 billion payloads"),
         pytest.param(
-            forged(b"\x00\x01\x01\x00\x00\x01\x00\x00\x00x\x01\xff\xff\xff\xff"),
-            "malformed",
-            id="4 GiB payload",
+            forged(column(0xFF, 1, 1 << 20, b"\x00\x00\x10\x00")), "malformed", id="a million of many"
         ),
+        pytest.param(forged(column(0xFF, 1, 1, ALL_ONES)), "malformed", id="counts that do not add up"),
+        pytest.param(forged(column(1, 0, 1, ALL_ONES)), "malformed", id="4 GiB payload"),
+        pytest.param(forged(column(9, 0, 1, bytes(4))), "malformed", id="unknown kind"),
+        pytest.param(forged(column(0x41, 0, 1, bytes(4))), "malformed", id="shared memory not announced"),
+        pytest.param(forged(column(0x41, 0, 1, bytes(4)), 4096), "malformed", id="shared memory not given"),
         pytest.param(
-            forged(b"\x00\x01\x01\x00\x00\x01\x00\x00\x00x\x09\x00\x00\x00\x00"),
-            "malformed",
-            id="unknown kind",
-        ),
-        pytest.param(
-            forged(
-                b"\x00\x01\x01\x00\x00\x01\x00\x00\x00x\x01\x08\x00\x00\x00\x00T\x01\x63\x00\x00\x00\x00\x00"
-            ),
+            forged(column(1, 0, 1, b"\x08\x00\x00\x00" + b"T\x01\x63\x00" + bytes(4))),
             "malformed",
             id="a tensor that is none",
         ),
         pytest.param(
             header(9, int(Kind.FAILURE), FIRST_CALL) + bytes(9), "protocol", id="a failure cut short"
         ),
-        pytest.param(forged(b"\x00\x00") + b"x" * 15, None, id="the start of something after the answer"),
+        pytest.param(
+            forged(b"\x00\x00\x01\x00\x00\x00") + b"x" * 15,
+            None,
+            id="the start of something after the answer",
+        ),
     ],
 )
 def test_forged_bytes_end_the_cell_and_nothing_else(house: House, raw: bytes, reason: str | None) -> None:

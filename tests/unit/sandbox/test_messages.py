@@ -2,24 +2,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox import messages
+from sandbox import failures, messages
+from sandbox.bodies import MessageError
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded, Refused
 from sandbox.messages import (
-    ITEMS_MAX,
-    PORTS_MAX,
-    MessageError,
-    read_failure,
     read_items,
     read_process,
     read_results,
-    write_failure,
     write_items,
     write_process,
     write_results,
 )
-from sandbox.payload import KINDS
+from sandbox.rows import BULK_BYTES, ITEMS_MAX, PORTS_MAX, Bulk
 
-payloads = st.tuples(st.sampled_from(KINDS), st.binary(max_size=100))
+payloads = st.tuples(st.sampled_from(("json", "bytes")), st.binary(max_size=100))
 items = st.one_of(payloads, st.lists(payloads, max_size=4))
 ports = st.dictionaries(st.text(max_size=20), items, max_size=4)
 
@@ -43,10 +39,35 @@ def test_one_ports_worth_comes_back_as_it_was(one: object) -> None:
     assert read_items(joined(write_items(one))) == one
 
 
-@given(st.text(max_size=10), ports)
-def test_payloads_lie_at_multiples_of_16(capability: str, inputs: dict) -> None:
-    body = joined(write_process(capability, [inputs, {"mark": ("bytes", b"0123456789abcdef")}]))
-    assert body.rindex(b"0123456789abcdef") % 16 == 0
+@given(st.lists(st.one_of(ports, st.just({"x": ("json", b"1")})), max_size=12))
+def test_rows_of_different_ports_keep_their_order(rows: list) -> None:
+    assert read_process(joined(write_process("a:b", rows)))[1] == rows
+
+
+def test_large_payloads_lie_outside_the_body_in_their_order() -> None:
+    large = [bytes([n]) * (BULK_BYTES + n) for n in range(3)]
+    rows = [
+        {"x": ("bytes", large[0]), "y": [("json", b"1"), ("bytes", large[1])]},
+        {"x": ("bytes", b"small"), "y": [("bytes", large[2])]},
+    ]
+    bulk: list = []
+    body = joined(write_process("a:b", rows, bulk))
+    assert len(body) < 200
+    assert sorted(bulk) == large
+    shared = b"".join(bulk)
+    assert read_process(body, lambda _: Bulk(shared, copied=True))[1] == rows
+    for wrong in (shared[:-1], shared + b"x"):
+        with pytest.raises(MessageError):
+            read_process(body, lambda _, wrong=wrong: Bulk(wrong, copied=True))
+    with pytest.raises(MessageError, match="not given"):
+        read_process(body)
+    assert read_process(joined(write_process("a:b", rows)))[1] == rows
+
+
+@pytest.mark.parametrize("port", [("tensor", b"none"), [("json", b"1"), ("tensor", b"none")]])
+def test_the_daemon_refuses_a_tensor_that_is_none(port: object) -> None:
+    with pytest.raises(MessageError, match="tensor"):
+        read_results(joined(write_results([{"y": port}])), 1)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +80,7 @@ def test_payloads_lie_at_multiples_of_16(capability: str, inputs: dict) -> None:
     ],
 )
 def test_a_failure_keeps_its_type_and_its_words(error: CellError) -> None:
-    found = read_failure(joined(write_failure(error)))
+    found = failures.read(joined(failures.write(error)))
     assert type(found) is type(error)
     assert (found.message, found.place) == (error.message, error.place)
     if isinstance(found, Exceeded):
@@ -75,7 +96,7 @@ def test_an_error_takes_its_own_place_among_results() -> None:
 
 @given(st.binary(max_size=300))
 def test_noise_is_refused_with_one_kind_of_error(noise: bytes) -> None:
-    for read in (read_process, lambda body: read_results(body, 2), read_items, read_failure):
+    for read in (read_process, lambda body: read_results(body, 2), read_items, failures.read):
         try:
             read(noise)
         except MessageError:
@@ -99,7 +120,7 @@ def test_more_than_the_caps_is_refused_on_both_sides() -> None:
     with pytest.raises(MessageError, match="port name"):
         write_results([{"x" * 500: one}])
     with pytest.raises(MessageError, match="items"):
-        read_process(messages._CALL.pack(ITEMS_MAX + 1, 0))
+        read_process(messages._CALL.pack(ITEMS_MAX + 1, 0, 0))
 
 
 def test_a_port_named_twice_is_refused() -> None:

@@ -36,6 +36,25 @@ def test_values_become_payloads_by_their_type(value: str, payload: object) -> No
     assert answering(f"{{'port': {value}}}") == {"port": payload}
 
 
+MANY = {"capabilities": [{"name": "a:b", "outputs": [{"name": "items", "many": True}, {"name": "one"}]}]}
+
+
+@pytest.mark.parametrize("empty", ["[]", "()"])
+def test_nothing_on_a_port_of_many_is_no_item(empty: str) -> None:
+    source = f"def process_input(self, capability, inputs):\n    return {{'items': {empty}, 'one': [1]}}"
+    subject = agent(source, MANY)
+    assert subject.process_input("a:b", {}) == {"items": [], "one": ("json", b"[1]")}
+
+
+def test_a_list_of_numbers_on_a_port_of_many_is_many_numbers() -> None:
+    source = "def process_input(self, capability, inputs):\n    return {'items': inputs['items']}"
+    subject = agent(source, MANY)
+    items = [("json", b"1"), ("json", b"2")]
+    assert subject.process_input("a:b", {"items": items}) == {"items": items}
+    with pytest.raises(AgentFailed, match="carries many items, got int"):
+        subject.process_input("a:b", {"items": ("json", b"1")})
+
+
 def test_arrays_and_scalars_of_numpy_become_tensors() -> None:
     answer = answering("{'a': np.ones((2, 2)), 's': np.float32(3)}")
     assert tensors.decode(answer["a"][1]).shape == (2, 2)

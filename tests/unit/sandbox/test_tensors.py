@@ -91,6 +91,20 @@ def header(*dims: int, code: int = 1) -> bytes:
 def test_a_header_that_lies_is_refused(data: bytes) -> None:
     with pytest.raises(TensorError):
         decode(data)
+    with pytest.raises(TensorError):
+        tensors.check([data])
+
+
+@given(st.lists(arrays, max_size=5), st.binary(min_size=1, max_size=40))
+def test_what_decodes_passes_the_check_and_noise_among_it_does_not(found: list, noise: bytes) -> None:
+    encoded = [encode(array) for array in found]
+    tensors.check(encoded)
+    with pytest.raises(TensorError):
+        tensors.check([*encoded, noise, *encoded])
+
+
+def test_no_rows_of_a_width_are_an_array_like_others() -> None:
+    assert decode(encode(np.zeros((0, 64), np.float32))).shape == (0, 64)
 
 
 @pytest.mark.parametrize(
