@@ -13,6 +13,7 @@ advances each millisecond while calls are being made.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,12 +24,15 @@ import wasmtime
 from sandbox import tensors
 from sandbox.errors import AgentFailed, CellError, Exceeded
 from sandbox.payload import Items, Payload, Ports
-from sandbox.wasmcalls import TICK_S, engine, entry, ticker
+from sandbox.wasmcalls import TICK_S, engine, entry
+from sandbox.wasmcalls import ticker as epoch_ticker
 
 ABI: Final = "af-wasm-1"
 PAGE_BYTES: Final = 65536
 PAGES_MAX: Final = 65536  # all a 32-bit memory can have
 BATCH_MAX: Final = 65536
+_MODULES_MAX: Final = 8  # compiled modules kept for further agents of the same code
+_TICKS_LOST_MAX: Final = 2  # a deadline may be that much older than the call it is for
 _MAGIC: Final = b"\0asm"
 _F32: Final = np.dtype("<f4")
 
@@ -99,14 +103,20 @@ def _within(what: str, value: Any, low: int, high: int) -> int:
     return value
 
 
+@functools.lru_cache(maxsize=_MODULES_MAX)
+def _compiled(code: bytes) -> wasmtime.Module:
+    """Agents of the same code share its machine code and, until they write, its memory."""
+    return wasmtime.Module(engine(), code)
+
+
 class _Module:
     """An instance whose exports, types and limits have been verified, and its two entry points."""
 
-    def __init__(self, name: str, code: bytes, pages: int, deadline_ticks: int) -> None:
+    def __init__(self, name: str, code: bytes, pages: int) -> None:
         if not code.startswith(_MAGIC):
             raise AgentFailed("the code is not a WebAssembly module", place=name)
         try:
-            module = wasmtime.Module(engine(), code)
+            module = _compiled(code)
             if module.imports:
                 wanted = ", ".join(f"{item.module}.{item.name}" for item in module.imports[:5])
                 raise AgentFailed(f"the module imports {wanted}; an agent has no imports", place=name)
@@ -125,8 +135,8 @@ class _Module:
             self.bytes = np.frombuffer(memoryview(memory.get_buffer_ptr(self.store)).cast("B"), np.uint8)
             infer1 = _function(name, self.store, exports.get("infer1"), "infer1", [])
             infer = _function(name, self.store, exports.get("infer"), "infer", ["i32"])
-            self.infer1 = entry(self.store, infer1, deadline_ticks)
-            self.infer = entry(self.store, infer, deadline_ticks)
+            self.infer1 = entry(self.store, infer1)
+            self.infer = entry(self.store, infer)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise AgentFailed(f"the module is refused: {error}", place=name) from error
 
@@ -159,16 +169,19 @@ class WasmAgent:
         self._name = name
         self._layout = layout = _Layout.check(name, manifest)
         self._deadline_ms = deadline_ms
-        self._module = _Module(name, code, layout.pages, max(1, round(deadline_ms / 1000 / TICK_S)))
+        self._deadline_ticks = max(1, round(deadline_ms / 1000 / TICK_S)) + _TICKS_LOST_MAX
+        self._deadline_set_at = -1
+        self._module = _Module(name, code, layout.pages)
         self._inputs = self._view(layout.input)
         self._outputs = self._view(layout.output)
         self._weights = self._module.bytes[slice(*layout.weights)]
         self._input: tensors.Array = self._inputs[0]
         self._output: tensors.Array = self._outputs[0]
+        self._infer1 = self._module.infer1
         self._question_head = tensors.head(_F32, (layout.input.size,))
         self._question_bytes = len(self._question_head) + _F32.itemsize * layout.input.size
         self._answer_head = tensors.head(_F32, (layout.output.size,))
-        self._ticker = ticker()
+        self._ticker = epoch_ticker()
 
     def _view(self, rows: _Rows) -> tensors.Array:
         """The rows of a port, as an array over the module's own memory."""
@@ -249,16 +262,20 @@ class WasmAgent:
     def _infer_one(self, array: tensors.Array) -> Payload:
         if array.ndim == 1:
             return "tensor", self._answer_head + self.infer(array).tobytes()
-        results = np.empty((len(array), self._layout.output.size), _F32)
-        for start in range(0, len(array), self._layout.batch_max):
-            part = array[start : start + self._layout.batch_max]
+        return "tensor", tensors.encode(self.infer_rows(array))
+
+    def infer_rows(self, rows: tensors.Array) -> tensors.Array:
+        """Any number of rows through the network, as many at a time as the module takes."""
+        results = np.empty((len(rows), self._layout.output.size), _F32)
+        for start in range(0, len(rows), self._layout.batch_max):
+            part = rows[start : start + self._layout.batch_max]
             self._infer_rows(part, results[start : start + len(part)])
-        return "tensor", tensors.encode(results)
+        return results
 
     def infer(self, row: tensors.Array) -> tensors.Array:
         """One row through the network; the answer is a view that the next call overwrites."""
         self._input[:] = row
-        self._call(self._module.infer1, 1)
+        self._call(self._infer1, 1)
         return self._output
 
     def _infer_many(self, arrays: list[tensors.Array]) -> list[Payload]:
@@ -283,15 +300,19 @@ class WasmAgent:
         results[:] = self._outputs[: len(rows)]
 
     def _call(self, enter: Callable[[int], None], rows: int) -> None:
-        self._ticker.begin()
+        ticker = self._ticker
+        ticker.begin()
         try:
+            if ticker.now != self._deadline_set_at:
+                self._deadline_set_at = ticker.now
+                self._module.store.set_epoch_deadline(self._deadline_ticks)
             enter(rows)
         except wasmtime.Trap as trap:
             if trap.trap_code == wasmtime.TrapCode.INTERRUPT:
                 raise Exceeded("wall_ms", self._deadline_ms, "more", place=self._name) from trap
             raise AgentFailed(f"trap: {trap.message.splitlines()[0]}", place=self._name) from trap
         finally:
-            self._ticker.end()
+            ticker.end()
 
     def update_weights(self, feedback: Items) -> None:  # noqa: ARG002  (the contract's)
         raise AgentFailed("this agent does not learn yet (no train export)", place=self._name)

@@ -5,7 +5,8 @@ and checks nothing, so whoever makes an entry here has verified the type before.
 that wasmtime may change: without them the public call serves.
 
 A deadline is a number of ticks. A thread advances the engine's epoch each millisecond, but only while calls
-are being made; a call that has not returned after its ticks ends with a trap.
+are being made; a call that has not returned after its ticks ends with a trap. Calls within one tick share the
+deadline that the first of them has set.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Ticker:
         self._running: list[None] = []  # one per call under way: append and pop are atomic, += is not
         self._asked = False
         self._awake = False
+        self.now = 0  # ticks so far
         threading.Thread(target=self._run, name="epoch", daemon=True).start()
 
     def begin(self) -> None:
@@ -81,6 +83,7 @@ class Ticker:
             time.sleep(TICK_S)
             quiet_s += TICK_S
             self._engine.increment_epoch()
+            self.now += 1
 
 
 @functools.cache
@@ -88,22 +91,20 @@ def ticker() -> Ticker:
     return Ticker(engine())
 
 
-def entry(store: wasmtime.Store, function: wasmtime.Func, deadline_ticks: int) -> Callable[[int], None]:
+def entry(store: wasmtime.Store, function: wasmtime.Func) -> Callable[[int], None]:
     """A callable for a verified function of at most one i32 parameter (ignored where it has none)."""
     takes_argument = bool(function.type(store).params)
     try:
-        return _unchecked(store, function, deadline_ticks)
+        return _unchecked(store, function, takes_argument=takes_argument)
     except (ImportError, AttributeError):
         arguments = (lambda rows: (rows,)) if takes_argument else (lambda _: ())
 
-    def enter(rows: int) -> None:
-        store.set_epoch_deadline(deadline_ticks)
-        function(store, *arguments(rows))
-
-    return enter
+    return lambda rows: function(store, *arguments(rows))
 
 
-def _unchecked(store: wasmtime.Store, function: wasmtime.Func, deadline_ticks: int) -> Callable[[int], None]:
+def _unchecked(
+    store: wasmtime.Store, function: wasmtime.Func, *, takes_argument: bool
+) -> Callable[[int], None]:
     from wasmtime import _ffi as ffi  # noqa: PLC0415  (private: its absence is a case, not an error)
 
     pointer = ctypes.c_void_p
@@ -111,10 +112,6 @@ def _unchecked(store: wasmtime.Store, function: wasmtime.Func, deadline_ticks: i
     trap = ctypes.POINTER(ffi.wasm_trap_t)()
     call = ctypes.CFUNCTYPE(pointer, pointer, pointer, pointer, ctypes.c_size_t, pointer)(
         ("wasmtime_func_call_unchecked", ffi.dll)
-    )
-    # This one returns at once: giving the interpreter's lock away and back would cost more than it does.
-    set_deadline = ctypes.PYFUNCTYPE(None, pointer, ctypes.c_uint64)(
-        ("wasmtime_context_set_epoch_deadline", ffi.dll)
     )
     context = ctypes.cast(store._context(), pointer)  # noqa: SLF001
     arguments = (
@@ -125,9 +122,11 @@ def _unchecked(store: wasmtime.Store, function: wasmtime.Func, deadline_ticks: i
         ctypes.addressof(trap),
     )
 
-    def enter(rows: int, _keep: tuple[object, ...] = (store, function)) -> None:
-        set_deadline(context, deadline_ticks)
-        raw[0].i32 = rows
+    argument = raw[0] if takes_argument else None
+
+    def enter(rows: int, _keep: tuple[object, ...] = (store, function, raw)) -> None:
+        if argument is not None:
+            argument.i32 = rows
         error = call(*arguments)
         if error:
             raise wasmtime.WasmtimeError._from_ptr(  # noqa: SLF001
