@@ -1,19 +1,22 @@
-"""Ways to compute a network behind one Protocol, so that they can be compared and exchanged."""
+"""Ways to compute a network behind one Protocol, so that they can be compared and exchanged.
 
-from collections.abc import Callable
-from typing import Protocol
+`open_engine(name, network)` gives one by name; `auto` measures those that are installed and takes the
+cheapest for each batch.
+"""
 
+from af.engines.auto import AutoEngine
+from af.engines.engine import Engine
 from af.engines.numpy_engine import NumpyEngine
+from af.engines.registry import ENGINE_NAMES, ENGINES, open_engine, usable_engines
 from af.engines.wasm_engine import WasmEngine
-from af.network import Floats, Network
 
-
-class Engine(Protocol):
-    """A network ready to compute: float32 rows in, float32 rows out."""
-
-    def forward(self, batch: Floats) -> Floats: ...
-
-
-ENGINES: dict[str, Callable[[Network], Engine]] = {"numpy": NumpyEngine, "wasm": WasmEngine.for_network}
-
-__all__ = ["ENGINES", "Engine", "NumpyEngine", "WasmEngine"]
+__all__ = [
+    "ENGINES",
+    "ENGINE_NAMES",
+    "AutoEngine",
+    "Engine",
+    "NumpyEngine",
+    "WasmEngine",
+    "open_engine",
+    "usable_engines",
+]

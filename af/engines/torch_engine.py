@@ -93,7 +93,7 @@ class TorchEngine:
         with library.no_grad():
             for parameter in self.parameters.values():
                 parameter.sub_(parameter.grad, alpha=self._rate)
-        return float(loss)
+        return float(loss.detach())
 
     def loss(self, rows: Tensor, wanted: Tensor) -> Tensor:
         """The loss that `train` lessens."""

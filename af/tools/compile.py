@@ -119,8 +119,8 @@ def _check(file: Path, agent: AgentFile, *, as_json: bool) -> None:
 
 
 def _compile(file: Path, agent: AgentFile, out: Path, *, int8: bool, as_json: bool) -> None:
-    data = write(compile_agent(agent, "int8" if int8 else "f32"))
     accuracy = int8_accuracy(agent) if int8 else None
+    data = write(compile_agent(agent, "int8" if int8 else "f32"))
     write_file(out, data)
     run = executable(parse(data))
     if as_json:

@@ -90,7 +90,8 @@ def _add_rows(functions: Functions, inputs: int, units: int, panels: tuple[int, 
         weights = f"(i32.add (local.get $w) (i32.const {_WEIGHT_BYTES * pairs * first}))"
         calls.append(
             f"    (call {panel} (local.get $q) {weights} (i32.add (local.get $b) {offset})"
-            f" (i32.add (local.get $s) {offset}) (i32.add (local.get $y) {offset}) (i32.const {pairs}) (local.get $worth))"
+            f" (i32.add (local.get $s) {offset}) (i32.add (local.get $y) {offset})"
+            f" (i32.const {pairs}) (local.get $worth))"
         )
         first += vectors
     functions[name] = "\n".join(

@@ -1,6 +1,7 @@
 """From a network to a WebAssembly module: the text first, then the binary with its weights."""
 
 from dataclasses import dataclass
+from math import prod
 
 import wasmtime
 
@@ -10,7 +11,10 @@ from af.wasm.assembly import Precision
 from af.wasm.binary import with_data
 from af.wasm.dense import dense_text
 from af.wasm.layered import assemble
-from af.wasm.layout import BASE_ADDRESS, Rows, pack_weights, plan_memory
+from af.wasm.layout import BASE_ADDRESS, F32_BYTES, Rows, pack_weights, plan_memory
+
+_BATCH_BYTES = 65_536  # of rows
+_BATCH_ROWS_MIN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +36,21 @@ class Module:
         return with_data(code, self.weights_start, self.weights)
 
 
-def generate(network: Network, batch_max: int = BATCH_ROWS_MAX, precision: Precision = "f32") -> Module:
+def generate(network: Network, batch_max: int | None = None, precision: Precision = "f32") -> Module:
     """The module of a network; AfRefused if it would be larger than one may be."""
-    if network.feedforward and precision == "f32":
-        plan = plan_memory(network.input_size, network.dense_specs, batch_max)
-        weights = pack_weights(network, plan)
-        return Module(
-            dense_text(plan), weights, plan.input, plan.output, plan.weights_end, plan.pages, batch_max
-        )
-    return _layered(network, batch_max, precision)
+    rows = batch_max or _batch_rows(network)
+    if not network.feedforward or precision != "f32":
+        return _layered(network, rows, precision)
+    plan = plan_memory(network.input_size, network.dense_specs, rows)
+    weights = pack_weights(network, plan)
+    return Module(dense_text(plan), weights, plan.input, plan.output, plan.weights_end, plan.pages, rows)
+
+
+def _batch_rows(network: Network) -> int:
+    """As many rows as fit some memory: a fresh instance pays for every byte, a long batch for a call more."""
+    values = network.shapes if network.feedforward else (network.shapes[0], network.shapes[-1])
+    row_bytes = F32_BYTES * sum(map(prod, values))
+    return max(_BATCH_ROWS_MIN, min(BATCH_ROWS_MAX, _BATCH_BYTES // row_bytes))
 
 
 def _layered(network: Network, batch_max: int, precision: Precision) -> Module:

@@ -1,0 +1,1 @@
+"""Programs that measure; each is run with `python -m tests.benchmarks.<name>`."""
