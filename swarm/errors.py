@@ -8,6 +8,7 @@
         AgentFailed, CellLost
       LimitReached   a bound said no
         TooLarge, QueueFull, OutOfTime, OverLimit
+      LogDamaged     the files of a replica do not hold what was written: an operator decides
       Bug            we broke our own rule; never caught, stops the process
 
 Every error has a stable `code`, says where (`place`) and what to do (`remedy`).
@@ -193,6 +194,23 @@ class OverLimit(LimitReached):
     code = "over_limit"
 
 
+_DAMAGE_REMEDY = (
+    "restore the data directory from a copy of this very node, or let the node join under a new id; "
+    "emptying the directory and keeping the id would forget what the node acknowledged"
+)
+
+
+class LogDamaged(SwarmError):
+    """The files of a replica do not hold what was written to them; an operator has to decide."""
+
+    code = "log_damaged"
+
+    def __init__(
+        self, message: str, *, place: str = "", remedy: str = _DAMAGE_REMEDY, problems: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(message, place=place, remedy=remedy, problems=problems)
+
+
 class Bug(SwarmError):
     """We broke our own rule: never caught, stops the process."""
 
@@ -205,6 +223,7 @@ def by_code() -> dict[str, type[SwarmError]]:
     todo: list[type[SwarmError]] = [SwarmError]
     while todo:
         kind = todo.pop()
-        found[kind.code] = kind
+        if "code" in vars(kind):  # a subclass without a code of its own is a detail of one process
+            found[kind.code] = kind
         todo.extend(kind.__subclasses__())
     return found

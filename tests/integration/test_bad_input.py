@@ -58,14 +58,10 @@ def unharmed(cluster, swarm):
 
 
 def explained(error, kind):
-    """It is the typed error it should be, and says where and what to do, of itself or of each problem.
-
-    A caller that breaks the protocol is told where it broke, not how to mend its program.
-    """
+    """It is the typed error it should be, and says where and what to do, of itself or of each problem."""
     assert isinstance(error, kind)
     assert all(problem.place and problem.remedy for problem in error.problems)
-    remedy = error.remedy or isinstance(error, ProtocolBroken)
-    assert error.problems or (error.place and remedy), str(error)
+    assert error.problems or (error.place and error.remedy), str(error)
     return str(error)
 
 

@@ -14,11 +14,11 @@ from typing import Any
 from pysyncobj.node import Node
 
 from swarm.adapters.raft.events import CaptureWanted, Event, Restored
-from swarm.adapters.raft.faults import LogDamaged
 from swarm.adapters.raft.messages import NO_OP, Entry, SnapshotChunk
 from swarm.adapters.raft.replication import Replication
 from swarm.adapters.raft.settings import TAIL_BYTES_KEPT, TAIL_ENTRIES_KEPT
 from swarm.adapters.raft.snapshot import Snapshot
+from swarm.errors import LogDamaged
 
 _log = logging.getLogger("swarm.raft")
 

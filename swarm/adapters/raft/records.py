@@ -23,8 +23,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from swarm.adapters.raft.faults import LogDamaged
 from swarm.adapters.raft.messages import Entry
+from swarm.errors import LogDamaged
 
 INCARNATION_BYTES = 16
 VERSION = 1

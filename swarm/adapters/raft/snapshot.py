@@ -20,10 +20,10 @@ from typing import BinaryIO
 
 from google.protobuf.message import DecodeError
 
-from swarm.adapters.raft.faults import LogDamaged
 from swarm.adapters.raft.logfile import sync_directory
 from swarm.adapters.raft.messages import SnapshotChunk
 from swarm.adapters.raft.settings import SNAPSHOT_BYTES_MAX, SNAPSHOT_CHUNK_BYTES
+from swarm.errors import LogDamaged
 from swarm.wire.gen import raft_pb2 as pb
 
 SNAPSHOT_FILE = "snapshot"

@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from swarm.adapters.raft import records
-from swarm.adapters.raft.faults import LogDamaged
 from swarm.adapters.raft.logfile import LogDirectory, LogFile
 from swarm.adapters.raft.messages import ORIGIN, Entry
 from swarm.adapters.raft.settings import LONG_WRITE_BYTES, REWRITE_BATCH_BYTES
-from swarm.errors import Bug, Conflict
+from swarm.errors import Bug, Conflict, LogDamaged
 
 
 def _nothing() -> None:

@@ -46,15 +46,21 @@ class Assembly:
 
     def add(self, data: bytes) -> None:
         if len(self._data) + len(data) > self._size:
-            raise ProtocolBroken(f"more than the {self._size} bytes announced", place=self._place)
+            raise _garbled(f"more than the {self._size} bytes announced", self._place)
         self._data += data
 
     def done(self) -> bytes:
         if len(self._data) != self._size:
-            raise ProtocolBroken(f"{len(self._data)} of the {self._size} bytes announced", place=self._place)
+            raise _garbled(f"{len(self._data)} of the {self._size} bytes announced", self._place)
         if hashlib.sha256(self._data).hexdigest() != self._sha256:
-            raise ProtocolBroken("the content does not match its sha256", place=self._place)
+            raise _garbled("the content does not match its sha256", self._place)
         return bytes(self._data)
+
+
+def _garbled(message: str, place: str) -> ProtocolBroken:
+    return ProtocolBroken(
+        message, place=place, remedy="send it again, with the size and sha256 it really has"
+    )
 
 
 async def assemble(stream: AsyncIterator[pb.BlobChunk], place: str) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 from swarm import limits
 from swarm.adapters.rpc import views
@@ -23,6 +23,8 @@ from swarm.trust.identity import Kind
 from swarm.wire.convert import agent_to_pb, inputs_from_pb
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
+
+LEADERS_ANSWER_S = 1.0  # for what only the leader knows; then a follower answers what it knows itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,50 +148,57 @@ class ClientServicer(rpc.SwarmServicer):
                     break
         return pb.ListRunsReply(runs=found, freshness=self._freshness())
 
-    async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: ARG002, N802
+    async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: N802
         run = self._coordinator.run(RunId(request.run))
+        if run.status is Status.RUNNING and (reply := await self._leaders("ShowRun", request, context)):
+            return cast("pb.ShowRunReply", reply)  # only the leader knows what runs where
         reply = views.show(run, self._coordinator, outputs=request.outputs)
         reply.freshness.CopyFrom(self._freshness())
         return reply
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsReply:  # noqa: N802
-        async def remote(stub: Any) -> pb.ListAgentsReply:
-            reply: pb.ListAgentsReply = await stub.ListAgents(request, timeout=CALL_S)
-            return reply
-
-        if not from_node(context) and (reply := await self._forwarder.try_leader(remote)) is not None:
-            return reply
+        if reply := await self._leaders("ListAgents", request, context):
+            return cast("pb.ListAgentsReply", reply)
         return pb.ListAgentsReply(agents=views.agents(self._coordinator), freshness=self._freshness())
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesReply:  # noqa: N802
-        async def remote(stub: Any) -> pb.ListNodesReply:
-            reply: pb.ListNodesReply = await stub.ListNodes(request, timeout=CALL_S)
-            return reply
-
-        if not from_node(context) and (reply := await self._forwarder.try_leader(remote)) is not None:
-            return reply
+        if reply := await self._leaders("ListNodes", request, context):
+            return cast("pb.ListNodesReply", reply)
         nodes = views.nodes(self._coordinator, self._about.voters)
         return pb.ListNodesReply(nodes=nodes, freshness=self._freshness())
 
-    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:  # noqa: ARG002, N802
-        coordinator, leadership = self._coordinator, self._coordinator.replica.leadership()
-        leads = coordinator.replica.leads
-        return pb.StatusReply(
+    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:  # noqa: N802
+        replica, roster = self._coordinator.replica, self._coordinator.roster
+        leadership, scheduler = replica.leadership(), replica.scheduler
+        elected = replica.leads or leadership.leader != self._about.node
+        reply = pb.StatusReply(
             cluster=self._about.cluster,
             node=self._about.node,
-            leader=(leadership.leader or "") if leads or leadership.leader != self._about.node else "",
+            leader=(leadership.leader or "") if elected else "",
             term=leadership.term,
-            applied_index=coordinator.replica.applied_index(),
-            nodes_attached=len(coordinator.roster.links),
-            agents=len(coordinator.replica.scheduler.ledger.agents),
-            runs_active=coordinator.replica.scheduler.ledger.active(),
-            steps_ready=coordinator.replica.scheduler.waiting(),
-            steps_in_flight=sum(len(view.busy) for view in coordinator.replica.scheduler.nodes()),
+            applied_index=replica.applied_index(),
+            nodes_attached=len(roster.links),
+            agents=len(scheduler.ledger.agents),
+            runs_active=scheduler.ledger.active(),
+            steps_ready=scheduler.waiting(),
+            steps_in_flight=sum(len(view.busy) for view in scheduler.nodes()),
             version=version("neural-swarm"),
             uptime_ms=self._clock.monotonic_ms() - self._about.started_ms,
             draining=self.draining,
             voters=sorted(self._about.voters),
             pid=self._about.pid,
+        )
+        if leaders := await self._leaders("Status", request, context):
+            reply.nodes_attached = leaders.nodes_attached
+            reply.steps_ready, reply.steps_in_flight = leaders.steps_ready, leaders.steps_in_flight
+        return reply
+
+    async def _leaders(self, method: str, request: Any, context: Any) -> Any:
+        """What the leader answers; None where this is the leader, a node asks, or the leader is not there."""
+        if peer_identity(context).kind is Kind.NODE:  # the question was passed on already
+            return None
+        return await self._forwarder.try_leader(
+            lambda stub: getattr(stub, method)(request, timeout=LEADERS_ANSWER_S)
         )
 
     def _freshness(self) -> pb.Freshness:
@@ -200,11 +209,6 @@ class ClientServicer(rpc.SwarmServicer):
             leader=leadership.leader or "",
             answered_by=self._about.node,
         )
-
-
-def from_node(context: Any) -> bool:
-    """Whether another node asks: then the question was passed on already."""
-    return peer_identity(context).kind is Kind.NODE
 
 
 def principal(context: Any, on_behalf_of: str) -> str:

@@ -15,7 +15,7 @@ from swarm import limits
 from swarm.adapters.rpc.channels import Channels
 from swarm.adapters.rpc.errors import from_rpc
 from swarm.coordinator import Coordinator
-from swarm.errors import NotLeader, OutcomeUnknown, SwarmError, Unreachable
+from swarm.errors import NotLeader, OutcomeUnknown, OutOfTime, SwarmError, Unreachable
 from swarm.ids import NodeId
 from swarm.ports import Clock
 from swarm.wire.gen import client_pb2_grpc as rpc
@@ -80,7 +80,7 @@ class Forwarder:
             return None
         try:
             return await self._ask(self._leader(), remote)
-        except (NotLeader, Unreachable):
+        except (NotLeader, Unreachable, OutOfTime):
             return None
 
     async def any_voter(self, stream: Callable[[Any], AsyncIterator[ReplyT]]) -> AsyncIterator[ReplyT]:
@@ -123,5 +123,3 @@ class Forwarder:
 
 class _NotSent(Unreachable):
     """Nobody was there: nothing can have happened."""
-
-    code = "unreachable"

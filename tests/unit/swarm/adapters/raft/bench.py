@@ -21,7 +21,7 @@ from swarm.errors import OutcomeUnknown
 from tests.simulation.raft_disk import PerfectDisk
 from tests.simulation.raft_replicas import StockReplica
 
-SETTINGS = RaftSettings(compact_entries=10)
+SETTINGS = RaftSettings(election_ms_min=300, election_ms_max=600, heartbeat_ms=50, compact_entries=10)
 B, C = Node("b"), Node("c")
 
 
