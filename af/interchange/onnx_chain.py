@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -28,6 +29,7 @@ class Node:
     proto: onnx.NodeProto
     value: str
     place: str
+    result: str = ""  # of its outputs, the one the chain goes on with
 
     def attribute(self, name: str, default: object) -> object:
         for attribute in self.proto.attribute:
@@ -73,7 +75,9 @@ class Chain:
 
     shape: Shape
     constants: dict[str, onnx.TensorProto]
+    zeros: frozenset[str] = frozenset()  # values that are computed, and are nothing but zeros
     layers: list[Layer] = field(default_factory=list)
+    order: Literal["rows", "steps", "every", "last"] = "rows"  # of axes: see af.interchange.onnx_recurrent
 
     def add(self, spec: kinds.LayerSpec, tensors: dict[str, Floats] | None = None) -> None:
         self.shape = spec.output_shape(self.shape)

@@ -8,6 +8,7 @@ import numpy as np
 from af import layers as kinds
 from af.interchange.imported import make_spec
 from af.interchange.onnx_chain import Chain, Node
+from af.interchange.onnx_recurrent import TURNED, gru, squeeze_directions, turn
 from af.interchange.onnx_spatial import average_pool, conv, global_pool, max_pool, reduce
 from af.layers.spec import Shape
 from af.network import Floats, Layer, fold_batch_norm
@@ -141,8 +142,9 @@ def _flatten(chain: Chain, node: Node) -> None:
 
 def _reshape(chain: Chain, node: Node) -> None:
     node.expect_first()
-    node.expect("allowzero", 0, 0)
     wanted = chain.indices(node, 1) or [0]
+    if 0 in wanted:  # otherwise it does not matter what a zero would mean
+        node.expect("allowzero", 0, 0)
     rest = [
         chain.shape[axis] if extent == 0 and axis < len(chain.shape) else extent
         for axis, extent in enumerate(wanted[1:])
@@ -158,6 +160,9 @@ def _reshape(chain: Chain, node: Node) -> None:
 
 def _squeeze(chain: Chain, node: Node) -> None:
     node.expect_first()
+    if chain.order != "rows":
+        squeeze_directions(chain, node, _axes(chain, node))
+        return
     rank = 1 + len(chain.shape)
     axes = {axis + rank if axis < 0 else axis for axis in _axes(chain, node)}
     if any(not 1 <= axis < rank or chain.shape[axis - 1] != 1 for axis in axes):
@@ -185,9 +190,12 @@ def _axes(chain: Chain, node: Node) -> list[int]:
 def _transpose(chain: Chain, node: Node) -> None:
     node.expect_first()
     permutation = node.wholes("perm", range(len(chain.shape), -1, -1))
+    if permutation == TURNED:
+        turn(chain, node)
+        return
     if permutation == list(range(1 + len(chain.shape))):
         return
-    if permutation != [0, 2, 1]:
+    if permutation != [0, 2, 1] or chain.order != "rows":
         raise node.refusal(f"the order of axes {permutation} has no counterpart; [0, 2, 1] has.")
     chain.add(kinds.Transpose())
 
@@ -259,6 +267,7 @@ OPERATORS: dict[str, Callable[[Chain, Node], None]] = {
     "Gather": _gather,
     "Gelu": _gelu,
     "Gemm": _gemm,
+    "GRU": gru,
     "GlobalAveragePool": global_pool("mean"),
     "GlobalMaxPool": global_pool("max"),
     "LayerNormalization": _layer_norm,

@@ -5,7 +5,7 @@ than the file has bytes times a small number; nothing of it is run, weights outs
 looked for, and the graph is walked from its one input, every node at most once, so a cycle ends the walk.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -18,6 +18,7 @@ from af.errors import refused, shown
 from af.interchange.imported import FOREIGN_BYTES_MAX, Imported, make_network
 from af.interchange.onnx_chain import Chain, Node
 from af.interchange.onnx_layers import OPERATORS
+from af.interchange.onnx_recurrent import expect_order
 from af.layers import Flatten, LayerSpec, Reshape, Residual
 from af.layers.spec import Misfit, Shape
 from af.limits import SHAPE_RANK_MAX, VALUE_ITEMS_MAX
@@ -50,9 +51,11 @@ def read_onnx(data: bytes) -> Imported:
     (output, *more) = [value.name for value in graph.output] or [""]
     if more or not output:
         raise refused(_PLACE, f"it has {len(graph.output)} outputs.", "export a model with one output.")
-    chain = Chain(shape, walk.constants)
+    chain = Chain(shape, walk.constants, walk.zeros)
     with np.errstate(all="ignore"):  # a weight that is not finite afterwards is refused with its name
         walk.follow(name, chain, output)
+    if chain.order != "rows":
+        raise refused(_PLACE, "it ends inside of a recurrent layer.", "export the layer with batch_first.")
     return Imported("an ONNX model", make_network(prod(shape), _with_shape(shape, chain.layers), _PLACE))
 
 
@@ -62,6 +65,7 @@ class _Walk:
 
     constants: dict[str, onnx.TensorProto]
     consumers: dict[str, list[onnx.NodeProto]]
+    zeros: frozenset[str]
     visited: set[int]
 
     @classmethod
@@ -70,13 +74,18 @@ class _Walk:
             raise refused(_PLACE, "it has sparse weights.", "export the model with dense weights.")
         constants = {tensor.name: tensor for tensor in graph.initializer}
         consumers: dict[str, list[onnx.NodeProto]] = {}
+        zeros: set[str] = set()
         for node in graph.node:
             if node.op_type == "Constant":
                 constants |= zip(node.output, _constant_values(node), strict=False)
                 continue
+            if node.op_type == "ConstantOfShape" and not any(map(_is_not_zero, _constant_values(node))):
+                zeros.update(node.output)
+            if node.op_type == "Shape":  # what is computed of shapes is not part of the chain
+                continue
             for name in dict.fromkeys(node.input):
                 consumers.setdefault(name, []).append(node)
-        return cls(constants, consumers, set())
+        return cls(constants, consumers, frozenset(zeros), set())
 
     def follow(self, value: str, chain: Chain, end: str) -> None:
         """Add the layers between a value and the value `end` to the chain."""
@@ -101,25 +110,42 @@ class _Walk:
                 known = ", ".join(sorted({*OPERATORS, *_PASSING}))
                 message = f"the operator {node.op_type} has no counterpart here."
                 raise refused(place, message, f"use {known}.")
-            try:
-                add(chain, Node(node, value, place))
-            except Misfit as misfit:
-                raise refused(place, f"{misfit}.", misfit.remedy) from None
+            self._add(add, chain, Node(node, value, place, self._result(node, place)))
+        return self._result(node, place)
+
+    def _add(self, add: Callable[[Chain, Node], None], chain: Chain, node: Node) -> None:
+        expect_order(chain, node)
+        try:
+            add(chain, node)
+        except Misfit as misfit:
+            raise refused(node.place, f"{misfit}.", misfit.remedy) from None
+
+    def _result(self, node: onnx.NodeProto, place: str) -> str:
+        """The output the chain goes on with: of several, the one that is used."""
         if not node.output:
             raise refused(place, "it has no output.", "export the model again.")
-        return node.output[0]
+        used = [name for name in node.output if name in self.consumers]
+        if len(used) > 1:
+            raise refused(place, "more than one of its outputs is used.", _ROUNDABOUT)
+        return used[0] if used else node.output[0]
 
     def _around(self, nodes: list[onnx.NodeProto], value: str, chain: Chain) -> str:
         """X + layers(x): one of the two consumers is the Add where both ways meet."""
         joins = [node for node in nodes if node.op_type == "Add" and value in node.input]
         others = [node for node in nodes if node.op_type != "Add"]
-        if len(nodes) != 2 or len(joins) != 1 or len(others) != 1 or len(joins[0].input) != 2:
+        if (
+            chain.order != "rows"
+            or len(nodes) != 2
+            or len(joins) != 1
+            or len(others) != 1
+            or len(joins[0].input) != 2
+        ):
             message = f"the value {shown(value)} goes {len(nodes)} ways; only x + layers(x) can be read."
             raise refused(_PLACE, message, _ROUNDABOUT)
         (join,) = joins
         self._visit(join)
         (end,) = [name for name in join.input if name != value] or [value]
-        inner = Chain(chain.shape, chain.constants)
+        inner = Chain(chain.shape, chain.constants, chain.zeros)
         self.follow(self._pass(others[0], value, inner), inner, end)
         if inner.shape != chain.shape or not join.output:
             message = f"the way around makes {list(inner.shape)} of {list(chain.shape)}."
@@ -190,6 +216,14 @@ def _constant_values(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
             yield numpy_helper.from_array(np.asarray(attribute.i, np.int64))
         elif attribute.name == "value_ints":
             yield numpy_helper.from_array(np.asarray(attribute.ints, np.int64))
+
+
+def _is_not_zero(tensor: onnx.TensorProto) -> bool:
+    """Of the one number a ConstantOfShape repeats; what is longer is none."""
+    try:
+        return list(tensor.dims) not in ([], [1]) or bool(numpy_helper.to_array(tensor).any())
+    except (ValueError, TypeError, KeyError, NotImplementedError, AttributeError):
+        return True
 
 
 def _title(node: onnx.NodeProto) -> str:

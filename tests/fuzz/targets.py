@@ -145,7 +145,9 @@ def _letta_seeds():
 
 
 def _onnx_seeds():
-    return tuple(write_onnx(KINDS[kind]) for kind in ("dense", "conv2d", "residual", "max pool"))
+    return tuple(
+        write_onnx(KINDS[kind]) for kind in ("dense", "conv2d", "residual", "max pool", "gru", "gru last")
+    )
 
 
 def _recording_seeds():

@@ -11,9 +11,6 @@ from tests.unit.af.interchange.kinds import KINDS, rows_for
 
 # What the reader has no name for: recurrent layers, attention, and FANN's composed functions.
 WRITTEN_ONLY = {
-    "gru",
-    "gru last",
-    "embedding",
     "embedding mean padded",
     "transformer after",
     "transformer before",
@@ -116,6 +113,14 @@ def test_constants_may_be_nodes_and_shapes_may_be_inferred():
     assert [layer.spec.type for layer in network.layers] == ["flatten"]
 
 
+def test_a_shape_without_zeros_needs_no_word_on_zeros():
+    constants = {"shape": np.int64([-1, 4]), "zeros": np.int64([0, 2, 2])}
+    nodes = [node("Reshape", "x shape", "a", allowzero=1), node("Relu", "a", "y")]
+    assert read_onnx(model(nodes, constants, ("n", 2, 2))).network.shapes == ((4,), (4,))
+    data = model([node("Reshape", "x zeros", "y", allowzero=1)], constants)
+    assert "allowzero 1 has no counterpart" in refusal(data)
+
+
 def test_a_models_rows_of_several_axes_are_shaped_first():
     kernel = np.ones((2, 1, 2, 2), "f4")
     data = model([node("Conv", "x k", "y")], {"k": kernel}, ("n", 1, 3, 3))
@@ -202,3 +207,48 @@ def test_an_exported_torch_model_means_the_same():
     network = read_onnx(program.model_proto.SerializeToString()).network
     found = NumpyEngine(network).forward(rows.numpy().reshape(4, -1))
     np.testing.assert_allclose(found, net(rows).detach().numpy(), atol=1e-5)
+
+
+def turned(graph_change):
+    proto = onnx.load_model_from_string(write_onnx(KINDS["gru"]))
+    graph_change(proto.graph, {node.op_type: node for node in proto.graph.node})
+    return proto.SerializeToString()
+
+
+def _backwards(graph, nodes):
+    nodes["GRU"].attribute.append(helper.make_attribute("direction", "reverse"))
+
+
+def _no_reset_flag(graph, nodes):
+    del nodes["GRU"].attribute[:]
+
+
+def _computed_start(graph, nodes):
+    nodes["GRU"].input.extend(["", "start"])
+
+
+def _ends_early(graph, nodes):
+    graph.output[0].name = nodes["GRU"].output[0]
+
+
+def _wrong_squeeze(graph, nodes):
+    nodes["Squeeze"].input[1] = graph.initializer[0].name
+
+
+def _other_operator(graph, nodes):
+    nodes["Squeeze"].op_type = "Relu"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_backwards, "its direction, activations or clip are not the usual ones"),
+        (_no_reset_flag, "linear_before_reset 0 has no counterpart"),
+        (_computed_start, "its input 5 'start' is not a constant"),
+        (_ends_early, "it ends inside of a recurrent layer"),
+        (_wrong_squeeze, "from the answer of a recurrent layer"),
+        (_other_operator, "it stands inside of a recurrent layer"),
+    ],
+)
+def test_a_recurrent_layer_of_another_sort_is_refused(change, message):
+    assert message in refusal(turned(change))
