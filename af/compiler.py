@@ -23,12 +23,12 @@ from af.wasm.assembly import Precision
 from af.wasm.manifest import manifest_of
 from af.wasm.module import generate
 from af.weights import WEIGHTS, network_from
-from af.workflow import PYTHON_MODULE, woven_source
+from af.workflow import PYTHON_MODULE, WorkflowPlan, workflow_plan, woven_source
 
 
 @dataclass(frozen=True, slots=True)
 class Executable:
-    """What a node needs of an agent file: code, how to call it, what it offers and what it may use."""
+    """What a node needs of an agent file: code, how to call it, its steps, what it offers and may use."""
 
     name: str
     version: str
@@ -38,6 +38,7 @@ class Executable:
     capabilities: tuple[Capability, ...]
     limits: ResourceLimits
     requirements: ResourceRequirements
+    workflow: WorkflowPlan
     sha256: str
 
 
@@ -78,6 +79,7 @@ def executable(agent: AgentFile) -> Executable:
         capabilities=header.capabilities,
         limits=header.resources.limits,
         requirements=header.resources.requirements,
+        workflow=workflow_plan(agent),
         sha256=agent.digest or hashlib.sha256(write(agent)).hexdigest(),
     )
 

@@ -12,11 +12,13 @@ Torch's names for the weights are ours (af.layers); a missing bias is zero; a ba
 layer `scale`. Everything that is left over is refused: weights nobody uses mean that the header is wrong.
 """
 
+import importlib
 import io
 import re
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +71,7 @@ def read_safetensors(data: bytes) -> dict[str, Array]:
 def read_state_dict(data: bytes) -> dict[str, Array]:
     """The tensors of a state_dict, in its order. Nothing but tensors is unpickled (torch's weights_only)."""
     try:
-        import torch  # noqa: PLC0415 - an extra
+        torch: Any = importlib.import_module("torch")  # an extra: without it there are no types to name
     except ImportError:
         raise _missing("torch", "torch") from None
     place = "torch file"

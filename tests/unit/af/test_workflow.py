@@ -134,3 +134,8 @@ def test_hooks_run_around_the_agents_call_and_may_change_its_values():
 def test_a_module_without_hooks_stays_as_it_is():
     run = af.executable(af.compile_agent(python_agent(SOURCE)))
     assert run.code == SOURCE
+
+
+def test_a_node_learns_the_steps_with_the_code():
+    agent = af.compile_agent(python_agent(SOURCE, workflows=WORKFLOWS))
+    assert af.executable(agent).workflow == workflow_plan(agent)
