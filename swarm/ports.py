@@ -12,8 +12,8 @@ from typing import Protocol, TypeAlias
 
 from swarm.errors import SwarmError
 from swarm.graph import Items
-from swarm.ids import AgentName, CapabilityName, Digest, NodeId
-from swarm.wire.messages import FromNode, Hello, ToNode
+from swarm.ids import AgentName, CapabilityName, Digest, NodeId, StepKey
+from swarm.wire.messages import FromNode, Hello, Outcome, ToNode
 
 # -- time -----------------------------------------------------------------------------------
 
@@ -33,6 +33,12 @@ class Machine(Protocol):
 
     def load(self) -> float:
         """How busy it is, 0..1."""
+
+    def memory_mb(self) -> int:
+        """Memory there is in all."""
+
+    def cpu_cores(self) -> float:
+        """Processors there are in all."""
 
 
 # -- the replicated log ---------------------------------------------------------------------
@@ -202,6 +208,22 @@ class BlobPeers(Protocol):
 
 Opener: TypeAlias = Callable[[bytes], Image]
 """Agent file -> image; raises `AgentRefused` with every reason."""
+
+
+# -- finished work -------------------------------------------------------------------------------------
+
+
+class OutcomeStore(Protocol):
+    """Outcomes that nobody has a receipt for yet; they outlive the node's process."""
+
+    def open_outcomes(self) -> Sequence[Outcome]:
+        """What an earlier life of this node finished, and nobody has acknowledged."""
+
+    def keep(self, outcomes: Sequence[Outcome]) -> None:
+        """When this returns, the end of the process does not lose them."""
+
+    def forget(self, keys: Sequence[StepKey]) -> None:
+        """They are in the log, or no longer matter."""
 
 
 # -- what happened here -----------------------------------------------------------------------------

@@ -32,10 +32,16 @@ class SystemClock:
 
 
 class SystemMachine:
-    """This machine's load: the one-minute average over its processors, capped at 1."""
+    """This machine. Its load is the one-minute average over its processors, capped at 1."""
 
     def load(self) -> float:
-        return min(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+        return min(os.getloadavg()[0] / self.cpu_cores(), 1.0)
+
+    def memory_mb(self) -> int:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+
+    def cpu_cores(self) -> float:
+        return float(len(os.sched_getaffinity(0)))
 
 
 def new_id() -> str:

@@ -1,4 +1,4 @@
-"""Results on their way to the log: while one batch commits, the next one gathers."""
+"""Results and intents on their way to the log: while one batch commits, the next one gathers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swarm import limits
 from swarm.coordinator.replica import Replica
 from swarm.errors import NotLeader, OutcomeUnknown
 from swarm.ports import Clock
-from swarm.scheduler.events import StepRecord, StepsRecorded
+from swarm.scheduler.events import Durable, StepIntent, StepRecord, StepsIntended, StepsRecorded
 from swarm.scheduler.ledger import payload_bytes
 
 
@@ -20,30 +20,51 @@ class Records:
         self._replica = replica
         self._clock = clock
         self._waiting: deque[StepRecord] = deque()
+        self._intents: deque[StepIntent] = deque()
         self._kick = asyncio.Event()
 
     def add(self, record: StepRecord) -> None:
         self._waiting.append(record)
         self._kick.set()
 
+    def intend(self, intent: StepIntent) -> None:
+        self._intents.append(intent)
+        self._kick.set()
+
     def clear(self) -> None:
         """This replica leads no more: the nodes keep their outcomes and offer them to the next leader."""
         self._waiting.clear()
+        self._intents.clear()
 
     async def flush_forever(self) -> None:
         while True:
             await self._kick.wait()
             self._kick.clear()
+            while self._intents and self._replica.leads:
+                intents = self._take_intents()
+                if not await self._propose(StepsIntended(self._clock.wall_ms(), tuple(intents))):
+                    self._intents.extendleft(reversed(intents))
             while self._waiting and self._replica.leads:
-                term, batch = self._replica.leading_term, self._take()
-                try:
-                    await self._replica.propose(StepsRecorded(self._clock.wall_ms(), tuple(batch)))
-                except NotLeader:
-                    break
-                except OutcomeUnknown:
-                    if self._replica.leading_term == term:  # recording twice is harmless: the first wins
-                        self._waiting.extendleft(reversed(batch))
-                        await self._clock.sleep_ms(limits.TICK_MS)
+                batch = self._take()
+                if not await self._propose(StepsRecorded(self._clock.wall_ms(), tuple(batch))):
+                    self._waiting.extendleft(reversed(batch))
+
+    async def _propose(self, event: Durable) -> bool:
+        """Whether the event is off our hands; if not, it is to be proposed again: twice is harmless."""
+        term = self._replica.leading_term
+        try:
+            await self._replica.propose(event)
+        except NotLeader:
+            return True
+        except OutcomeUnknown:
+            if self._replica.leading_term == term:
+                await self._clock.sleep_ms(limits.TICK_MS)
+                return False
+        return True
+
+    def _take_intents(self) -> list[StepIntent]:
+        count = min(len(self._intents), limits.RECORDS_BATCH_MAX)
+        return [self._intents.popleft() for _ in range(count)]
 
     def _take(self) -> list[StepRecord]:
         batch: list[StepRecord] = []

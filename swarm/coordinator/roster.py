@@ -15,7 +15,7 @@ from swarm.coordinator.watchers import Watchers
 from swarm.errors import ProtocolBroken, RunFailed, SwarmError
 from swarm.ids import Digest, NodeId, StepKey
 from swarm.ports import Clock, Downlink
-from swarm.scheduler.actions import Action, Changed, Dispatch, Record, Recorded, Withdraw
+from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw
 from swarm.scheduler.events import (
     AttemptFailed,
     NodeChanged,
@@ -57,7 +57,16 @@ class Roster:
         link = self.links[hello.node] = NodeLink(NodeStatus(hello, agents), downlink, now_ms)
         link.send(Welcome(term))
         link.host(self._replica.scheduler.ledger.digests())
-        joined = NodeJoined(now_ms, hello.node, hello.slots, agents, frozenset(hello.layers), hello.running)
+        joined = NodeJoined(
+            now_ms,
+            hello.node,
+            hello.slots,
+            agents,
+            frozenset(hello.layers),
+            hello.running,
+            hello.memory_mb,
+            hello.cpu_cores,
+        )
         self._replica.absorb(joined)
         self.flush()
         _log.info("node attached", node=hello.node, running=len(hello.running))
@@ -168,6 +177,8 @@ class Roster:
                     link.withdraw(action.key)
             case Record():
                 self._records.add(action.record)
+            case Intend():
+                self._records.intend(action.intent)
             case Changed():
                 pass  # watchers are the replica's business
             case _:

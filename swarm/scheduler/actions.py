@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from swarm.graph import Items
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
-from swarm.scheduler.events import StepRecord
+from swarm.scheduler.events import StepIntent, StepRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Intend:
+    """Propose this intent to the log: its attempt is dispatched once it is committed."""
+
+    intent: StepIntent
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """These attempts are in the log or no longer matter; their nodes may forget them."""
 
@@ -54,4 +61,4 @@ class Changed:
     run: RunId
 
 
-Action: TypeAlias = Dispatch | Withdraw | Record | Recorded | Changed
+Action: TypeAlias = Dispatch | Withdraw | Record | Intend | Recorded | Changed

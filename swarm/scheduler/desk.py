@@ -7,6 +7,10 @@
                                 `--- RESTING <--------+---- gives up -------'
                                       (failed attempt; a lost node queues it at the front at once)
 
+A step whose agent declares `effects: once` takes a longer way, so that it never runs twice unasked:
+
+    QUEUED --a node is chosen--> INTENDED --the intent commits--> FLYING --its node is lost--> UNSURE
+
 Queues and alarms hold names of steps. They are not hunted down when a step moves on: whoever takes a
 name out looks the step's place up first, and `sweep` throws the stale ones away before they are many.
 """
@@ -20,7 +24,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from swarm import limits
-from swarm.graph import Priority
+from swarm.graph import Node, Priority, Resources
 from swarm.ids import CapabilityName, NodeId, RunId, StepKey
 from swarm.scheduler.fair import FairQueue
 from swarm.scheduler.placement import NodeView
@@ -34,10 +38,12 @@ class Place(enum.IntEnum):
     FLYING = 2
     RESTING = 3
     RECORDING = 4
+    INTENDED = 5
+    UNSURE = 6
 
 
-Where: TypeAlias = tuple[CapabilityName, frozenset[str]]
-"""What the steps of one queue ask of a node: a capability, and sandbox layers beyond its agent's."""
+Where: TypeAlias = tuple[CapabilityName, frozenset[str], Resources]
+"""What the steps of one queue ask of a node: a capability, sandbox layers beyond its agent's, resources."""
 
 
 @dataclass(slots=True)
@@ -126,12 +132,23 @@ class Desk:
             queue = self.queues[where] = FairQueue()
         queue.push(priority, *name, front=front)
 
-    def fly(self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, timeout_ms: int) -> None:
+    def fly(self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, node: Node) -> None:
         """A node works on it."""
         self._move(entry, Place.FLYING, now_ms)
         entry.node, entry.key = view.node, key
-        view.busy[key] = None
-        self._alarm(entry, now_ms + timeout_ms, key.run, key.step)
+        view.take(key, node.resources)
+        self._alarm(entry, now_ms + node.timeout_ms, key.run, key.step)
+
+    def intend(self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, node: Node) -> None:
+        """A node is to work on it once the log says so; whoever proposes the intent sees it through."""
+        self._move(entry, Place.INTENDED, now_ms)
+        entry.node, entry.key = view.node, key
+        view.take(key, node.resources)
+
+    def doubt(self, entry: Entry, run: RunId, step: int, now_ms: int) -> None:
+        """A node may have run it, and is not there to tell: give it time to come back."""
+        self._move(entry, Place.UNSURE, now_ms)
+        self._alarm(entry, now_ms + limits.INTENT_WAIT_MS, run, step)
 
     def rest(self, entry: Entry, run: RunId, step: int, now_ms: int, duration_ms: int) -> None:
         """Let it rest after a failure."""
@@ -151,7 +168,7 @@ class Desk:
     def _land(self, entry: Entry) -> None:
         """Free the slot of an attempt."""
         if entry.key is not None and entry.node is not None and (view := self.nodes.get(entry.node)):
-            view.busy.pop(entry.key, None)
+            view.give_back(entry.key)
 
     # -- alarms ----------------------------------------------------------------------------------
 

@@ -75,6 +75,25 @@ class StepsRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class StepIntent:
+    """This attempt at a step that must not run twice is about to be ordered of that node."""
+
+    run: RunId
+    step: int
+    term: int
+    attempt: int
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class StepsIntended:
+    """Attempts that are in the log before they begin, so that none of them is ever repeated unasked."""
+
+    at_ms: int
+    intents: tuple[StepIntent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunCancelled:
     """Somebody asked for a run to end."""
 
@@ -102,7 +121,9 @@ class AgentRemoved:
     principal: str
 
 
-Durable: TypeAlias = RunSubmitted | StepsRecorded | RunCancelled | AgentDeployed | AgentRemoved
+Durable: TypeAlias = (
+    RunSubmitted | StepsRecorded | StepsIntended | RunCancelled | AgentDeployed | AgentRemoved
+)
 
 # -- volatile -----------------------------------------------------------------------------
 
@@ -132,6 +153,8 @@ class NodeJoined:
     agents: frozenset[Digest]
     layers: frozenset[str]
     running: tuple[StepKey, ...]
+    memory_mb: int = 0
+    cpu_cores: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 from swarm import limits
-from swarm.errors import OutOfTime, SwarmError, Unreachable
+from swarm.errors import AgentFailed, Mistake, NeedsDecision, OutOfTime, SwarmError, TooLarge, Unreachable
 from swarm.ids import NodeId, StepKey
 from swarm.scheduler.actions import Action, Record, Recorded, Withdraw
 from swarm.scheduler.desk import Desk, Entry, Place
@@ -22,6 +22,7 @@ from swarm.scheduler.events import (
     NodeLost,
     OutcomesArrived,
     StepRecord,
+    StepsIntended,
     StepsRecorded,
     Tick,
 )
@@ -57,6 +58,9 @@ class Leader:
         if isinstance(event, StepsRecorded):
             for record in event.records:
                 self._settle(record, actions)
+        if isinstance(event, StepsIntended):
+            orders = (self._placer.intended(intent, self._now_ms) for intent in event.intents)
+            actions += [order for order in orders if order is not None]
         for run, steps in touched:
             for step in steps:
                 self._welcome(run, step)
@@ -111,6 +115,9 @@ class Leader:
         entry = self.desk.find(name, step)
         if entry is None:
             entry = self.desk.add(name, step, self._now_ms)
+            if step in run.intents:
+                self.desk.doubt(entry, name, step, self._now_ms)
+                return
             if run.waits_softly(step):
                 self.desk.wait(entry, name, step, self._now_ms)
                 return
@@ -120,7 +127,7 @@ class Leader:
 
     def _queue(self, run: Run, step: int, entry: Entry, *, front: bool = False) -> None:
         node, submitted = run.graph.nodes[step], run.submitted
-        where, name = (node.capability, node.layers), (submitted.run, step)
+        where, name = (node.capability, node.layers, node.resources), (submitted.run, step)
         self.desk.queue(entry, where, name, submitted.priority, self._now_ms, front=front)
 
     # -- attempts end ----------------------------------------------------------------------------
@@ -142,7 +149,10 @@ class Leader:
     def _fail(self, event: AttemptFailed, actions: list[Action]) -> None:
         actions.append(Recorded(event.node, event.key))
         entry = self.desk.find(event.key.run, event.key.step)
-        if entry is not None and entry.key == event.key and entry.node == event.node:
+        if entry is not None and (
+            (entry.key == event.key and entry.node == event.node)
+            or (entry.place is Place.UNSURE and self._was_intended(event.key))
+        ):
             self._attempt_over(event, entry, actions)
 
     def _attempt_over(self, event: AttemptFailed, entry: Entry, actions: list[Action]) -> None:
@@ -151,6 +161,11 @@ class Leader:
             view.judge(failed=True)
         key = event.key
         entry.failures += 1
+        if self._was_intended(key):
+            error = event.error if isinstance(event.error, _TOLD) else _unsure(event.node, event.error)
+            record = _failure(key, event.node, error, event.started_ms, event.wall_ms)
+            self._give_up(entry, record, actions)
+            return
         policy = self._ledger.runs[key.run].graph.nodes[key.step].retry
         if may_retry(policy, entry.failures, retryable=event.retryable):
             duration_ms = rest_ms(policy, key.run, key.step, entry.failures)
@@ -171,22 +186,31 @@ class Leader:
         old = self.desk.nodes.get(event.node)
         kept = frozenset(key for key in event.running if old is not None and key in old.busy)
         self._lose(event.node, kept, actions)
-        view = NodeView(event.node, event.slots, event.agents, event.layers)
+        view = NodeView(
+            event.node,
+            event.slots,
+            event.agents,
+            event.layers,
+            memory_mb=event.memory_mb,
+            cpu_cores=event.cpu_cores,
+        )
         self.desk.nodes[event.node] = view
         for key in event.running:
             entry = self.desk.find(key.run, key.step)
             if key in kept:
-                view.busy[key] = None
+                view.take(key, self._ledger.runs[key.run].graph.nodes[key.step].resources)
             elif entry is not None and self._may_claim(entry, key):
                 entry.attempts = max(entry.attempts, key.attempt)
                 entry.losses = max(entry.losses - 1, 0)  # it was not lost after all
-                timeout_ms = self._ledger.runs[key.run].graph.nodes[key.step].timeout_ms
-                self.desk.fly(entry, view, key, self._now_ms, timeout_ms)
+                node = self._ledger.runs[key.run].graph.nodes[key.step]
+                self.desk.fly(entry, view, key, self._now_ms, node)
             else:
                 actions.append(Withdraw(event.node, key))
 
     def _may_claim(self, entry: Entry, key: StepKey) -> bool:
         """Nobody else works on it, and the attempt is one that can have been ordered."""
+        if entry.place is Place.UNSURE:
+            return self._was_intended(key)
         attempts_max = entry.attempts if key.term == self._term else CLAIMED_ATTEMPT_MAX
         return (
             entry.place in (Place.QUEUED, Place.LATE)
@@ -211,6 +235,9 @@ class Leader:
             entry = self.desk.find(key.run, key.step)
             if entry is None or key in kept:
                 continue
+            if entry.place is Place.FLYING and self._was_intended(key):
+                self.desk.doubt(entry, key.run, key.step, self._now_ms)
+                continue
             entry.losses += 1
             if entry.losses > limits.NODE_LOSSES_MAX:
                 error = Unreachable(f"{entry.losses} nodes were lost while they ran it", place=f"node {node}")
@@ -222,7 +249,12 @@ class Leader:
 
     def _tick(self, actions: list[Action]) -> None:
         for name, step, entry in self.desk.ring(self._now_ms):
-            if entry.node is not None and entry.key is not None:
+            if entry.place is Place.UNSURE:
+                intent = self._ledger.runs[name].intents[step]
+                key = StepKey(name, step, intent.term, intent.attempt)
+                doubt = _unsure(intent.node, Unreachable("it did not come back"))
+                self._give_up(entry, _failure(key, intent.node, doubt), actions)
+            elif entry.node is not None and entry.key is not None:
                 self._time_out(entry, entry.node, entry.key, actions)
             else:
                 self._queue(self._ledger.runs[name], step, entry)
@@ -232,6 +264,12 @@ class Leader:
                 key = StepKey(name, step, self._term, unhosted.attempts)
                 self._give_up(unhosted, _failure(key, NodeId(""), error), actions)
 
+    def _was_intended(self, key: StepKey) -> bool:
+        """Whether this is the attempt at a step that must not run twice."""
+        run = self._ledger.runs.get(key.run)
+        intent = run.intents.get(key.step) if run is not None else None
+        return intent is not None and (intent.term, intent.attempt) == (key.term, key.attempt)
+
     def _time_out(self, entry: Entry, node: NodeId, key: StepKey, actions: list[Action]) -> None:
         timeout_ms = self._ledger.runs[key.run].graph.nodes[key.step].timeout_ms
         error = OutOfTime(f"no result within {timeout_ms} ms", place=f"node {node}")
@@ -240,6 +278,18 @@ class Leader:
             self._now_ms, node, key, error, retryable=True, started_ms=0, wall_ms=float(timeout_ms)
         )
         self._attempt_over(failed, entry, actions)
+
+
+_TOLD = (AgentFailed, Mistake, TooLarge)
+"""What an agent or its node says of a call that ended; other failures leave open what was done."""
+
+
+def _unsure(node: NodeId, cause: SwarmError) -> NeedsDecision:
+    return NeedsDecision(
+        f"it must not run twice, and nobody can say whether it ran: {cause.message}",
+        place=f"node {node}",
+        remedy="look whether it took effect; if not, submit the work again under a new key",
+    )
 
 
 def _withdraw(entry: Entry, actions: list[Action]) -> None:

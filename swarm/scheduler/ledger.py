@@ -21,6 +21,7 @@ from swarm.scheduler.events import (
     Durable,
     RunCancelled,
     RunSubmitted,
+    StepsIntended,
     StepsRecorded,
 )
 from swarm.scheduler.run import Run, Status
@@ -63,6 +64,11 @@ class Ledger:
                 return self._submit(event)
             case StepsRecorded():
                 return self._record(event)
+            case StepsIntended():
+                for intent in event.intents:
+                    if run := self.runs.get(intent.run):
+                        run.intend(intent)
+                return []
             case RunCancelled():
                 return self._cancel(event)
             case AgentDeployed():
@@ -168,6 +174,8 @@ class Ledger:
         for run in [*settled, *(run for run in self.runs.values() if not run.settled)]:
             if records := tuple(run.records[step] for step in run.order):
                 events.append(StepsRecorded(run.ended_ms or run.submitted.at_ms, records))
+            if intents := tuple(run.intents[step] for step in sorted(run.intents)):
+                events.append(StepsIntended(run.submitted.at_ms, intents))
             if run.status is Status.CANCELLED:
                 events.append(RunCancelled(run.ended_ms, run.submitted.run, run.reason, ""))
         return events

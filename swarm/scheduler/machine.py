@@ -21,6 +21,7 @@ from swarm.scheduler.events import (
     Event,
     RunCancelled,
     RunSubmitted,
+    StepsIntended,
     StepsRecorded,
 )
 from swarm.scheduler.leader import Leader
@@ -44,7 +45,14 @@ class Scheduler:
     def apply(self, event: Event) -> list[Action]:
         """Absorb one event and say what must happen next. A replica that does not lead only watches."""
         match event:
-            case RunSubmitted() | StepsRecorded() | RunCancelled() | AgentDeployed() | AgentRemoved():
+            case (
+                RunSubmitted()
+                | StepsRecorded()
+                | StepsIntended()
+                | RunCancelled()
+                | AgentDeployed()
+                | AgentRemoved()
+            ):
                 return self._commit(event)
             case Elected():
                 self.term = event.term

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from swarm.graph import Bond
+from swarm.graph import Bond, Resources
 from swarm.ids import Digest, NodeId, StepKey
 
 WEIGHT_ROOM = 0.55  # free slots
@@ -18,6 +18,7 @@ WEIGHT_HEALTH = 0.15  # attempts that did not fail
 WEIGHT_AFFINITY = 0.15  # inputs made here; shared bonds count in full, others half
 assert abs(WEIGHT_ROOM + WEIGHT_MACHINE + WEIGHT_HEALTH + WEIGHT_AFFINITY - 1.0) < 1e-9
 
+CPU_ROUNDING = 1e-6  # cores are added and subtracted as floats
 HEALTH_MEMORY = 0.9  # of the running average of failures
 
 
@@ -32,12 +33,28 @@ class NodeView:
     load: float = 0.0
     draining: bool = False
     failures: float = 0.0  # running average of attempts that failed, 0..1
-    busy: dict[StepKey, None] = field(default_factory=dict)  # attempts in flight, in order of dispatch
+    busy: dict[StepKey, Resources] = field(default_factory=dict)  # attempts in flight, in order of dispatch
+    memory_mb_taken: int = 0
+    cpu_cores_taken: float = 0.0
     done: int = 0
+    memory_mb: int = 0  # of the machine; steps that ask for memory or processors are placed by them
+    cpu_cores: float = 0.0
 
     @property
     def free(self) -> int:
         return 0 if self.draining else self.slots - len(self.busy)
+
+    def take(self, key: StepKey, needs: Resources) -> None:
+        """An attempt begins here."""
+        self.busy[key] = needs
+        self.memory_mb_taken += needs.memory_mb
+        self.cpu_cores_taken += needs.cpu_cores
+
+    def give_back(self, key: StepKey) -> None:
+        """An attempt ended here, if it was here."""
+        if (needs := self.busy.pop(key, None)) is not None:
+            self.memory_mb_taken -= needs.memory_mb
+            self.cpu_cores_taken -= needs.cpu_cores
 
     def judge(self, *, failed: bool) -> None:
         """Remember how an attempt ended."""
@@ -72,6 +89,20 @@ def score(view: NodeView, affinity: float) -> float:
 def able(view: NodeView, agent: Digest, layers: frozenset[str]) -> bool:
     """Whether this node may run such a step at all, room or not."""
     return agent in view.agents and layers <= view.layers
+
+
+def fits(view: NodeView, needs: Resources) -> bool:
+    """Whether there is a slot, and what a step asks for. What asks for nothing needs only a slot."""
+    return (
+        view.free > 0
+        and (needs.memory_mb == 0 or needs.memory_mb <= view.memory_mb - view.memory_mb_taken)
+        and (needs.cpu_cores == 0 or needs.cpu_cores <= view.cpu_cores - view.cpu_cores_taken + CPU_ROUNDING)
+    )
+
+
+def large_enough(view: NodeView, needs: Resources) -> bool:
+    """Whether an idle node would do."""
+    return needs.memory_mb <= view.memory_mb and needs.cpu_cores <= view.cpu_cores + CPU_ROUNDING
 
 
 def choose(views: Iterable[NodeView], near: Mapping[NodeId, float]) -> NodeView:

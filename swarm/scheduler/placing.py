@@ -5,13 +5,16 @@ from __future__ import annotations
 from swarm import limits
 from swarm.errors import RunFailed
 from swarm.ids import RunId, StepKey
-from swarm.scheduler.actions import Action, Dispatch
-from swarm.scheduler.desk import Desk, Entry, Where
+from swarm.scheduler.actions import Action, Dispatch, Intend
+from swarm.scheduler.desk import Desk, Entry, Place, Where
+from swarm.scheduler.events import StepIntent
 from swarm.scheduler.fair import FairQueue
 from swarm.scheduler.ledger import Ledger, Offer
-from swarm.scheduler.placement import NodeView, able, affinities, choose
+from swarm.scheduler.placement import NodeView, able, affinities, choose, fits, large_enough
 from swarm.scheduler.run import Run
 
+TURN_STEPS_MAX = 4_096  # placed from one queue before the others are looked at, where there are none
+ONCE = "once"  # the `effects` of a capability that must not run twice
 IMPATIENT_SCAN_MS = 1_000  # how often one queue is searched for steps that waited too long for a host
 
 
@@ -25,44 +28,77 @@ class Placer:
 
     def place(self, now_ms: int) -> list[Action]:
         """Place what can be placed: the most urgent queues in turn, one step each, until there is no room."""
-        nodes = self._desk.nodes.values()
         actions: list[Action] = []
         hungry = [(where, queue) for where, queue in self._desk.queues.items() if queue]
-        while hungry and any(view.free > 0 for view in nodes):
+        while hungry and any(view.free > 0 for view in self._desk.nodes.values()):
             urgent = min(queue.priority for _, queue in hungry)
+            turn = 1 if len(hungry) > 1 else TURN_STEPS_MAX
             hungry = [
                 (where, queue)
                 for where, queue in hungry
-                if queue.priority != urgent or self._place_next(where, queue, now_ms, actions)
+                if queue.priority != urgent or self._place_turn(where, queue, turn, now_ms, actions)
             ]
         return actions
 
-    def _place_next(self, where: Where, queue: FairQueue, now_ms: int, actions: list[Action]) -> bool:
-        """Place the next step of one queue; whether it is worth coming back."""
-        offer = self._ledger.offer(where[0])
+    def _place_turn(
+        self, where: Where, queue: FairQueue, turn: int, now_ms: int, actions: list[Action]
+    ) -> bool:
+        """Place the next steps of one queue, at most `turn`; whether it is worth coming back."""
+        capability, layers, needs = where
+        offer = self._ledger.offer(capability)
         if offer is None:
             return False
-        digest, layers = offer.agent.digest, where[1] | offer.agent.layers
-        views = [v for v in self._desk.nodes.values() if v.free > 0 and able(v, digest, layers)]
-        if not views:
-            return False
-        while name := queue.pop():
-            if entry := self._desk.waiting(*name):
-                run = self._ledger.runs[name[0]]
-                view = choose(views, affinities(run.sources(name[1])))
-                actions.append(self._dispatch(run, name[1], entry, offer, view, now_ms))
-                # Slots come free one by one: without turns the first queue would take them all.
-                self._desk.queues[where] = self._desk.queues.pop(where)
-                return bool(queue)
-        return False
+        digest, layers = offer.agent.digest, layers | offer.agent.layers
+        views = [v for v in self._desk.nodes.values() if able(v, digest, layers) and fits(v, needs)]
+        placed = 0
+        while views and placed < turn and (name := queue.pop()):
+            entry = self._desk.waiting(*name)
+            if entry is None:
+                continue
+            run, step = self._ledger.runs[name[0]], name[1]
+            view = choose(views, affinities(run.sources(step)))
+            actions.append(self._dispatch(run, step, entry, offer, view, now_ms))
+            placed += 1
+            if not fits(view, needs):
+                views.remove(view)
+        if placed and where in self._desk.queues:
+            # Slots come free one by one: without turns the first queue would take them all.
+            self._desk.queues[where] = self._desk.queues.pop(where)
+        return bool(placed and queue)
 
     def _dispatch(
         self, run: Run, step: int, entry: Entry, offer: Offer, view: NodeView, now_ms: int
-    ) -> Dispatch:
-        node = run.graph.nodes[step]
+    ) -> Dispatch | Intend:
         entry.attempts += 1
         key = StepKey(run.submitted.run, step, self._term, entry.attempts)
-        self._desk.fly(entry, view, key, now_ms, node.timeout_ms)
+        if offer.signature.effects == ONCE:
+            self._desk.intend(entry, view, key, now_ms, run.graph.nodes[step])
+            return Intend(StepIntent(*key, view.node))
+        return self._order(run, entry, offer, view, key, now_ms)
+
+    def intended(self, intent: StepIntent, now_ms: int) -> Dispatch | None:
+        """The intent is in the log: order its attempt, unless it is no longer wanted or its node is gone.
+
+        What was not ordered has not run, whatever the log says: it may be queued again.
+        """
+        key = StepKey(intent.run, intent.step, intent.term, intent.attempt)
+        entry, view = self._desk.find(key.run, key.step), self._desk.nodes.get(intent.node)
+        if entry is None or entry.place is not Place.INTENDED or entry.key != key or view is None:
+            return None
+        run = self._ledger.runs[key.run]
+        offer = self._ledger.offer(run.graph.nodes[key.step].capability)
+        if offer is None or not able(view, offer.agent.digest, offer.agent.layers):
+            node = run.graph.nodes[key.step]
+            where, name = (node.capability, node.layers, node.resources), (key.run, key.step)
+            self._desk.queue(entry, where, name, run.submitted.priority, now_ms, front=True)
+            return None
+        return self._order(run, entry, offer, view, key, now_ms)
+
+    def _order(
+        self, run: Run, entry: Entry, offer: Offer, view: NodeView, key: StepKey, now_ms: int
+    ) -> Dispatch:
+        step, node = key.step, run.graph.nodes[key.step]
+        self._desk.fly(entry, view, key, now_ms, node)
         inputs = run.inputs(step, offer.gathers)
         scatter = tuple(item for item in run.scatter(step) if item[0] in offer.scatters)
         return Dispatch(view.node, key, offer.agent.digest, node.capability, inputs, node.timeout_ms, scatter)
@@ -83,11 +119,13 @@ class Placer:
         return found
 
     def _hosted(self, where: Where) -> bool:
-        offer = self._ledger.offer(where[0])
+        capability, layers, needs = where
+        offer = self._ledger.offer(capability)
         if offer is None:
             return False
-        digest, layers = offer.agent.digest, where[1] | offer.agent.layers
-        return any(able(view, digest, layers) for view in self._desk.nodes.values())
+        digest, layers = offer.agent.digest, layers | offer.agent.layers
+        views = self._desk.nodes.values()
+        return any(able(view, digest, layers) and large_enough(view, needs) for view in views)
 
     def _leave(self, where: Where, queue: FairQueue, now_ms: int) -> list[tuple[RunId, int, RunFailed]]:
         error = self._reason(where)
@@ -106,7 +144,7 @@ class Placer:
         return gone
 
     def _reason(self, where: Where) -> RunFailed:
-        capability, layers = where
+        capability, layers, needs = where
         offer = self._ledger.offer(capability)
         if offer is None:
             return RunFailed(
@@ -114,9 +152,12 @@ class Placer:
                 place=str(capability),
                 remedy="deploy one that does; swarm agents shows what is offered",
             )
-        needed = ", ".join(sorted(layers | offer.agent.layers))
+        layers |= offer.agent.layers
+        needed = [f"layers {', '.join(sorted(layers))}"] if layers else []
+        needed += [f"{needs.memory_mb} MB of memory"] if needs.memory_mb else []
+        needed += [f"{needs.cpu_cores:g} processors"] if needs.cpu_cores else []
         return RunFailed(
-            f"no attached node can run {capability}{f' with layers {needed}' if needed else ''}",
+            f"no attached node can run {capability}{' with ' + ' and '.join(needed) if needed else ''}",
             place=str(capability),
             remedy="swarm agents shows which nodes host what; add a node that can",
         )

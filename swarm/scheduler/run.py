@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from swarm.errors import Problem
 from swarm.graph import Bond, Graph, Items, OnFailure, Payload, digest
 from swarm.ids import Digest, NodeId
-from swarm.scheduler.events import RunSubmitted, StepRecord
+from swarm.scheduler.events import RunSubmitted, StepIntent, StepRecord
 from swarm.scheduler.plan import HARD, plan
 
 
@@ -56,6 +56,7 @@ class Run:
         "_plan",
         "_soft",
         "ended_ms",
+        "intents",
         "left",
         "order",
         "reason",
@@ -77,6 +78,7 @@ class Run:
         size = len(submitted.graph.nodes)
         self.state: list[Step] = [Step.WAITING] * size
         self.records: dict[int, StepRecord] = {}
+        self.intents: dict[int, StepIntent] = {}  # of steps that have no result: what may be under way
         self.order: list[int] = []  # steps in the order they were recorded: the run's history
         self.status = Status.RUNNING
         self.reason = ""
@@ -131,6 +133,11 @@ class Run:
         self._decide(at_ms)
         return ready
 
+    def intend(self, intent: StepIntent) -> None:
+        """An attempt that must not be repeated is about to begin; a later one replaces an earlier one."""
+        if intent.step < len(self.state) and self.state[intent.step] is Step.READY:
+            self.intents[intent.step] = intent
+
     def cancel(self, reason: str, at_ms: int) -> None:
         """End the run now; what was recorded stays."""
         self.reason = reason or "cancelled"
@@ -158,6 +165,7 @@ class Run:
             if self.state[ended] >= Step.OK:
                 continue
             self.state[ended] = how
+            self.intents.pop(ended, None)
             self.left -= 1
             self._main_left -= not self._plan.observer[ended]
             for target, bond in self._plan.outgoing[ended]:
@@ -188,6 +196,7 @@ class Run:
         for step, state in enumerate(self.state):
             if state < Step.OK:
                 self.state[step] = Step.CANCELLED
+        self.intents.clear()
         self.left = self._main_left = 0
 
     # -- reading ---------------------------------------------------------------------------

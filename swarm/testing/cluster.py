@@ -27,7 +27,7 @@ from swarm.scheduler.run import Run
 from swarm.tasks import Tasks
 from swarm.testing.cells import MemoryAgents, MemoryCells
 from swarm.testing.clock import FakeClock
-from swarm.testing.disk import MemoryBlobPeers, MemoryBlobs, MemoryJournal, MemoryMachine
+from swarm.testing.disk import MemoryBlobPeers, MemoryBlobs, MemoryJournal, MemoryMachine, MemoryOutcomes
 from swarm.testing.links import MemoryLinks
 from swarm.testing.log import MemoryLogGroup
 
@@ -49,6 +49,7 @@ class MemoryCluster:
         self.workers: dict[NodeId, Worker] = {}
         self.cells: dict[NodeId, MemoryCells] = {}
         self.journals: dict[NodeId, MemoryJournal] = {}
+        self.outcomes: dict[NodeId, MemoryOutcomes] = {}
         self._nodes = [NodeId(f"n{i + 1}") for i in range(nodes)]
         self._slots = slots
         self._blobs = {name: MemoryBlobs() for name in (*self.log.voters, *self._nodes)}
@@ -83,7 +84,7 @@ class MemoryCluster:
         self.links.listen(driver)
 
     async def start_node(self, name: NodeId) -> None:
-        """Start one, or start it again: its blobs and its journal are all that is left."""
+        """Start one, or start it again: its blobs, its journal and its outcomes are all that is left."""
         self.cells[name] = MemoryCells(self.agents, self.clock)
         journal = self.journals.setdefault(name, MemoryJournal())
         options = WorkerOptions(name, f"{name}:0", self.log.voters, self._slots, cells_per_agent=2)
@@ -95,6 +96,7 @@ class MemoryCluster:
             blobs=self._blobs[name],
             peers=MemoryBlobPeers(name, self.links, self._blobs),
             journal=journal,
+            outcomes=self.outcomes.setdefault(name, MemoryOutcomes()),
             opener=self.agents.open,
         )
         self.workers[name] = Worker(options, ports)

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from swarm.errors import NotFound, TooLarge, Unreachable
-from swarm.ids import Digest, NodeId
+from swarm.ids import Digest, NodeId, StepKey
 from swarm.limits import AGENT_FILE_BYTES_MAX
 from swarm.testing.links import MemoryLinks
+from swarm.wire.messages import Outcome
 
 
 class MemoryBlobs:
@@ -63,6 +64,23 @@ class MemoryJournal:
         self.lines += lines
 
 
+class MemoryOutcomes:
+    """Outcomes without a receipt, as they outlive a node."""
+
+    def __init__(self) -> None:
+        self.open: dict[StepKey, Outcome] = {}
+
+    def open_outcomes(self) -> Sequence[Outcome]:
+        return tuple(self.open.values())
+
+    def keep(self, outcomes: Sequence[Outcome]) -> None:
+        self.open.update((outcome.key, outcome) for outcome in outcomes)
+
+    def forget(self, keys: Sequence[StepKey]) -> None:
+        for key in keys:
+            self.open.pop(key, None)
+
+
 class MemoryMachine:
     """A machine as busy as a test says."""
 
@@ -71,3 +89,9 @@ class MemoryMachine:
 
     def load(self) -> float:
         return self.busy
+
+    def memory_mb(self) -> int:
+        return 4_096
+
+    def cpu_cores(self) -> float:
+        return 4.0

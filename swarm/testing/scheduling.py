@@ -19,7 +19,7 @@ from swarm import limits
 from swarm.errors import AgentFailed, SwarmError
 from swarm.graph import Graph, Priority
 from swarm.ids import Digest, NodeId, RunId, StepKey
-from swarm.scheduler.actions import Action, Changed, Dispatch, Record, Recorded, Withdraw
+from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw
 from swarm.scheduler.events import (
     AgentDeployed,
     AgentRecord,
@@ -34,7 +34,9 @@ from swarm.scheduler.events import (
     OutcomesArrived,
     RunCancelled,
     RunSubmitted,
+    StepIntent,
     StepRecord,
+    StepsIntended,
     StepsRecorded,
     Tick,
 )
@@ -83,6 +85,7 @@ class ModelCluster:
         self.leader = self.replicas[0]
         self.nodes: dict[NodeId, ModelNode] = {}
         self.proposed: deque[StepRecord] = deque()
+        self.intended: deque[StepIntent] = deque()
         self.durable: list[Durable] = []
         self.recorded: dict[RunId, dict[int, StepRecord]] = {}  # the first record of each step
         self.executions: list[Dispatch] = []
@@ -110,7 +113,10 @@ class ModelCluster:
         self._commit(RunCancelled(self._calendar_ms(), run, reason, "ann"))
 
     def commit(self, count: int = limits.RECORDS_BATCH_MAX) -> None:
-        """The next proposed records reach the log, as one entry."""
+        """Proposed intents reach the log, and the next proposed records as one entry."""
+        if intents := tuple(self.intended):
+            self.intended.clear()
+            self._commit(StepsIntended(self._calendar_ms(), intents))
         records = tuple(self.proposed.popleft() for _ in range(min(count, len(self.proposed))))
         if records:
             for record in records:
@@ -146,6 +152,7 @@ class ModelCluster:
         if keep_proposed:
             self.commit()
         self.proposed.clear()
+        self.intended.clear()
         self.term += 1
         self.leader = replica
         self.tell(Elected(self.now_ms, self.term))
@@ -166,7 +173,9 @@ class ModelCluster:
         """The node opens a link, says what it runs, and offers every outcome it still keeps."""
         node.attached = True
         claims = tuple(node.running)
-        self.tell(NodeJoined(self.now_ms, node.name, node.slots, node.agents, node.layers, claims))
+        self.tell(
+            NodeJoined(self.now_ms, node.name, node.slots, node.agents, node.layers, claims, 4_096, 4.0)
+        )
         for key in list(node.outbox):
             self._offer(node, key)
 
@@ -224,6 +233,8 @@ class ModelCluster:
                         node.outbox.pop(action.key, None)
                 case Record():
                     self.proposed.append(action.record)
+                case Intend():
+                    self.intended.append(action.intent)
                 case Changed():
                     pass
                 case _:

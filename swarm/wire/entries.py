@@ -22,7 +22,9 @@ from swarm.scheduler.events import (
     Durable,
     RunCancelled,
     RunSubmitted,
+    StepIntent,
     StepRecord,
+    StepsIntended,
     StepsRecorded,
 )
 from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
@@ -98,6 +100,9 @@ def _to_pb(event: Durable) -> pb.Entry:
             )
         case StepsRecorded():
             entry.steps_recorded.parts.extend(_parts_to_pb(event.records))
+        case StepsIntended():
+            entry.steps_intended.intents.extend(_intent_to_pb(intent) for intent in event.intents)
+            entry.steps_intended.SetInParent()
         case RunCancelled():
             entry.run_cancelled.CopyFrom(
                 pb.RunCancelled(run=event.run, reason=event.reason, principal=event.principal)
@@ -131,6 +136,8 @@ def _from_pb(entry: pb.Entry) -> Durable:
         case "steps_recorded":
             parts = entry.steps_recorded.parts
             return StepsRecorded(at_ms, tuple(record for part in parts for record in _part_from_pb(part)))
+        case "steps_intended":
+            return StepsIntended(at_ms, tuple(map(_intent_from_pb, entry.steps_intended.intents)))
         case "run_cancelled":
             cancelled = entry.run_cancelled
             return RunCancelled(at_ms, RunId(cancelled.run), cancelled.reason, cancelled.principal)
@@ -142,6 +149,16 @@ def _from_pb(entry: pb.Entry) -> Durable:
             return AgentRemoved(at_ms, AgentName(removed.name), removed.principal)
         case unknown:
             raise Bug(f"a log entry of kind {unknown} is none this version knows")
+
+
+def _intent_to_pb(intent: StepIntent) -> pb.StepIntent:
+    return pb.StepIntent(
+        run=intent.run, step=intent.step, term=intent.term, attempt=intent.attempt, node=intent.node
+    )
+
+
+def _intent_from_pb(intent: pb.StepIntent) -> StepIntent:
+    return StepIntent(RunId(intent.run), intent.step, intent.term, intent.attempt, NodeId(intent.node))
 
 
 def _parts_to_pb(records: Sequence[StepRecord]) -> Iterator[pb.RecordPart]:

@@ -28,6 +28,8 @@ from swarm.wire.messages import (
     Withdrawals,
 )
 
+CPU_CORES_MAX = 4_096.0  # of one machine; what claims more, or no number, has none
+
 
 def _key_to_pb(key: StepKey) -> pb.StepKey:
     return pb.StepKey(run=key.run, step=key.step, term=key.term, attempt=key.attempt)
@@ -67,6 +69,8 @@ def hello_from_pb(message: pb.FromNode) -> Hello:
         running=tuple(_key_from_pb(key) for key in hello.running),
         address=hello.address,
         tier=hello.tier,
+        memory_mb=hello.memory_mb,
+        cpu_cores=hello.cpu_cores if 0.0 <= hello.cpu_cores <= CPU_CORES_MAX else 0.0,
     )
 
 

@@ -26,6 +26,8 @@ class Hello:
     running: tuple[StepKey, ...]
     address: str
     tier: str
+    memory_mb: int = 0  # of the machine
+    cpu_cores: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Entry(_message.Message):
-    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed")
+    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed", "steps_intended")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     RUN_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class Entry(_message.Message):
     RUN_CANCELLED_FIELD_NUMBER: _ClassVar[int]
     AGENT_DEPLOYED_FIELD_NUMBER: _ClassVar[int]
     AGENT_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    STEPS_INTENDED_FIELD_NUMBER: _ClassVar[int]
     version: int
     at_ms: int
     run_submitted: RunSubmitted
@@ -23,7 +24,8 @@ class Entry(_message.Message):
     run_cancelled: RunCancelled
     agent_deployed: AgentDeployed
     agent_removed: AgentRemoved
-    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ...) -> None: ...
+    steps_intended: StepsIntended
+    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ...) -> None: ...
 
 class RunSubmitted(_message.Message):
     __slots__ = ("run", "graph", "inputs", "priority", "principal", "key")
@@ -94,6 +96,26 @@ class StepsRecorded(_message.Message):
     PARTS_FIELD_NUMBER: _ClassVar[int]
     parts: _containers.RepeatedCompositeFieldContainer[RecordPart]
     def __init__(self, parts: _Optional[_Iterable[_Union[RecordPart, _Mapping]]] = ...) -> None: ...
+
+class StepIntent(_message.Message):
+    __slots__ = ("run", "step", "term", "attempt", "node")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    step: int
+    term: int
+    attempt: int
+    node: str
+    def __init__(self, run: _Optional[str] = ..., step: _Optional[int] = ..., term: _Optional[int] = ..., attempt: _Optional[int] = ..., node: _Optional[str] = ...) -> None: ...
+
+class StepsIntended(_message.Message):
+    __slots__ = ("intents",)
+    INTENTS_FIELD_NUMBER: _ClassVar[int]
+    intents: _containers.RepeatedCompositeFieldContainer[StepIntent]
+    def __init__(self, intents: _Optional[_Iterable[_Union[StepIntent, _Mapping]]] = ...) -> None: ...
 
 class RunCancelled(_message.Message):
     __slots__ = ("run", "reason", "principal")

@@ -46,7 +46,7 @@ class StepKey(_message.Message):
     def __init__(self, run: _Optional[str] = ..., step: _Optional[int] = ..., term: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("node", "slots", "agents", "layers", "running", "address", "tier")
+    __slots__ = ("node", "slots", "agents", "layers", "running", "address", "tier", "memory_mb", "cpu_cores")
     NODE_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,8 @@ class Hello(_message.Message):
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     TIER_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_MB_FIELD_NUMBER: _ClassVar[int]
+    CPU_CORES_FIELD_NUMBER: _ClassVar[int]
     node: str
     slots: int
     agents: _containers.RepeatedScalarFieldContainer[str]
@@ -61,7 +63,9 @@ class Hello(_message.Message):
     running: _containers.RepeatedCompositeFieldContainer[StepKey]
     address: str
     tier: str
-    def __init__(self, node: _Optional[str] = ..., slots: _Optional[int] = ..., agents: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ..., address: _Optional[str] = ..., tier: _Optional[str] = ...) -> None: ...
+    memory_mb: int
+    cpu_cores: float
+    def __init__(self, node: _Optional[str] = ..., slots: _Optional[int] = ..., agents: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ..., address: _Optional[str] = ..., tier: _Optional[str] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("term",)

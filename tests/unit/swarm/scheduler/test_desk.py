@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from swarm.graph import Priority
+from swarm.graph import Node, NodeName, Priority, Resources
 from swarm.ids import CapabilityName, NodeId, RunId, StepKey
 from swarm.scheduler.desk import STALE_SLACK, Desk, Place, Where
 from swarm.scheduler.placement import NodeView
 
 RUN = RunId("run-1")
-WHERE: Where = (CapabilityName("t:a"), frozenset())
+
+
+def step_of(timeout_ms: int) -> Node:
+    return Node(NodeName("s"), CapabilityName("t:a"), timeout_ms=timeout_ms)
+
+
+WHERE: Where = (CapabilityName("t:a"), frozenset(), Resources())
 
 
 def a_node() -> NodeView:
@@ -24,7 +30,7 @@ def test_alarms_of_attempts_that_ended_do_not_pile_up():
     desk.nodes[view.node] = view
     for i in range(3 * STALE_SLACK):
         entry = desk.add(RUN, i, now_ms=i)
-        desk.fly(entry, view, key(1, i), i, timeout_ms=60_000)
+        desk.fly(entry, view, key(1, i), i, step_of(60_000))
         desk.remove(RUN, i)
         desk.sweep()
         assert len(desk._alarms) <= STALE_SLACK + 1
@@ -38,7 +44,7 @@ def test_names_of_steps_that_moved_on_do_not_pile_up():
     entry = desk.add(RUN, 0, now_ms=0)
     for i in range(3 * STALE_SLACK):
         desk.queue(entry, WHERE, (RUN, 0), Priority.LOW, i, front=True)
-        desk.fly(entry, view, key(1), i, timeout_ms=60_000)
+        desk.fly(entry, view, key(1), i, step_of(60_000))
         desk.sweep()
         assert sum(map(len, desk.queues.values())) <= STALE_SLACK + 3
         assert len(desk._alarms) <= STALE_SLACK + 3
@@ -50,7 +56,7 @@ def test_sweeping_keeps_what_is_still_wanted_once():
     for step, entry in enumerate(entries):
         desk.queue(entry, WHERE, (RUN, step), Priority.LOW, 1)
     for i in range(STALE_SLACK + 10):
-        desk.fly(entries[1], view, key(1, 1), i, timeout_ms=10)
+        desk.fly(entries[1], view, key(1, 1), i, step_of(10))
         desk.queue(entries[1], WHERE, (RUN, 1), Priority.LOW, i, front=True)
     desk.sweep()
     queue = desk.queues[WHERE]
@@ -63,9 +69,9 @@ def test_an_alarm_rings_only_for_a_step_that_is_still_where_it_was():
     desk, view = Desk(), a_node()
     entry = desk.add(RUN, 0, now_ms=0)
     desk.wait(entry, RUN, 0, now_ms=0)
-    desk.fly(entry, view, key(1), now_ms=5, timeout_ms=100)
+    desk.fly(entry, view, key(1), 5, step_of(100))
     desk.rest(entry, RUN, 0, now_ms=10, duration_ms=50)
-    desk.fly(entry, view, key(2), now_ms=60, timeout_ms=100)
+    desk.fly(entry, view, key(2), 60, step_of(100))
     assert list(desk.ring(159)) == []
     assert [(name, step, found.key) for name, step, found in desk.ring(160)] == [(RUN, 0, key(2))]
     assert list(desk.ring(10_000)) == []
@@ -75,7 +81,7 @@ def test_moving_on_frees_the_slot():
     desk, view = Desk(), a_node()
     desk.nodes[view.node] = view
     entry = desk.add(RUN, 0, now_ms=0)
-    desk.fly(entry, view, key(1), 0, 100)
+    desk.fly(entry, view, key(1), 0, step_of(100))
     assert (view.free, entry.place) == (0, Place.FLYING)
     desk.record(entry, key(2), 1)
     assert (view.free, entry.node, entry.key) == (1, None, key(2))
@@ -85,7 +91,7 @@ def test_what_is_removed_still_names_its_attempt():
     desk, view = Desk(), a_node()
     desk.nodes[view.node] = view
     entry = desk.add(RUN, 0, now_ms=0)
-    desk.fly(entry, view, key(1), 0, 100)
+    desk.fly(entry, view, key(1), 0, step_of(100))
     removed = desk.remove(RUN, 0)
     assert removed is not None
     assert (removed.node, removed.key, view.busy, desk.find(RUN, 0)) == (view.node, key(1), {}, None)

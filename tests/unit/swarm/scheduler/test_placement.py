@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.graph import Bond
+from swarm.graph import Bond, Resources
 from swarm.ids import Digest, NodeId, RunId, StepKey
-from swarm.scheduler.placement import NodeView, able, affinities, choose, sane_load, score
+from swarm.scheduler.placement import NodeView, able, affinities, choose, fits, large_enough, sane_load, score
 
 AGENT = Digest("a" * 64)
 
 
 def view(name: str, slots: int = 4, busy: int = 0, load: float = 0.0, failures: float = 0.0) -> NodeView:
-    keys = {StepKey(RunId("r"), i, 1, 1): None for i in range(busy)}
+    keys = {StepKey(RunId("r"), i, 1, 1): Resources() for i in range(busy)}
     return NodeView(NodeId(name), slots, frozenset({AGENT}), frozenset({"wasm"}), load, False, failures, keys)
 
 
@@ -76,3 +76,42 @@ def test_health_forgets_failures_slowly():
 )
 def test_a_load_that_makes_no_sense_counts_as_busy(said, taken):
     assert sane_load(said) == taken
+
+
+def sized(memory_mb: int, cpu_cores: float) -> NodeView:
+    node = view("n", slots=8)
+    node.memory_mb, node.cpu_cores = memory_mb, cpu_cores
+    return node
+
+
+def attempt(step: int) -> StepKey:
+    return StepKey(RunId("r"), step, 1, 1)
+
+
+@pytest.mark.parametrize("needs", [Resources(memory_mb=600), Resources(cpu_cores=1.5)])
+def test_what_a_step_asks_for_is_taken_and_given_back(needs):
+    node = sized(1_000, 2.0)
+    node.take(attempt(0), needs)
+    assert not fits(node, needs)
+    assert fits(node, Resources())
+    assert large_enough(node, needs)
+    node.give_back(attempt(0))
+    node.give_back(attempt(0))
+    assert fits(node, needs)
+
+
+def test_fractions_of_a_processor_add_up_to_a_whole_one():
+    node = sized(0, 1.0)
+    for step in range(10):
+        assert fits(sized(0, 1.0), Resources(cpu_cores=0.1))
+        node.take(attempt(step), Resources(cpu_cores=0.1))
+        if step < 7:
+            assert fits(node, Resources(cpu_cores=0.1))
+    for step in range(10):
+        node.give_back(attempt(step))
+    assert fits(node, Resources(cpu_cores=1.0))
+
+
+def test_what_no_idle_node_has_is_too_much():
+    assert not large_enough(sized(1_000, 2.0), Resources(memory_mb=1_001))
+    assert not large_enough(sized(1_000, 2.0), Resources(cpu_cores=2.5))

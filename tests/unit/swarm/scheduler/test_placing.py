@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from swarm import limits
-from swarm.graph import Graph, Priority
+from swarm.graph import Graph, Priority, Resources
 from swarm.ids import RunId
 from swarm.scheduler.machine import Place
 from swarm.scheduler.run import Status
@@ -254,3 +254,31 @@ def test_busy_nodes_are_waited_for_as_long_as_it_takes():
         cluster.advance(limits.UNHOSTED_MS_MAX)
     assert cluster.leader.scheduler.waiting() == 1
     assert len(node.running) == 1
+
+
+def needy(graph, **needs):
+    nodes = tuple(replace(node, resources=Resources(**needs)) for node in graph.nodes)
+    return replace(graph, nodes=nodes)
+
+
+def test_steps_that_ask_for_memory_run_only_as_many_at_once_as_fit():
+    cluster = ModelCluster(A)
+    node = cluster.join("n", 8)
+    run = cluster.submit(needy(wide_graph(6), memory_mb=2_000))
+    at_once = [len(node.running)]
+    while node.running:
+        cluster.finish(node, next(iter(node.running)))
+        cluster.commit()
+        at_once.append(len(node.running))
+    assert max(at_once) == 2  # of the 4,096 MB there are
+    assert cluster.leader.scheduler.ledger.runs[run].status is Status.SUCCEEDED
+
+
+def test_a_step_that_asks_for_more_than_any_node_has_is_given_up_with_a_reason():
+    cluster = ModelCluster(A)
+    cluster.join("n", 8)
+    run = submit_unhosted(cluster, needy(wide_graph(1), memory_mb=100_000, cpu_cores=0.5))
+    wait_in_vain(cluster)
+    assert reason(cluster, run) == (
+        "step s0: no attached node can run model:a with 100000 MB of memory and 0.5 processors"
+    )
