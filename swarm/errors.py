@@ -5,7 +5,7 @@
         GraphRefused, AgentRefused, ConfigRefused, NotFound, Conflict, NotBuilt, NotAllowed
       PeerFault      another process broke the protocol, vanished, or is not who it should be
         NotLeader, OutcomeUnknown, NotTrusted, ProtocolBroken, Unreachable, RunFailed,
-        AgentFailed, CellLost
+        AgentFailed, CellLost, NeedsDecision
       LimitReached   a bound said no
         TooLarge, QueueFull, OutOfTime, OverLimit
       LogDamaged     the files of a replica do not hold what was written: an operator decides
@@ -150,6 +150,12 @@ class RunFailed(PeerFault):
     """A run ended without succeeding; the message names the step and its error."""
 
     code = "run_failed"
+
+
+class NeedsDecision(PeerFault):
+    """Something that must not happen twice may have happened: only a person can tell whether to go on."""
+
+    code = "needs_decision"
 
 
 class AgentFailed(PeerFault):

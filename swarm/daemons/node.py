@@ -21,6 +21,7 @@ import structlog
 
 from swarm.adapters.agents import inspect, open_image
 from swarm.adapters.cells import SandboxCells
+from swarm.adapters.outbox import FileOutcomes
 from swarm.adapters.raft import PysyncobjLog, RaftSettings
 from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
 from swarm.adapters.rpc.channels import Channels
@@ -114,6 +115,8 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
             await _listen(server, config, identity, stack)
         journal = FileJournal(config.data_dir / "journal.jsonl")
         stack.callback(journal.close)
+        outcomes = FileOutcomes(config.data_dir / "outbox")
+        stack.callback(outcomes.close)
         worker = Worker(
             WorkerOptions(
                 config.node,
@@ -123,7 +126,15 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
                 config.cells_per_agent,
             ),
             WorkerPorts(
-                clock, SystemMachine(), GrpcDialer(channels), cells, blobs, peers, journal, open_image
+                clock,
+                SystemMachine(),
+                GrpcDialer(channels),
+                cells,
+                blobs,
+                peers,
+                journal,
+                outcomes,
+                open_image,
             ),
         )
         await worker.start()

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from swarm import limits
 from swarm.errors import Bug
 from swarm.ids import StepKey
+from swarm.ports import OutcomeStore
 from swarm.wire.messages import Outcome
 
 
 class Outbox:
-    """Outcomes by attempt. `unsent` of them wait for the link; the others wait for their receipt."""
+    """Outcomes by attempt. `unsent` of them wait for the link; the others wait for their receipt.
 
-    def __init__(self) -> None:
-        self._kept: dict[StepKey, Outcome] = {}
-        self._unsent: dict[StepKey, None] = {}
+    What is here is also in the store, which outlives this process: an outcome is stored before it is sent.
+    """
+
+    def __init__(self, store: OutcomeStore) -> None:
+        self._store = store
+        self._kept: dict[StepKey, Outcome] = {outcome.key: outcome for outcome in store.open_outcomes()}
+        self._unsent: dict[StepKey, None] = dict.fromkeys(self._kept)
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, outcome: Outcome) -> None:
-        if len(self._kept) >= limits.OUTBOX_ITEMS_MAX:
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        if len(self._kept) + len(outcomes) > limits.OUTBOX_ITEMS_MAX:
             raise Bug(f"{len(self._kept)} outcomes without a receipt: the leader assigns beyond the slots")
-        self._kept[outcome.key] = outcome
-        self._unsent[outcome.key] = None
+        self._store.keep(outcomes)
+        for outcome in outcomes:
+            self._kept[outcome.key] = outcome
+            self._unsent[outcome.key] = None
 
     def take(self, items_max: int) -> tuple[Outcome, ...]:
         """The next outcomes to send."""
@@ -33,10 +40,11 @@ class Outbox:
             del self._unsent[key]
         return tuple(self._kept[key] for key in keys)
 
-    def receipt(self, keys: Iterable[StepKey]) -> None:
+    def receipt(self, keys: Sequence[StepKey]) -> None:
         for key in keys:
             self._kept.pop(key, None)
             self._unsent.pop(key, None)
+        self._store.forget(keys)
 
     def resend(self) -> None:
         """The link was lost: whatever has no receipt is offered again."""

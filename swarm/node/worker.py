@@ -1,7 +1,8 @@
 """The node's driver: keeps one link to the leader, hosts the agents it is told to, runs what it is given.
 
 Losing the link loses nothing: work goes on, finished outcomes stay in the outbox, and the next leader is
-told in the hello what is still running here. Only a receipt makes the node forget an outcome.
+told in the hello what is still running here. Losing the process loses what was running, and no outcome:
+only a receipt makes the node forget one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from swarm.errors import NotFound, NotLeader, SwarmError
 from swarm.ids import Digest, NodeId, StepKey
 from swarm.node.host import AgentHost, not_hosted
 from swarm.node.outbox import Outbox
-from swarm.ports import BlobPeers, Blobs, Cells, Clock, Dialer, Journal, Machine, Opener, Uplink
+from swarm.ports import BlobPeers, Blobs, Cells, Clock, Dialer, Journal, Machine, Opener, OutcomeStore, Uplink
 from swarm.tasks import Tasks
 from swarm.wire.messages import (
     AgentSet,
@@ -62,6 +63,7 @@ class WorkerPorts:
     blobs: Blobs
     peers: BlobPeers
     journal: Journal
+    outcomes: OutcomeStore
     opener: Opener
 
 
@@ -76,7 +78,7 @@ class Worker:
         self._wanted: tuple[Digest, ...] = ()
         self._wanted_kick = asyncio.Event()
         self._out_kick = asyncio.Event()
-        self._outbox = Outbox()
+        self._outbox = Outbox(ports.outcomes)
         self._leader: NodeId | None = None
         self._uplink: Uplink | None = None
         self._draining = False
@@ -138,6 +140,8 @@ class Worker:
             running=tuple(self._running()),
             address=self._options.address,
             tier=self._ports.cells.tier,
+            memory_mb=self._ports.machine.memory_mb(),
+            cpu_cores=self._ports.machine.cpu_cores(),
         )
 
     def _running(self) -> list[StepKey]:
@@ -211,8 +215,7 @@ class Worker:
                 host.assign(batch)
 
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
-        for outcome in outcomes:
-            self._outbox.add(outcome)
+        self._outbox.add(outcomes)
         self._out_kick.set()
 
     # -- agents ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from swarm import limits
 from swarm.errors import Bug
 from swarm.ids import RunId, StepKey
 from swarm.node.outbox import Outbox
+from swarm.testing.disk import MemoryOutcomes
 from swarm.wire.messages import Outcome
 
 
@@ -14,9 +15,9 @@ def outcome(step):
 
 
 def filled(count):
-    outbox = Outbox()
+    outbox = Outbox(MemoryOutcomes())
     for step in range(count):
-        outbox.add(outcome(step))
+        outbox.add([outcome(step)])
     return outbox
 
 
@@ -54,3 +55,11 @@ def test_an_outbox_that_nobody_empties_is_a_bug_not_a_leak(monkeypatch):
     monkeypatch.setattr(limits, "OUTBOX_ITEMS_MAX", 2)
     with pytest.raises(Bug):
         filled(3)
+
+
+def test_what_has_no_receipt_is_offered_again_by_the_next_life_of_the_node():
+    store = MemoryOutcomes()
+    first = Outbox(store)
+    first.add([outcome(0), outcome(1)])
+    first.receipt([first.take(1)[0].key])
+    assert [o.key.step for o in Outbox(store).take(9)] == [1]

@@ -16,7 +16,9 @@ from swarm.scheduler.events import (
     Durable,
     RunCancelled,
     RunSubmitted,
+    StepIntent,
     StepRecord,
+    StepsIntended,
     StepsRecorded,
 )
 from swarm.scheduler.ledger import Ledger
@@ -42,6 +44,9 @@ records = st.one_of(
     st.builds(StepRecord, **names, ok=st.just(True), outputs=outputs, error=st.none()),
     st.builds(StepRecord, **names, ok=st.just(False), outputs=st.just({}), error=errors),
 )
+intents = st.builds(
+    StepIntent, **{name: names[name] for name in ("run", "step", "term", "attempt", "node")}
+)
 agent = model_agent(CAPABILITIES[0], layers=["seccomp", "wasm"])
 events = st.one_of(
     st.builds(
@@ -55,6 +60,7 @@ events = st.one_of(
         texts,
     ),
     st.builds(StepsRecorded, times, st.lists(records, max_size=5).map(tuple)),
+    st.builds(StepsIntended, times, st.lists(intents, max_size=3).map(tuple)),
     st.builds(RunCancelled, times, texts.map(RunId), texts, texts),
     st.builds(AgentDeployed, times, st.just(agent), texts),
     st.builds(AgentRemoved, times, texts.map(AgentName), texts),
