@@ -15,6 +15,7 @@ import typer
 from af.agentfile import AgentFile, parse
 from af.errors import AfError, AfNotReady, Problem, refused
 from af.limits import FILE_BYTES_MAX, MIB
+from af.records import Capability
 from af.source import build
 
 INPUT_BYTES_MAX = 64 * MIB
@@ -59,6 +60,17 @@ def write_file(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise refused(str(path), f"it is not writable ({error.strerror}).", "correct the path.") from None
+
+
+def choose_capability(agent: AgentFile, name: str | None) -> Capability:
+    """The capability a tool is to ask for: the named one, or the only one."""
+    offered = {capability.name: capability for capability in agent.header.capabilities}
+    if name is None and len(offered) == 1:
+        return next(iter(offered.values()))
+    if name is None or name not in offered:
+        message = "say which one." if name is None else f"{name} is not offered."
+        raise refused("--capability", message, f"use one of {', '.join(offered)}.")
+    return offered[name]
 
 
 def print_json(facts: dict[str, object]) -> None:

@@ -12,9 +12,11 @@ from af.agentfile import AgentFile, parse
 from af.errors import AfError, refused
 from af.limits import FILE_BYTES_MAX
 from af.network import Floats, Network
+from af.tools.answers import is_answer_recording, record_answer, replay_answer
 from af.tools.console import (
     EXIT_FAILED,
     as_facts,
+    choose_capability,
     fail,
     print_json,
     read_agent,
@@ -23,7 +25,7 @@ from af.tools.console import (
 )
 from af.tools.differences import Differences, checkpoint_differences, file_differences
 from af.tools.explain import explain
-from af.tools.facts import needed_network
+from af.tools.facts import needed_network, network_of
 from af.tools.recording import RECORDING_BYTES_MAX, from_bytes, record, replay, same_weights, to_bytes
 from af.tools.tracing import (
     Breakpoint,
@@ -106,21 +108,30 @@ def record_run(
     file: File,
     source: InputFile,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the recording.")],
-    row: Annotated[int | None, typer.Option(min=0, help="Only this row of the input.")] = None,
+    row: Annotated[int | None, typer.Option(min=0, help="Only this row of a network's input.")] = None,
+    capability: Annotated[str | None, typer.Option(help="Which one to ask, if there are several.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep an input and what every layer of the compiled module gives for it, to the bit."""
+    """Keep an input and what becomes of it, to the bit.
+
+    Of a network every layer of the compiled module is kept; any other agent is asked in a cell, and its
+    answer is kept.
+    """
     try:
         agent = read_agent(file)
-        network = needed_network(agent)
-        data = to_bytes(record(agent.header.name, network, _rows(agent, network, source, row)))
+        network = network_of(agent)
+        if network is None:
+            chosen = choose_capability(agent, capability)
+            data = record_answer(agent, chosen, read_values(source, chosen))
+        else:
+            data = to_bytes(record(agent.header.name, network, _rows(agent, network, source, row)))
         write_file(out, data)
     except AfError as error:
         fail(file, error, as_json=as_json)
     if as_json:
-        print_json({"file": str(file), "ok": True, "out": str(out), "layers": len(network.layers)})
+        print_json({"file": str(file), "ok": True, "out": str(out), "bytes": len(data)})
     else:
-        typer.echo(f"{out}: {len(network.layers)} layers, {len(data)} bytes.")
+        typer.echo(f"{out}: {len(data)} bytes.")
 
 
 @app.command("replay", no_args_is_help=True)
@@ -129,28 +140,32 @@ def replay_run(
     recording: Annotated[Path, typer.Argument(help="What `af-debug record` wrote.")],
     as_json: AsJson = False,
 ) -> None:
-    """Ask a recorded input again and compare every layer bit by bit."""
+    """Ask a recorded input again and compare what becomes of it bit by bit."""
     try:
-        network = needed_network(read_agent(file))
-        kept = from_bytes(read_bytes(recording, RECORDING_BYTES_MAX))
-        deviations = replay(kept, network)
-    except AfError as error:
-        fail(file, error, as_json=as_json)
-    same = same_weights(kept, network)
-    if as_json:
-        found = [asdict(deviation) for deviation in deviations]
-        print_json({"file": str(file), "ok": not found, "same_weights": same, "deviations": found})
-    else:
-        if not same:
-            typer.echo("The weights are not those of the recording.")
-        for deviation in deviations:
-            typer.echo(
+        agent = read_agent(file)
+        data = read_bytes(recording, RECORDING_BYTES_MAX)
+        if is_answer_recording(data):
+            ports, same = replay_answer(agent, data)
+            lines = [f"the answer on port {port} differs" for port in ports]
+            facts: dict[str, object] = {"same_code": same, "deviations": ports}
+        else:
+            network, kept = needed_network(agent), from_bytes(data)
+            deviations, same = replay(kept, network), same_weights(kept, network)
+            lines = [
                 f"layer {deviation.layer} ({deviation.title}): {deviation.numbers} numbers differ, "
                 f"by up to {deviation.max_difference:.3g}"
-            )
-        if not deviations:
-            typer.echo(f"All {len(network.layers)} layers gave the recorded bits.")
-    if deviations:
+                for deviation in deviations
+            ]
+            facts = {"same_weights": same, "deviations": [asdict(deviation) for deviation in deviations]}
+    except AfError as error:
+        fail(file, error, as_json=as_json)
+    if as_json:
+        print_json({"file": str(file), "ok": not lines, **facts})
+    else:
+        if not same:
+            typer.echo("The weights or the code are not those of the recording.")
+        typer.echo("\n".join(lines) or "Everything came out as recorded, to the bit.")
+    if lines:
         raise typer.Exit(EXIT_FAILED)
 
 

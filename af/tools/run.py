@@ -12,12 +12,18 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from af.agentfile import AgentFile
 from af.compiler import compile_agent
 from af.engines import ENGINES
-from af.errors import AfError, refused
-from af.records import Capability
-from af.tools.console import EXIT_FAILED, as_facts, fail, print_json, print_problems, read_agent
+from af.errors import AfError
+from af.tools.console import (
+    EXIT_FAILED,
+    as_facts,
+    choose_capability,
+    fail,
+    print_json,
+    print_problems,
+    read_agent,
+)
 from af.tools.hosts import Answer, Values
 from af.tools.inputs import BATCH_MAX, Input, in_batches, read_inputs
 from af.tools.life import Life
@@ -79,7 +85,7 @@ def run_file(  # noqa: PLR0913, PLR0917 - one parameter per option
         agent = read_agent(file)
         if agent.header.manifest is None:
             agent = compile_agent(agent)
-        chosen = _choose(agent, capability)
+        chosen = choose_capability(agent, capability)
         printer.capability = chosen.name
         inputs = read_inputs(sources, chosen, sys.stdin, rows=batch, white=white)
         batches = _batches(inputs, batch or 1, printer)
@@ -90,16 +96,6 @@ def run_file(  # noqa: PLR0913, PLR0917 - one parameter per option
         fail(file, error, as_json=as_json)
     if printer.failures:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _choose(agent: AgentFile, name: str | None) -> Capability:
-    offered = {capability.name: capability for capability in agent.header.capabilities}
-    if name is None and len(offered) == 1:
-        return next(iter(offered.values()))
-    if name is None or name not in offered:
-        message = "say which one." if name is None else f"{name} is not offered."
-        raise refused("--capability", message, f"use one of {', '.join(offered)}.")
-    return offered[name]
 
 
 def _batches(inputs: Iterator[Input], size: int, printer: "_Printer") -> Iterator[Sequence[Values]]:

@@ -136,3 +136,42 @@ def test_lines_are_answered_many_at_a_time_and_a_bad_one_does_not_end_them(held_
     good = [answer["outputs"]["scores"][0] for answer in found if answer["ok"]]
     np.testing.assert_allclose(good, probabilities, atol=1e-5)
     assert len(found) == len(images) + 1
+
+
+LOTTERY = b"""
+import os
+
+class Agent:
+    def process_input(self, capability, inputs):
+        return {"x": {"sum": sum(inputs["x"]), "seen": inputs["x"]}, "lot": os.urandom(8)}
+"""
+
+
+def af_debug(*arguments):
+    command = [sys.executable, "-m", "af.tools.debug", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    if done.returncode == NOT_READY:
+        pytest.skip(f"this machine has no sandbox: {done.stdout}{done.stderr}")
+    return done
+
+
+def test_a_python_agents_answer_is_recorded_and_compared_to_the_bit(tmp_path):
+    example = json.loads((ROOT / "agents" / "split" / "examples.json").read_text())["examples"][0]
+    (tmp_path / "input.json").write_text(json.dumps(example["inputs"]))
+    agent = ROOT / "agents" / "split" / "split.af"
+    assert af_debug("record", agent, "-i", tmp_path / "input.json", "-o", tmp_path / "run").returncode == 0
+    done = af_debug("replay", agent, tmp_path / "run", "--json")
+    assert json.loads(done.stdout) | {"file": ""} == {
+        "file": "",
+        "ok": True,
+        "same_code": True,
+        "deviations": [],
+    }
+    ports = [{"name": "x", "kind": "json"}]
+    outputs = [*ports, {"name": "lot", "kind": "bytes"}]
+    capabilities = [{"name": "test:lot", "inputs": ports, "outputs": outputs}]
+    (tmp_path / "lot.af").write_bytes(af.write(python_agent(LOTTERY, capabilities=capabilities)))
+    (tmp_path / "input.json").write_text('{"x": [1, 2.5]}')
+    af_debug("record", tmp_path / "lot.af", "-i", tmp_path / "input.json", "-o", tmp_path / "run")
+    done = af_debug("replay", tmp_path / "lot.af", tmp_path / "run")
+    assert (done.returncode, done.stdout) == (1, "the answer on port lot differs\n")
