@@ -63,6 +63,7 @@ class Session:
         except OutcomeUnknown as error:
             error.remedy = f"submit it again with key={request.key!r}: it will not run twice"
             raise
+        self._connection.turn_to(reply.leader)
         return Run(self._connection, RunId(reply.run), existed=reply.existed, lag_s=LAG_S)
 
     async def run(self, graph: Graph, inputs: Mapping[str, object] | None = None) -> dict[str, object]:

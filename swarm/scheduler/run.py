@@ -260,4 +260,4 @@ class Run:
         return found
 
     def count(self, *states: Step) -> int:
-        return sum(state in states for state in self.state)
+        return sum(map(self.state.count, states))

@@ -55,12 +55,13 @@ class Frontier:
         self._peaks.append(root)
         self.size += count
 
-    def root(self) -> bytes:
-        """The root over all entries."""
-        if not self._peaks:
+    def root(self, tail: Frontier | None = None) -> bytes:
+        """The root over all entries, and those of `tail` behind them: fewer than any subtree here has."""
+        peaks = self._peaks if tail is None else self._peaks + tail._peaks
+        if not peaks:
             return EMPTY_ROOT
-        root = self._peaks[-1]
-        for peak in reversed(self._peaks[:-1]):
+        root = peaks[-1]
+        for peak in reversed(peaks[:-1]):
             root = node_hash(peak, root)
         return root
 
@@ -70,7 +71,7 @@ class Tree:
 
     def __init__(self) -> None:
         self.size = 0
-        # By height: the roots of complete subtrees one after the other, and the position of the first of them.
+        # By height: roots of complete subtrees, one after the other, and the position of the first one.
         self._levels: list[bytearray] = []
         self._starts: list[int] = []
 

@@ -69,7 +69,7 @@ class ClientServicer(rpc.SwarmServicer):
                 request.on_behalf_of,
                 request.key[: limits.NAME_CHARS_MAX],
             )
-            return pb.SubmitReply(run=run, index=index, existed=existed)
+            return pb.SubmitReply(run=run, index=index, existed=existed, leader=self._about.node)
 
         reply: pb.SubmitReply = await self._forwarder.decide(
             local, lambda stub: stub.Submit(request, timeout=CALL_S), twice=bool(request.key)
@@ -125,14 +125,16 @@ class ClientServicer(rpc.SwarmServicer):
     # -- reads ------------------------------------------------------------------------------
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: ARG002, N802
-        offset = request.offset
+        offset, greeted = request.offset, False
         while True:
             run = self._coordinator.run(RunId(request.run))
             change = self._coordinator.replica.watchers.wait(run.submitted.run)
             events = list(views.events(run, offset))
             offset += len(events)
             ended = run.status is not Status.RUNNING and offset >= len(run.order)
-            yield pb.WatchReply(events=events, run=views.summary(run), freshness=self._freshness())
+            if events or ended or not greeted:  # who waits for the end alone is not told of every step
+                yield pb.WatchReply(events=events, run=views.summary(run), freshness=self._freshness())
+                greeted = True
             if ended or not request.follow:
                 return
             if offset >= len(run.order):

@@ -34,14 +34,16 @@ class SubmitRequest(_message.Message):
     def __init__(self, graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., key: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class SubmitReply(_message.Message):
-    __slots__ = ("run", "index", "existed")
+    __slots__ = ("run", "index", "existed", "leader")
     RUN_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     EXISTED_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
     run: str
     index: int
     existed: bool
-    def __init__(self, run: _Optional[str] = ..., index: _Optional[int] = ..., existed: _Optional[bool] = ...) -> None: ...
+    leader: str
+    def __init__(self, run: _Optional[str] = ..., index: _Optional[int] = ..., existed: _Optional[bool] = ..., leader: _Optional[str] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
     __slots__ = ("run", "offset", "follow")
