@@ -21,8 +21,7 @@ WORKFLOW_STEPS_MAX = 64
 
 LAYER_WIDTH_MAX = 65_536
 HIDDEN_LAYERS_MAX = 64
-LAYERS_MAX = 256  # of one list; lists nest at most LAYERS_DEPTH_MAX deep
-LAYERS_DEPTH_MAX = 2
+LAYERS_MAX = 256  # of one list
 LAYER_TENSOR_ITEMS_MAX = 67_108_864  # weights of one tensor: 256 MiB of f32
 VALUE_ITEMS_MAX = 4_194_304  # numbers between two layers, per row of the batch
 WINDOW_MAX = 1_024  # the extent of a kernel or pool window, a stride or a padding

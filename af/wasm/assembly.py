@@ -13,8 +13,7 @@ and `stride` are padding: finite, but of no meaning.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -72,10 +71,6 @@ class Matrix:
     bias: int
     inputs: int
     panels: tuple[int, ...]
-
-    @property
-    def stride(self) -> int:
-        return LANES * sum(self.panels)
 
 
 def plus(address: Address, offset_bytes: int) -> Address:
@@ -179,90 +174,6 @@ class Assembly:
             target.stride_bytes,
             matrix.inputs,
             source.positions,
-        )
-
-    def settled(self, value: Value) -> Value:
-        """The value with rows of whole vectors in memory of ours."""
-        if value.stride % LANES == 0 and str(value.address).startswith("(i32.const scratch"):
-            return value
-        return self.copied(value)
-
-    def copied(self, value: Value) -> Value:
-        """The value again, in rows of whole vectors, free to be changed."""
-        target = self.fresh(value.shape, value.positions, value.channels, channels_first=value.channels_first)
-        row_bytes = F32_BYTES * value.channels
-        self._copy_rows(value, target, row_bytes)
-        return target
-
-    def flat(self, value: Value) -> Value:
-        """All numbers one after another, the last axis of the shape running fastest."""
-        items = prod(value.shape)
-        if value.positions == 1 or (not value.channels_first and value.stride == value.channels):
-            return Value(value.address, (items,), 1, items, items, channels_first=False)
-        if value.channels_first and value.channels == 1 and value.stride == 1:
-            return Value(value.address, (items,), 1, items, items, channels_first=False)
-        target = self.fresh((items,), 1, items, channels_first=False)
-        if value.channels_first:
-            self._transpose(value, target.address, value.positions)
-        else:
-            compact = replace(target, stride=value.channels)
-            self._copy_rows(value, compact, F32_BYTES * value.channels)
-        return target
-
-    def channels_first(self, value: Value) -> Value:
-        """An image or signal with its channels side by side, whatever it was before."""
-        if value.channels_first:
-            return value
-        if len(value.shape) == 1:  # every feature is a channel of one place
-            return replace(value, channels_first=True)
-        return self._turned(value, channels_first=True)
-
-    def channels_last(self, value: Value) -> Value:
-        """A sequence with its features side by side, whatever it was before."""
-        if not value.channels_first or len(value.shape) == 1:
-            return value
-        return self._turned(value, channels_first=False)
-
-    def shaped(self, value: Value, shape: Shape) -> Value:
-        """The numbers of a value in another shape."""
-        flat = self.flat(value)
-        if len(shape) == 1:
-            return flat
-        places = prod(shape[1:])
-        if len(shape) == 2:  # [steps, features], until a layer wants it otherwise
-            return replace(flat, shape=shape, positions=shape[0], channels=shape[1], stride=shape[1])
-        if shape[0] == 1:
-            return replace(flat, shape=shape, positions=places, channels=1, stride=1, channels_first=True)
-        target = self.fresh(shape, places, shape[0], channels_first=True)
-        source = replace(flat, positions=shape[0], channels=places, stride=places)
-        self._transpose(source, target.address, target.stride)
-        return target
-
-    def _turned(self, value: Value, *, channels_first: bool) -> Value:
-        target = self.fresh(value.shape, value.channels, value.positions, channels_first=channels_first)
-        self._transpose(value, target.address, target.stride)
-        return target
-
-    def _transpose(self, value: Value, target: Address, target_stride: int) -> None:
-        self.helper(
-            "$transpose",
-            value.address,
-            value.stride_bytes,
-            target,
-            F32_BYTES * target_stride,
-            value.positions,
-            value.channels,
-        )
-
-    def _copy_rows(self, value: Value, target: Value, row_bytes: int) -> None:
-        self.helper(
-            "$copy_rows",
-            value.address,
-            value.stride_bytes,
-            target.address,
-            target.stride_bytes,
-            row_bytes,
-            value.positions,
         )
 
     def finished(self, input_size: int, output_size: int, batch_max: int) -> "Finished":

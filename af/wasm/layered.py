@@ -17,6 +17,7 @@ from af.wasm import activations, rowkernels
 from af.wasm.assembly import Assembly, Finished, Precision, Value
 from af.wasm.int8 import dense_int8
 from af.wasm.layout import F32_BYTES, LANES, VECTOR_BYTES, round_up
+from af.wasm.moves import channels_first, channels_last, copied, flat, settled, shaped
 from af.wasm.sequences import attended, embedded, embedded_mean, gru_states
 from af.wasm.spatial import convolved, pooled, pooled_globally, pooled_sequence
 
@@ -35,7 +36,7 @@ def assemble(network: Network, batch_max: int, precision: Precision) -> Finished
     value = Value("(local.get $x)", (size,), 1, size, size, channels_first=False)
     for layer in network.layers:
         value = _layer(layer, value, assembly)
-    result = assembly.flat(value)
+    result = flat(assembly, value)
     _copy_out(result, assembly)
     return assembly.finished(size, network.output_size, batch_max)
 
@@ -54,13 +55,13 @@ def _copy_out(result: Value, assembly: Assembly) -> None:
 def _layer(layer: Layer, value: Value, assembly: Assembly) -> Value:
     if not isinstance(layer.spec, kinds.Residual):
         return _emit(layer.spec, value, layer.tensors, assembly)
-    around = assembly.settled(value)
+    around = settled(assembly, value)
     inner = around
     for inside in inner_layers(layer):
         inner = _layer(inside, inner, assembly)
     if len(around.shape) > 1 and around.channels_first != inner.channels_first:
-        inner = assembly.channels_first(inner) if around.channels_first else assembly.channels_last(inner)
-    return added(around, assembly.settled(inner), assembly)
+        inner = channels_first(assembly, inner) if around.channels_first else channels_last(assembly, inner)
+    return added(around, settled(assembly, inner), assembly)
 
 
 def added(one: Value, other: Value, assembly: Assembly) -> Value:
@@ -97,7 +98,7 @@ def _emit(spec: Spec, value: Value, weights: Weights, assembly: Assembly) -> Val
 
 @_emit.register
 def _(spec: kinds.Dense, value: Value, weights: Weights, assembly: Assembly) -> Value:
-    source = assembly.channels_last(value)
+    source = channels_last(assembly, value)
     padding = -np.inf if spec.activation == "softmax" else 0.0
     relu = spec.activation == "relu"
     target = assembly.fresh(
@@ -116,8 +117,8 @@ def _(spec: kinds.Dense, value: Value, weights: Weights, assembly: Assembly) -> 
 def _(spec: kinds.Activate, value: Value, weights: Weights, assembly: Assembly) -> Value:
     del weights
     softmax = spec.activation == "softmax"
-    source = assembly.channels_last(value) if softmax else value
-    target = assembly.copied(source)
+    source = channels_last(assembly, value) if softmax else value
+    target = copied(assembly, source)
     if softmax:
         size_bytes = F32_BYTES * target.channels
         assembly.helper("$pad_rows", target.address, target.stride_bytes, size_bytes, target.positions)
@@ -130,7 +131,7 @@ def _(spec: kinds.Activate, value: Value, weights: Weights, assembly: Assembly) 
 @_emit.register
 def _(spec: kinds.Scale, value: Value, weights: Weights, assembly: Assembly) -> Value:
     del spec
-    source = value if len(value.shape) == 1 else assembly.channels_first(value)
+    source = value if len(value.shape) == 1 else channels_first(assembly, value)
     target = assembly.fresh(
         source.shape, source.positions, source.channels, channels_first=source.channels_first
     )
@@ -150,7 +151,7 @@ def _(spec: kinds.Scale, value: Value, weights: Weights, assembly: Assembly) -> 
 @_emit.register
 def _(spec: kinds.LayerNorm, value: Value, weights: Weights, assembly: Assembly) -> Value:
     return normalised(
-        assembly.channels_last(value), weights["weight"], weights["bias"], spec.epsilon, assembly
+        channels_last(assembly, value), weights["weight"], weights["bias"], spec.epsilon, assembly
     )
 
 
@@ -181,7 +182,7 @@ def _padded(values: Floats, assembly: Assembly) -> int:
 @_emit.register(kinds.Reshape)
 def _(spec: kinds.Flatten | kinds.Reshape, value: Value, weights: Weights, assembly: Assembly) -> Value:
     del weights
-    return assembly.shaped(value, spec.output_shape(value.shape))
+    return shaped(assembly, value, spec.output_shape(value.shape))
 
 
 @_emit.register
@@ -193,7 +194,7 @@ def _(spec: kinds.Transpose, value: Value, weights: Weights, assembly: Assembly)
 
 @_emit.register
 def _(spec: kinds.Convolution, value: Value, weights: Weights, assembly: Assembly) -> Value:
-    target = convolved(spec, assembly.channels_first(value), weights["weight"], weights["bias"], assembly)
+    target = convolved(spec, channels_first(assembly, value), weights["weight"], weights["bias"], assembly)
     activate(target, spec, assembly)
     return target
 
@@ -201,34 +202,34 @@ def _(spec: kinds.Convolution, value: Value, weights: Weights, assembly: Assembl
 @_emit.register
 def _(spec: kinds.Pooling, value: Value, weights: Weights, assembly: Assembly) -> Value:
     del weights
-    return pooled(spec, assembly.channels_first(value), assembly)
+    return pooled(spec, channels_first(assembly, value), assembly)
 
 
 @_emit.register
 def _(spec: kinds.GlobalPool, value: Value, weights: Weights, assembly: Assembly) -> Value:
     del weights
-    return pooled_globally(spec.mode, assembly.channels_first(value), assembly)
+    return pooled_globally(spec.mode, channels_first(assembly, value), assembly)
 
 
 @_emit.register
 def _(spec: kinds.SequencePool, value: Value, weights: Weights, assembly: Assembly) -> Value:
     del weights
-    return pooled_sequence(spec.mode, assembly.channels_last(value), assembly)
+    return pooled_sequence(spec.mode, channels_last(assembly, value), assembly)
 
 
 @_emit.register
 def _(spec: kinds.Embedding, value: Value, weights: Weights, assembly: Assembly) -> Value:
-    return embedded(spec, assembly.flat(value), weights["weight"], assembly)
+    return embedded(spec, flat(assembly, value), weights["weight"], assembly)
 
 
 @_emit.register
 def _(spec: kinds.EmbeddingMean, value: Value, weights: Weights, assembly: Assembly) -> Value:
-    return embedded_mean(spec, assembly.flat(value), weights["weight"], assembly)
+    return embedded_mean(spec, flat(assembly, value), weights["weight"], assembly)
 
 
 @_emit.register
 def _(spec: kinds.Gru, value: Value, weights: Weights, assembly: Assembly) -> Value:
-    return gru_states(spec, assembly.channels_last(value), weights, assembly)
+    return gru_states(spec, channels_last(assembly, value), weights, assembly)
 
 
 @_emit.register
@@ -245,7 +246,7 @@ def _(spec: kinds.TransformerEncoder, value: Value, weights: Weights, assembly: 
             source = _emit(dense, source, own, assembly)
         return source
 
-    value = assembly.settled(assembly.channels_last(value))
+    value = settled(assembly, channels_last(assembly, value))
     if spec.norm == "before":
         value = added(value, attended(norm(value, 1), weights, spec.heads, assembly), assembly)
         return added(value, feed(norm(value, 2)), assembly)

@@ -14,6 +14,7 @@ from af.network import Floats
 from af.wasm.assembly import Address, Assembly, Matrix, Value, call_text, plus
 from af.wasm.kernels import add_rows
 from af.wasm.layout import F32_BYTES, LANES, round_up
+from af.wasm.moves import settled
 
 
 def convolved(
@@ -105,7 +106,7 @@ def _bordered(
         channels_first=True,
     )
     if value.stride % LANES:
-        value = assembly.settled(value)
+        value = settled(assembly, value)
     if filling != 0:
         end = f"(i32.add {target.address} (i32.const {target.bytes}))"
         assembly.helper("$fill", target.address, end, f"(f32.const {filling})")
