@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 from sandbox.bodies import MessageError
 from sandbox.cgroups import Group
-from sandbox.channel import Channel
+from sandbox.channel import Answer, Channel
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded, clean_text
 from sandbox.frames import Data, Kind
 from sandbox.messages import (
@@ -31,6 +31,8 @@ from sandbox.messages import (
 )
 from sandbox.nursery import Exit
 from sandbox.payload import Items, Ports, parse_json
+from sandbox.rows import Payable
+from sandbox.shared import Lender
 from sandbox.spec import CellSpec, Usage
 
 LOAD_S: Final = 30.0  # to lock down, and again to load the agent
@@ -102,7 +104,9 @@ class Cell:
         self._exit: Exit | None = None
         self._output_descriptor = output
         self._output = _Output(output, spec.limits.output_bytes)
-        self._channel = Channel(stream, spec.limits.output_bytes, self._late, self._broken)
+        self._channel = Channel(
+            stream, spec.limits.output_bytes, self._late, self._broken, Lender(spec.limits.memory_bytes)
+        )
         self._loop.add_reader(output, self._read_output)
         self.state = State.STARTING
         self.pid = 0
@@ -122,18 +126,18 @@ class Cell:
         if self._exit is not None:
             self._close_handle()
 
-    def begin(self) -> asyncio.Future[Data]:
+    def begin(self) -> asyncio.Future[Answer]:
         """Start waiting for the report of the lockdown; call before the process exists."""
         return self._channel.expect(LOAD_S)
 
-    async def load(self, ready: asyncio.Future[Data]) -> None:
+    async def load(self, ready: asyncio.Future[Answer]) -> None:
         """Send the agent in, and wait until it is locked down and loaded."""
         image = self._spec.image
         loaded = self._channel.call(
             Kind.LOAD, write_load(image.kind, image.name, image.manifest, image.code), LOAD_S
         )
         try:
-            self.layers = tuple(json.loads(bytes(await ready)))
+            self.layers = tuple(json.loads(bytes((await ready).body)))
             await loaded
         finally:
             for future in (ready, loaded):
@@ -199,8 +203,7 @@ class Cell:
         self, capability: str, inputs: Mapping[str, Items], wall_ms: int | None = None
     ) -> dict[str, Items]:
         """Answer one input."""
-        body = await self._ask(capability, (inputs,), wall_ms)
-        (result,) = self._results(body, 1)
+        (result,) = self._results(await self._ask(capability, (inputs,), wall_ms), 1)
         if isinstance(result, CellError):
             raise result
         return result
@@ -211,16 +214,28 @@ class Cell:
         """Answer many inputs with one frame each way; each has its own result or error."""
         return self._results(await self._ask(capability, batch, wall_ms), len(batch))
 
-    def _ask(self, capability: str, batch: Sequence[Ports], wall_ms: int | None) -> asyncio.Future[Data]:
+    def _ask(self, capability: str, batch: Sequence[Ports], wall_ms: int | None) -> asyncio.Future[Answer]:
+        pieces: list[int] = []
+
+        def share(payloads: list[Payable], size: int) -> int | None:
+            number = self._channel.share(payloads, size)
+            if number is not None:
+                pieces.append(number)
+            return number
+
         try:
-            parts = write_process(capability, batch)
-            return self._call(Kind.PROCESS, parts, wall_ms)
-        except (MessageError, KeyError, TypeError, UnicodeError) as error:
+            parts = write_process(capability, batch, share)
+            return self._call(Kind.PROCESS, parts, wall_ms, *pieces)
+        except (MessageError, KeyError, TypeError, UnicodeError, CellError) as error:
+            for number in pieces:
+                self._channel.lender.take_back(number, kept=False)
+            if isinstance(error, CellError):
+                raise
             raise AgentFailed(f"the input cannot be sent: {error!r}", place=self._spec.image.name) from error
 
-    def _results(self, body: Data, count: int) -> list[dict[str, Items] | CellError]:
+    def _results(self, answer: Answer, count: int) -> list[dict[str, Items] | CellError]:
         try:
-            return read_results(body, count)
+            return read_results(answer.body, count, answer.shared)
         except ValueError as error:
             raise self._distrust(error) from error
 
@@ -230,7 +245,7 @@ class Cell:
 
     async def get_metadata(self) -> dict[str, Any]:
         """Ask the agent what it is; its words, not ours."""
-        body = await self._call(Kind.METADATA, ())
+        body = (await self._call(Kind.METADATA, ())).body
         try:
             facts = parse_json(bytes(body))
         except ValueError as error:
@@ -241,17 +256,19 @@ class Cell:
 
     async def checkpoint(self) -> bytes:
         """The agent's learned state."""
-        return bytes(await self._call(Kind.CHECKPOINT, ()))
+        return bytes((await self._call(Kind.CHECKPOINT, ())).body)
 
     async def restore(self, data: bytes) -> None:
         """Put a learned state back."""
         await self._call(Kind.RESTORE, (data,))
 
-    def _call(self, kind: Kind, parts: Sequence[Data], wall_ms: int | None = None) -> asyncio.Future[Data]:
+    def _call(
+        self, kind: Kind, parts: Sequence[Data], wall_ms: int | None = None, piece: int = 0
+    ) -> asyncio.Future[Answer]:
         if self.state is not State.READY:
             raise self._reason or Broken(f"the cell is {self.state.value}", place=self._spec.image.name)
         limit_ms = self._wall_ms
-        return self._channel.call(kind, parts, min(wall_ms or limit_ms, limit_ms) / 1000)
+        return self._channel.call(kind, parts, min(wall_ms or limit_ms, limit_ms) / 1000, piece)
 
     # -- what ends a cell ---------------------------------------------------------------------------------
 

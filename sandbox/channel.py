@@ -9,29 +9,48 @@ frame that does not fit breaks the channel, and a broken channel stays broken.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sandbox import failures
 from sandbox.bodies import MessageError
 from sandbox.errors import Broken, CellError, Exceeded
 from sandbox.frames import Data, Frame, FrameError, FrameReader, Kind, pack
+from sandbox.rows import Payable
+from sandbox.shared import GRANT, WANT, Lender, Piece, fill
+from sandbox.spec import PIECE_BYTES_MAX
 
 CALLS_MAX: Final = 1024  # outstanding in one cell
 QUEUED_BYTES_MAX: Final = 512 << 20  # not yet taken by the socket
-_ANSWER, _FAILURE = int(Kind.ANSWER), int(Kind.FAILURE)
+_ANSWER, _FAILURE, _WANT = int(Kind.ANSWER), int(Kind.FAILURE), int(Kind.WANT)
+_ANSWERS: Final = frozenset({_ANSWER, int(Kind.ANSWER_KEPT)})
 _OVERHEAD_BYTES: Final = 1 << 20  # framing around the output an agent may produce
+
+
+class Answer(NamedTuple):
+    """The body of an answer and, where it has any, a private copy of what it left in shared memory."""
+
+    body: Data
+    shared: bytes | None = None
 
 
 @dataclass(slots=True)
 class _Call:
     number: int
-    answer: asyncio.Future[Data]
+    answer: asyncio.Future[Answer]
     wall_s: float
     began: float
+    piece: int = 0  # of shared memory its payloads lie in
+
+
+@dataclass(slots=True)
+class _Unsent:
+    rest: memoryview
+    descriptor: int  # goes with the first byte; -1 for none
 
 
 class Channel:
@@ -43,15 +62,19 @@ class Channel:
         output_bytes_max: int,
         on_late: Callable[[float], None],
         on_broken: Callable[[CellError | None], None],
+        lender: Lender | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stream = stream
         self._reader = FrameReader(output_bytes_max + _OVERHEAD_BYTES)
         self._on_late = on_late
         self._on_broken = on_broken
+        self.lender = lender or Lender(0)
         self._calls: deque[_Call] = deque()
-        self._queue: deque[memoryview] = deque()
+        self._queue: deque[_Unsent] = deque()
         self._queued_bytes = 0
+        self._room_bytes_max = min(output_bytes_max, PIECE_BYTES_MAX)
+        self._granted = 0
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -60,12 +83,14 @@ class Channel:
         stream.setblocking(False)
         self._loop.add_reader(stream.fileno(), self._receive)
 
-    def expect(self, wall_s: float) -> asyncio.Future[Data]:
+    def expect(self, wall_s: float) -> asyncio.Future[Answer]:
         """An answer the cell gives without being asked: the report of its lockdown."""
         return self._enqueue(0, wall_s)
 
-    def call(self, kind: Kind, parts: Sequence[Data], wall_s: float) -> asyncio.Future[Data]:
-        """Send one call; the future gets the body of its answer or a typed error."""
+    def call(
+        self, kind: Kind, parts: Sequence[Data], wall_s: float, piece: int = 0
+    ) -> asyncio.Future[Answer]:
+        """Send one call, whose payloads may lie in a piece; the future gets the body of its answer."""
         if len(self._calls) >= CALLS_MAX:
             raise Exceeded(
                 "calls_outstanding", CALLS_MAX, len(self._calls) + 1, remedy="await some answers first"
@@ -77,7 +102,7 @@ class Channel:
             raise Exceeded("frame_bytes", float(len(parts)), str(error)) from error
         if self._queued_bytes + len(frame) > QUEUED_BYTES_MAX:
             raise Exceeded("queued_bytes", QUEUED_BYTES_MAX, self._queued_bytes + len(frame))
-        answer = self._enqueue(self._number, wall_s)
+        answer = self._enqueue(self._number, wall_s, piece)
         self._send(frame)
         return answer
 
@@ -85,9 +110,9 @@ class Channel:
         """Send what has no answer."""
         self._send(pack(kind, 0, ()))
 
-    def _enqueue(self, number: int, wall_s: float) -> asyncio.Future[Data]:
-        answer: asyncio.Future[Data] = self._loop.create_future()
-        call = _Call(number, answer, wall_s, self._loop.time())
+    def _enqueue(self, number: int, wall_s: float, piece: int = 0) -> asyncio.Future[Answer]:
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        call = _Call(number, answer, wall_s, self._loop.time(), piece)
         self._calls.append(call)
         if len(self._calls) == 1:
             self._arm(call)
@@ -112,35 +137,58 @@ class Channel:
         else:
             self._arm(head)
 
-    def _send(self, frame: bytes) -> None:
+    def share(self, payloads: list[Payable], size: int) -> int | None:
+        """Put payloads into shared memory for the next call; None where they have to go by the socket."""
+        lent = self.lender.lend(size)
+        if lent is None:
+            return None
+        piece, is_new = lent
+        if is_new:
+            self._tell_of(piece, is_new=True, writable=False)
+        fill(piece.memory, payloads)
+        self.bytes_out += size
+        return piece.number
+
+    def _tell_of(self, piece: Piece, *, is_new: bool, writable: bool) -> None:
+        descriptor = piece.handle(writable=writable) if is_new else -1
+        self._send(pack(Kind.PIECE, piece.number, (GRANT.pack(piece.size, is_new),)), descriptor)
+
+    def _send(self, frame: bytes, descriptor: int = -1) -> None:
         self.bytes_out += len(frame)
-        sent = 0
-        if not self._queue:
-            try:
-                sent = self._stream.send(frame)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # the reader sees the end and says why
-            if sent == len(frame):
-                return
+        if self._queue:
+            self._queue.append(_Unsent(memoryview(frame), descriptor))
+            self._queued_bytes += len(frame)
+            return
+        sent = self._try(frame, descriptor)
+        if 0 <= sent < len(frame):
+            self._queue.append(_Unsent(memoryview(frame)[sent:], -1 if sent else descriptor))
+            self._queued_bytes += len(frame) - sent
             self._loop.add_writer(self._stream.fileno(), self._flush)
-        self._queue.append(memoryview(frame)[sent:])
-        self._queued_bytes += len(frame) - sent
+
+    def _try(self, data: Data, descriptor: int) -> int:
+        """Send what the socket takes now; -1 if it has ended, which the reader sees and explains."""
+        try:
+            if descriptor < 0:
+                return self._stream.send(data)
+            sent = socket.send_fds(self._stream, [data], [descriptor])
+        except BlockingIOError:
+            return 0
+        except OSError:
+            sent = -1
+        if descriptor >= 0:
+            os.close(descriptor)
+        return sent
 
     def _flush(self) -> None:
-        try:
-            sent = self._stream.send(self._queue[0])
-        except BlockingIOError:
-            return
-        except OSError:
+        first = self._queue[0]
+        sent = self._try(first.rest, first.descriptor)
+        if sent < 0:
             self._loop.remove_writer(self._stream.fileno())
             return
         self._queued_bytes -= sent
-        rest = self._queue[0][sent:]
-        if rest:
-            self._queue[0] = rest
-        else:
+        if sent:
+            first.rest, first.descriptor = first.rest[sent:], -1
+        if not first.rest:
             self._queue.popleft()
         if not self._queue:
             self._loop.remove_writer(self._stream.fileno())
@@ -165,13 +213,21 @@ class Channel:
     def _take(self, frame: Frame) -> None:
         if not self._calls or frame.call != self._calls[0].number:
             raise MessageError(f"an answer to call {frame.call} that is not next")
-        if frame.kind == _ANSWER:
-            result: Data | CellError = frame.body
+        if frame.kind == _WANT:
+            self._grant(frame)
+            return
+        if frame.kind in _ANSWERS:
+            # Copied now: the next answer may be written to the same room before this one's caller wakes up.
+            shared = self.lender.take(self._granted) if self._granted else None
+            result: Answer | CellError = Answer(frame.body, shared)
         elif frame.kind == _FAILURE:
             result = failures.read(frame.body)
         else:
             raise MessageError(f"frame kind {frame.kind} is no answer")
         call = self._calls.popleft()
+        if call.piece:
+            self.lender.take_back(call.piece, kept=frame.kind != _ANSWER)
+        self._granted = 0
         if self._calls:
             head = self._calls[0]
             head.began = self._loop.time()
@@ -182,6 +238,18 @@ class Channel:
             call.answer.set_exception(result)
         else:
             call.answer.set_result(result)
+
+    def _grant(self, frame: Frame) -> None:
+        """Room for an answer: once for each call, so that asking is no way to keep the daemon busy."""
+        if self._granted or len(frame.body) != WANT.size:
+            raise MessageError("room for an answer asked twice")
+        (size,) = WANT.unpack(frame.body)
+        if not 0 < size <= self._room_bytes_max:
+            raise MessageError(f"room for {size} bytes asked, at most {self._room_bytes_max}")
+        self._granted = size
+        piece, is_new = self.lender.grant(size)
+        self.bytes_in += size
+        self._tell_of(piece, is_new=is_new, writable=True)
 
     def _break(self, error: CellError | None) -> None:
         self._detach()
@@ -199,8 +267,12 @@ class Channel:
         if self._stream.fileno() >= 0:
             self._detach()
             self._stream.close()
+        for unsent in self._queue:
+            if unsent.descriptor >= 0:
+                os.close(unsent.descriptor)
         self._queue.clear()
         while self._calls:
             call = self._calls.popleft()
             if not call.answer.done():
                 call.answer.set_exception(reason())
+        self.lender.close()

@@ -34,8 +34,11 @@ class Kind(IntEnum):
     CHECKPOINT = 5
     RESTORE = 6
     QUIT = 7
+    PIECE = 8  # of shared memory: a new one, with its descriptor, or room in it for an answer
     ANSWER = 64
     FAILURE = 65
+    ANSWER_KEPT = 66  # an answer whose agent still holds the shared memory of its input
+    WANT = 67  # room for the answer to the call under way
 
 
 class FrameError(ValueError):

@@ -23,6 +23,7 @@ from typing import Final
 
 from sandbox import landlock, linux
 from sandbox.rootfs import WORK
+from sandbox.spec import INPUT_PIECES_MAX, PIECE_BYTES_MAX
 
 INSIDE_ID: Final = 1000  # who a cell is, seen from inside
 _INODES_PER_MIB: Final = 16
@@ -176,6 +177,7 @@ def _mount_scratch(disk_bytes: int) -> None:
 
 def _limit_resources(order: Order, base: Base) -> None:
     space = base.space_bytes + order.memory_bytes + order.threads * THREAD_STACK_BYTES + _SLACK_BYTES
+    space += (INPUT_PIECES_MAX + 1) * PIECE_BYTES_MAX  # which no other limit counts
     if order.profile == "wasm":
         space += _WASM_SPACE_BYTES
     for kind, value in (

@@ -1,7 +1,7 @@
 """What stands in the bodies of frames: calls, answers, one port's worth of items, an agent to load.
 
-A call is a head (rows, bytes of the capability's name, bytes in shared memory), the name, and its rows;
-an answer to it is the number of bytes in shared memory and the rows. All integers are little endian.
+A call is a head (rows, bytes of the capability's name, number and bytes of a piece of shared memory), the
+name, and its rows; an answer to it is its rows. All integers are little endian.
 """
 
 from __future__ import annotations
@@ -14,58 +14,63 @@ from typing import Any, Final, TypeAlias
 from sandbox.bodies import MessageError, Reader
 from sandbox.frames import Data
 from sandbox.payload import Items, Ports
-from sandbox.rows import ITEMS_MAX, NAME_BYTES_MAX, Bulk, Result, Row, read_rows, write_rows
+from sandbox.rows import ITEMS_MAX, NAME_BYTES_MAX, Bulk, Payable, Result, Row, read_rows, write_rows
 
-Open: TypeAlias = Callable[[int], Bulk]
-"""Gives the so many bytes of shared memory that came with a message."""
+Share: TypeAlias = Callable[[list[Payable], int], int | None]
+"""Puts so many bytes of payloads into shared memory; returns the number of the piece, None if it cannot."""
+Open: TypeAlias = Callable[[int, int], Bulk]
+"""Gives the so many bytes of the piece of that number that came with a message."""
 
-_CALL: Final = struct.Struct("<IHxxQ")
-_ANSWER: Final = struct.Struct("<Q")
+_CALL: Final = struct.Struct("<IHxxIxxxxQ")
 _LOAD: Final = struct.Struct("<I")
 
 
-def _opened(opened: Open | None, size: int) -> Bulk | None:
-    if not size:
-        return None
-    if opened is None:
-        raise MessageError(f"{size} bytes in shared memory that was not given")
-    return opened(size)
+def _write(rows: Sequence[Row], share: Share | None) -> tuple[list[Data], int, int]:
+    """Rows as pieces of a body; the number and the bytes of what lies in shared memory."""
+    if share is not None:
+        bulk: list[Payable] = []
+        parts = write_rows(rows, bulk)
+        if not bulk:
+            return parts, 0, 0
+        size = sum(map(len, bulk))
+        number = share(bulk, size)
+        if number is not None:
+            return parts, number, size
+    return write_rows(rows, None), 0, 0
 
 
-def write_process(capability: str, batch: Sequence[Ports], bulk: list[Data] | None = None) -> list[Data]:
+def write_process(capability: str, batch: Sequence[Ports], share: Share | None = None) -> list[Data]:
     """The body of a process call."""
     if len(batch) > ITEMS_MAX:
         raise MessageError(f"{len(batch)} items in a batch, at most {ITEMS_MAX}")
     name = capability.encode()
     if len(name) > NAME_BYTES_MAX:
         raise MessageError(f"a capability of {len(name)} bytes, at most {NAME_BYTES_MAX}")
-    parts = write_rows(batch, bulk)
-    head = _CALL.pack(len(batch), len(name), sum(map(len, bulk or ()))) + name
-    return [head, *parts]
+    parts, number, bulk_bytes = _write(batch, share)
+    return [_CALL.pack(len(batch), len(name), number, bulk_bytes) + name, *parts]
 
 
 def read_process(body: Data, opened: Open | None = None) -> tuple[str, list[dict[str, Items]]]:
     """Inverse of `write_process`."""
     reader = Reader(body)
-    items, name_bytes, bulk_bytes = reader.take(_CALL)
+    items, name_bytes, number, bulk_bytes = reader.take(_CALL)
     if items > ITEMS_MAX:
         raise MessageError(f"{items} items, at most {ITEMS_MAX}")
     capability = reader.text(name_bytes)
-    rows = read_rows(reader, items, _opened(opened, bulk_bytes))
+    bulk = opened(number, bulk_bytes) if bulk_bytes and opened is not None else None
+    rows = read_rows(reader, items, bulk)
     return capability, [row for row in rows if isinstance(row, dict)]
 
 
-def write_results(results: Sequence[Row], bulk: list[Data] | None = None) -> list[Data]:
+def write_results(results: Sequence[Row], share: Share | None = None) -> list[Data]:
     """The body of the answer to a process call: per item its ports or its failure."""
-    parts = write_rows(results, bulk)
-    return [_ANSWER.pack(sum(map(len, bulk or ()))), *parts]
+    return _write(results, share)[0]
 
 
-def read_results(body: Data, count: int, opened: Open | None = None) -> list[Result]:
-    """Inverse of `write_results` for a batch of `count`; every tensor is one."""
-    reader = Reader(body)
-    (bulk_bytes,) = reader.take(_ANSWER)
-    return read_rows(reader, count, _opened(opened, bulk_bytes), checked=True)
+def read_results(body: Data, count: int, shared: bytes | None = None) -> list[Result]:
+    """Inverse of `write_results` for a batch of `count`; `shared` is what lay in shared memory."""
+    bulk = None if shared is None else Bulk(shared, copied=True)
+    return read_rows(Reader(body), count, bulk, checked=True)
 
 
 def write_items(items: Items) -> list[Data]:

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,8 +29,11 @@ _NO_PORTS: frozenset[str] = frozenset()
 class PythonAgent:
     """Implements the five calls over an agent's own class, turning payloads into values and back."""
 
-    def __init__(self, name: str, code: bytes, manifest: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, code: bytes, manifest: Mapping[str, Any], *, unjoined_bytes_min: int = sys.maxsize
+    ) -> None:
         self._name = name
+        self._unjoined_bytes_min = unjoined_bytes_min  # arrays from this size on stay `tensors.Encoded`
         self._manifest = dict(manifest)
         module = ModuleType("agent")
         sys.modules["agent"] = module  # dataclasses look their module up
@@ -137,7 +140,8 @@ class PythonAgent:
         try:
             if kind == "tensor":
                 return tensors.decode(data)
-            return parse_json(data) if kind == "json" else data
+            whole = bytes(data)  # of shared memory, only arrays may stay views
+            return parse_json(whole) if kind == "json" else whole
         except ValueError as error:
             raise AgentFailed(f"port {port!r}: {error}", place=self._name) from error
 
@@ -161,7 +165,10 @@ class PythonAgent:
     def _write_one(self, port: str, value: Any) -> Payload:
         try:
             if isinstance(value, (np.ndarray, np.generic)):
-                return "tensor", tensors.encode(np.asarray(value))
+                array = np.asarray(value)
+                if array.nbytes >= self._unjoined_bytes_min:
+                    return "tensor", cast("bytes", tensors.Encoded(array))
+                return "tensor", tensors.encode(array)
             if isinstance(value, (bytes, bytearray, memoryview)):
                 return "bytes", bytes(value)
             return json_payload(_plain(value))

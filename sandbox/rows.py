@@ -29,6 +29,7 @@ from sandbox.frames import Data
 from sandbox.payload import KINDS, Items, Payload, Ports
 
 Row: TypeAlias = "Ports | CellError"
+Payable: TypeAlias = "Data | tensors.Encoded"
 Result: TypeAlias = "dict[str, Items] | CellError"
 Shape: TypeAlias = "tuple[tuple[str, str | None, bool], ...] | None"
 """For each port its name, its kind (None: many) and whether it is bulk; None for a row that failed."""
@@ -53,7 +54,7 @@ _TENSOR: Final = "tensor"
 _TENSOR_CODE: Final = _CODES[_TENSOR]
 
 
-def write_rows(rows: Sequence[Row], bulk: list[Data] | None) -> list[Data]:
+def write_rows(rows: Sequence[Row], bulk: list[Payable] | None) -> list[Data]:
     """The pieces of a body; payloads that belong in shared memory are put into `bulk`, if there is one."""
     if len(rows) == 1 and (only := _write_only(rows[0])):
         return only
@@ -77,7 +78,10 @@ def write_rows(rows: Sequence[Row], bulk: list[Data] | None) -> list[Data]:
             outside = is_bulk and bulk is not None
             parts.append(_head(port, _CODES[kind] | _BULK if outside else _CODES[kind], 0, len(datas)))
             parts.append(_sizes(list(map(len, datas))))
-            (bulk if outside and bulk is not None else parts).extend(datas)
+            if outside and bulk is not None:
+                bulk.extend(datas)
+            else:
+                parts.extend(map(tensors.flat, datas) if is_bulk else datas)
     return parts
 
 
@@ -139,7 +143,7 @@ def _sizes(sizes: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(sizes)}I", *sizes) if len(sizes) != 1 else _SIZE.pack(*sizes)
 
 
-def _write_many(parts: list[Data], bulk: list[Data] | None, port: str, items: list[list[Payload]]) -> None:
+def _write_many(parts: list[Data], bulk: list[Payable] | None, port: str, items: list[list[Payload]]) -> None:
     payloads = [payload for each in items for payload in each]
     counts = list(map(len, items))
     if max(counts) > PAYLOADS_MAX or len(payloads) > COLUMN_PAYLOADS_MAX:
@@ -153,15 +157,19 @@ def _write_many(parts: list[Data], bulk: list[Data] | None, port: str, items: li
         _sizes([len(data) for _, data in payloads]),
     )
     for code, (_, data) in zip(codes, payloads, strict=True):
-        (bulk if code & _BULK and bulk is not None else parts).append(data)
+        if code & _BULK and bulk is not None:
+            bulk.append(data)
+        else:
+            parts.append(tensors.flat(data))
 
 
 class Bulk:
     """The payloads of one message that lie in shared memory, taken in order."""
 
-    def __init__(self, view: Data, *, copied: bool) -> None:
+    def __init__(self, view: Data, *, copied: bool, given: list[memoryview] | None = None) -> None:
         self._view = memoryview(view)
         self._copied = copied
+        self._given = given
         self._at = 0
 
     def take(self, size: int) -> Any:
@@ -169,9 +177,14 @@ class Bulk:
         end = self._at + size
         if size < BULK_BYTES or end > len(self._view):
             raise MessageError(f"a bulk payload of {size} bytes that is not there")
-        found = self._view[self._at : end]
-        self._at = end
-        return bytes(found) if self._copied else found
+        start, self._at = self._at, end
+        if self._copied:
+            whole = start == 0 and end == len(self._view) and isinstance(self._view.obj, bytes)
+            return self._view.obj if whole else bytes(self._view[start:end])
+        found = self._view[start:end]
+        if self._given is not None:
+            self._given.append(found)
+        return found
 
     def finish(self) -> None:
         """Refuse bytes nobody asked for."""

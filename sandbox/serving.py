@@ -12,8 +12,9 @@ import os
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sandbox import failures
 from sandbox.bodies import MessageError
@@ -23,10 +24,14 @@ from sandbox.frames import FRAME_BYTES_MAX, HEADER_BYTES, Data, Frame, FrameRead
 from sandbox.lockdown import THREAD_STACK_BYTES, Base, Order, tighten
 from sandbox.messages import read_items, read_load, read_process, write_results
 from sandbox.payload import Items, Ports
+from sandbox.rows import BULK_BYTES, Payable
+from sandbox.shared import GRANT, WANT, Borrower
+from sandbox.spec import PIECE_BYTES_MAX
 
 BatchCall: TypeAlias = Callable[[str, Sequence[Ports]], list[dict[str, Items] | CellError]]
 
-_PROCESS, _QUIT, _ANSWER = int(Kind.PROCESS), int(Kind.QUIT), int(Kind.ANSWER)
+_PROCESS, _QUIT, _PIECE, _ANSWER = int(Kind.PROCESS), int(Kind.QUIT), int(Kind.PIECE), int(Kind.ANSWER)
+_EXTRA_BYTES: Final = socket.CMSG_SPACE(4 * 4)  # room for four descriptors in one read
 _EPOCH_GRACE_MS = 500  # the daemon's own deadline comes first; this one holds where there is no daemon
 
 
@@ -35,22 +40,64 @@ def serve(stream: socket.socket, order: Order, base: Base) -> None:
     if "numpy.random" in sys.modules:
         sys.modules["numpy"].random.seed()  # every fork would draw the same numbers
     threading.stack_size(THREAD_STACK_BYTES)
-    resident = _Resident(order, base)
-    reader = FrameReader(FRAME_BYTES_MAX)
-    while True:
-        count = stream.recv_into(reader.space())
-        if count == 0:
-            return
-        for frame in reader.filled(count):
-            if frame.kind == _QUIT:
-                return
-            stream.sendall(resident.answer(frame))
+    link = _Link(stream)
+    resident = _Resident(order, base, link)
+    while (frame := link.next()) is not None and frame.kind != _QUIT:
+        stream.sendall(resident.answer(frame))
+
+
+class _Link:
+    """What comes from the daemon, in order; pieces of shared memory are mapped in passing."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self._stream = stream
+        self._reader = FrameReader(FRAME_BYTES_MAX)
+        self._frames: deque[Frame] = deque()
+        self._descriptors: deque[int] = deque()
+        self._has_room = False
+        self.memory = Borrower()
+
+    def next(self) -> Frame | None:
+        """The next call, or None when the daemon is gone."""
+        while not self._frames:
+            if not self._receive():
+                return None
+        return self._frames.popleft()
+
+    def _receive(self) -> bool:
+        """Wait for bytes; says whether there were any."""
+        count, extra, _, _ = self._stream.recvmsg_into((self._reader.space(),), _EXTRA_BYTES)
+        for _, _, data in extra:
+            self._descriptors.extend(memoryview(data).cast("i"))
+        for frame in self._reader.filled(count) if count else ():
+            if frame.kind == _PIECE:
+                size, is_new = GRANT.unpack(frame.body)
+                if is_new:
+                    self.memory.add(frame.call, size, self._descriptors.popleft())
+                self._has_room = True
+            else:
+                self._frames.append(frame)
+        return count > 0
+
+    def share(self, call: int, payloads: list[Payable], size: int) -> int | None:
+        """Ask for room, wait for it and put an answer's payloads there; None where there is none."""
+        if size > PIECE_BYTES_MAX:
+            return None
+        self._has_room = False
+        self._stream.sendall(pack(Kind.WANT, call, (WANT.pack(size),)))
+        while not self._has_room:
+            if not self._receive():
+                raise Broken("the daemon is gone")
+        self.memory.fill(payloads)
+        payloads.clear()  # or the arrays would seem to be kept
+        return call
 
 
 class _Resident:
     """The agent that lives in this cell, from the frame that loads it on."""
 
-    def __init__(self, order: Order, base: Base) -> None:
+    def __init__(self, order: Order, base: Base, link: _Link) -> None:
+        self._link = link
         self._order = order
         self._answer_bytes_max = order.output_bytes + HEADER_BYTES
         self._base = base
@@ -66,17 +113,30 @@ class _Resident:
             failure = Exceeded("memory_bytes", self._order.memory_bytes, "more")
         except MessageError as error:
             failure = AgentFailed(f"the answer cannot be sent: {error}")
+        self._link.memory.give_back()
         return pack(Kind.FAILURE, frame.call, failures.write(failure))
 
     def _answer(self, frame: Frame) -> bytes:
-        answer = pack(_ANSWER, frame.call, self._handle(frame))
+        parts = self._handle(frame)
+        kind = _ANSWER if self._link.memory.give_back() else Kind.ANSWER_KEPT
+        answer = pack(kind, frame.call, parts)
         if len(answer) > self._answer_bytes_max:
             raise Exceeded("output_bytes", self._order.output_bytes, len(answer) - HEADER_BYTES)
         return answer
 
+    def _process_rows(self, frame: Frame, process: BatchCall) -> Sequence[Data]:
+        memory = self._link.memory
+
+        def share(payloads: list[Payable], size: int) -> int | None:
+            if size > self._order.output_bytes:
+                raise Exceeded("output_bytes", self._order.output_bytes, size)
+            return self._link.share(frame.call, payloads, size)
+
+        return write_results(process(*read_process(frame.body, memory.open)), share)
+
     def _handle(self, frame: Frame) -> Sequence[Data]:
         if frame.kind == _PROCESS and self._process is not None:
-            return write_results(self._process(*read_process(frame.body)))
+            return self._process_rows(frame, self._process)
         if frame.kind == Kind.LOAD:
             self._load(frame.body)
             return ()
@@ -109,7 +169,7 @@ class _Resident:
             from sandbox.python_agent import PythonAgent  # noqa: PLC0415  (not needed in a wasm cell)
 
             tighten(self._base)
-            self._agent = PythonAgent(name, code, manifest)
+            self._agent = PythonAgent(name, code, manifest, unjoined_bytes_min=BULK_BYTES)
         self._process = batch_call(self._agent)
         os.environ.clear()
 
@@ -126,6 +186,7 @@ def batch_call(agent: Agent) -> BatchCall:
             try:
                 results.append(answer(capability, inputs))
             except CellError as error:
+                error.__traceback__ = error.__cause__ = error.__context__ = None  # they hold on to the inputs
                 results.append(error)
         return results
 

@@ -14,6 +14,8 @@ Tier: TypeAlias = Literal["root", "user", "reduced"]
 
 PROFILES: Final[tuple[Profile, ...]] = ("strict", "native", "wasm")
 CODE_BYTES_MAX: Final = 64 << 20  # an agent's code travels in one frame
+PIECE_BYTES_MAX: Final = 256 << 20  # of memory shared with a cell
+INPUT_PIECES_MAX: Final = 2  # lent to one cell at once; one more is for its answers
 NAME_CHARS_MAX: Final = 200
 _MIB: Final = 1 << 20
 

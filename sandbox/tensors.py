@@ -61,6 +61,26 @@ def encode(array: Array) -> bytes:
     return front + little.tobytes()
 
 
+class Encoded:
+    """A large array with its head, not yet joined: whoever has a place for the bytes copies them once."""
+
+    __slots__ = ("_size", "parts")
+
+    def __init__(self, array: Array) -> None:
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        front = head(array.dtype, array.shape)
+        self.parts: tuple[bytes, memoryview] = front, little.reshape(-1).view(np.uint8).data
+        self._size = len(front) + little.nbytes
+
+    def __len__(self) -> int:
+        return self._size
+
+
+def flat(data: Data | Encoded) -> Data:
+    """The bytes in one piece."""
+    return b"".join(data.parts) if isinstance(data, Encoded) else data
+
+
 def decode(data: Data) -> Array:
     """A read-only view of the array in `data`; raises `TensorError` unless every byte is accounted for."""
     code, shape, items, start = _measure(data)

@@ -184,6 +184,83 @@ def test_a_batch_has_a_result_or_an_error_for_each_item(house: House) -> None:
     house.with_cell(python(), body)
 
 
+KEEPER = b"""
+class Agent:
+    kept = None
+
+    def process_input(self, capability, inputs):
+        return getattr(self, capability)(inputs)
+
+    def echo(self, inputs):
+        return inputs
+
+    def keep(self, inputs):
+        self.kept = inputs["x"]
+        return {}
+
+    def give(self, inputs):
+        return {"first": float(self.kept[0]), "same": bool((self.kept == self.kept[0]).all())}
+
+    def fail(self, inputs):
+        raise ValueError("not with me")
+"""
+
+
+def large(number: float) -> Payload:
+    return tensor(np.full(3 * MIB // 4, number, np.float32))
+
+
+def keeper(**limits: float) -> CellSpec:
+    return CellSpec(AgentImage("keeper", "python", KEEPER), CellLimits(**limits))
+
+
+def test_large_payloads_travel_in_shared_memory_and_come_back_whole(house: House) -> None:
+    async def body(cell: Cell) -> None:
+        rows = [{"x": large(n), "note": ("json", b"1"), "raw": ("bytes", bytes(2 * MIB))} for n in range(3)]
+        assert await cell.process_input("echo", rows[0]) == rows[0]
+        assert await cell.process_batch("echo", rows) == rows
+        answers = await asyncio.gather(*(cell.process_input("echo", row) for row in rows * 3))
+        assert answers == rows * 3
+        many = {"x": [large(n) for n in range(4)]}
+        assert await cell.process_input("echo", many) == many
+        assert not cell._channel.lender._lent
+
+    house.with_cell(keeper(memory_bytes=256 * MIB), body)
+
+
+def test_an_array_an_agent_keeps_does_not_change_under_it(house: House) -> None:
+    async def body(cell: Cell) -> None:
+        await cell.process_input("keep", {"x": large(1)})
+        for n in range(2, 5):
+            await cell.process_input("echo", {"x": large(n)})
+        kept = await cell.process_input("give", {})
+        assert (value(kept["first"]), value(kept["same"])) == (1.0, True)
+
+    house.with_cell(keeper(memory_bytes=256 * MIB), body)
+
+
+def test_what_agents_keep_is_bounded_by_their_memory(house: House) -> None:
+    async def body(cell: Cell) -> None:
+        for n in range(30):
+            with pytest.raises(AgentFailed, match="not with me"):
+                await cell.process_input("fail", {"x": large(n)})
+            await cell.process_input("keep", {"x": large(n)})
+        assert cell._channel.lender._kept_bytes_left >= 0
+        assert value((await cell.process_input("give", {}))["first"]) == 29.0
+
+    house.with_cell(keeper(memory_bytes=64 * MIB), body)
+
+
+def test_an_answer_over_the_limit_is_refused_whichever_way_it_goes(house: House) -> None:
+    async def body(cell: Cell) -> None:
+        for _ in range(2):
+            with pytest.raises(Exceeded) as caught:
+                await cell.process_input("echo", {"x": large(1)})
+            assert caught.value.limit == "output_bytes"
+
+    house.with_cell(keeper(output_bytes=2 * MIB), body)
+
+
 def test_state_leaves_by_checkpoint_and_comes_back_by_restore(house: House) -> None:
     async def body(warden: Warden) -> None:
         async with await warden.spawn(python()) as first, await warden.spawn(python()) as second:

@@ -101,12 +101,16 @@ def header(size: int, kind: int, call: int) -> bytes:
 
 
 ANSWER = int(Kind.ANSWER)
+WANT = int(Kind.WANT)
 FIRST_CALL = 2  # loading was the first
 
 
-def forged(rows: bytes, bulk_bytes: int = 0) -> bytes:
-    body = bulk_bytes.to_bytes(8, "little") + rows
-    return header(len(body), ANSWER, FIRST_CALL) + body
+def forged(rows: bytes) -> bytes:
+    return header(len(rows), ANSWER, FIRST_CALL) + rows
+
+
+def wanted(*sizes: int) -> bytes:
+    return b"".join(header(8, WANT, FIRST_CALL) + size.to_bytes(8, "little") for size in sizes)
 
 
 def column(kind: int, many: int, payloads: int, rest: bytes) -> bytes:
@@ -142,8 +146,19 @@ ALL_ONES = b"\xff\xff\xff\xff"
         pytest.param(forged(column(0xFF, 1, 1, ALL_ONES)), "malformed", id="counts that do not add up"),
         pytest.param(forged(column(1, 0, 1, ALL_ONES)), "malformed", id="4 GiB payload"),
         pytest.param(forged(column(9, 0, 1, bytes(4))), "malformed", id="unknown kind"),
-        pytest.param(forged(column(0x41, 0, 1, bytes(4))), "malformed", id="shared memory not announced"),
-        pytest.param(forged(column(0x41, 0, 1, bytes(4)), 4096), "malformed", id="shared memory not given"),
+        pytest.param(forged(column(0x41, 0, 1, bytes(4))), "malformed", id="shared memory not given"),
+        pytest.param(
+            wanted(4096) + forged(column(0x41, 0, 1, b"\x00\x00\x10\x00")),
+            "malformed",
+            id="more than was given",
+        ),
+        pytest.param(
+            wanted(4096) + forged(column(1, 0, 1, bytes(4))), "malformed", id="room asked for and not used"
+        ),
+        pytest.param(wanted(1 << 62), "room for", id="an exabyte of shared memory"),
+        pytest.param(wanted(0), "room for 0", id="no shared memory at all"),
+        pytest.param(wanted(4096, 4096), "twice", id="shared memory twice"),
+        pytest.param(header(4, WANT, FIRST_CALL) + bytes(4), "twice", id="a wish cut short"),
         pytest.param(
             forged(column(1, 0, 1, b"\x08\x00\x00\x00" + b"T\x01\x63\x00" + bytes(4))),
             "malformed",

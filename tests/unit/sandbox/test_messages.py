@@ -50,18 +50,30 @@ def test_large_payloads_lie_outside_the_body_in_their_order() -> None:
         {"x": ("bytes", large[0]), "y": [("json", b"1"), ("bytes", large[1])]},
         {"x": ("bytes", b"small"), "y": [("bytes", large[2])]},
     ]
-    bulk: list = []
-    body = joined(write_process("a:b", rows, bulk))
+    shared = bytearray()
+
+    def share(payloads: list, size: int) -> int:
+        shared.extend(b"".join(payloads))
+        assert len(shared) == size
+        return 7
+
+    body = joined(write_process("a:b", rows, share))
     assert len(body) < 200
-    assert sorted(bulk) == large
-    shared = b"".join(bulk)
-    assert read_process(body, lambda _: Bulk(shared, copied=True))[1] == rows
-    for wrong in (shared[:-1], shared + b"x"):
+    assert len(shared) == sum(map(len, large))
+    opened = {}
+
+    def give(number: int, size: int) -> Bulk:
+        opened[number] = size
+        return Bulk(bytes(shared), copied=True)
+
+    assert read_process(body, give) == ("a:b", rows)
+    assert opened == {7: len(shared)}
+    assert read_process(joined(write_process("a:b", rows, lambda *_: None))) == ("a:b", rows)
+    answer = joined(write_results(rows, lambda *_: 1))
+    assert read_results(answer, 2, bytes(shared)) == rows
+    for wrong in (None, bytes(shared[:-1]), bytes(shared) + b"x"):
         with pytest.raises(MessageError):
-            read_process(body, lambda _, wrong=wrong: Bulk(wrong, copied=True))
-    with pytest.raises(MessageError, match="not given"):
-        read_process(body)
-    assert read_process(joined(write_process("a:b", rows)))[1] == rows
+            read_results(answer, 2, wrong)
 
 
 @pytest.mark.parametrize("port", [("tensor", b"none"), [("json", b"1"), ("tensor", b"none")]])
@@ -120,7 +132,7 @@ def test_more_than_the_caps_is_refused_on_both_sides() -> None:
     with pytest.raises(MessageError, match="port name"):
         write_results([{"x" * 500: one}])
     with pytest.raises(MessageError, match="items"):
-        read_process(messages._CALL.pack(ITEMS_MAX + 1, 0, 0))
+        read_process(messages._CALL.pack(ITEMS_MAX + 1, 0, 0, 0))
 
 
 def test_a_port_named_twice_is_refused() -> None:

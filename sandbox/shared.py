@@ -1,0 +1,208 @@
+"""Shared memory for payloads too large for a socket: lent by the daemon, never taken from a cell.
+
+The daemon makes every piece as a memory file, sizes it and seals its size, so that nobody can shrink it
+under a reader. A cell gets the pieces for its inputs read-only and one piece for its answers; it has no
+way to hand a descriptor back. Pieces stay mapped and are used again: memory that is already there costs a
+copy, new memory costs several times that.
+
+    input    the daemon copies payloads in, sends the call, and has the piece back with the answer. An agent
+             that still holds an array of it says so, and keeps the piece: the next call gets another.
+    answer   the cell asks for room, waits for the grant, copies in and answers. The daemon copies out before
+             it looks at a byte, because the cell could change them meanwhile. A grant is given when the
+             frames before it have been read, so an answer is never overwritten by the next one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import mmap
+import os
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sandbox.frames import Data
+from sandbox.rows import Bulk
+from sandbox.spec import INPUT_PIECES_MAX, PIECE_BYTES_MAX
+from sandbox.tensors import Encoded
+
+GRANT: Final = struct.Struct(
+    "<QB7x"
+)  # body of a PIECE frame: bytes of the piece, whether a descriptor comes along
+WANT: Final = struct.Struct("<Q")
+_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+_HUGE_BYTES: Final = 2 << 20
+
+
+class Piece:
+    """One piece as the daemon holds it."""
+
+    def __init__(self, number: int, size: int) -> None:
+        self.number = number
+        self.size = size
+        self._descriptor = os.memfd_create(f"cell-{number}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self._descriptor, size)
+        fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        self.memory = mmap.mmap(self._descriptor, size)
+
+    def handle(self, *, writable: bool) -> int:
+        """A descriptor for the cell; the caller closes it."""
+        mode = os.O_RDWR if writable else os.O_RDONLY
+        return os.open(f"/proc/self/fd/{self._descriptor}", mode | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        self.memory.close()
+        os.close(self._descriptor)
+
+
+class Lender:
+    """All pieces of one cell, on the daemon's side."""
+
+    def __init__(self, kept_bytes_max: int) -> None:
+        self._kept_bytes_left = kept_bytes_max
+        self._free: list[Piece] = []
+        self._lent: dict[int, Piece] = {}
+        self._answers: Piece | None = None
+        self._number = 0
+
+    def lend(self, size: int) -> tuple[Piece, bool] | None:
+        """A piece for an input, and whether the cell has yet to be told of it; None: use the socket."""
+        if size > PIECE_BYTES_MAX or len(self._lent) >= INPUT_PIECES_MAX:
+            return None
+        fitting = [piece for piece in self._free if piece.size >= size]
+        if fitting:
+            piece = min(fitting, key=lambda piece: piece.size)
+            self._free.remove(piece)
+        else:
+            if self._kept_bytes_left < size:
+                return None
+            for small in self._free:
+                small.close()
+            self._free.clear()
+            piece = self._make(size)
+        self._lent[piece.number] = piece
+        return piece, not fitting
+
+    def take_back(self, number: int, *, kept: bool) -> None:
+        """A call is answered; what its agent kept is not used again."""
+        piece = self._lent.pop(number, None)
+        if piece is None:
+            return
+        if kept:
+            self._kept_bytes_left -= piece.size
+            piece.close()
+        else:
+            self._free.append(piece)
+
+    def grant(self, size: int) -> tuple[Piece, bool]:
+        """Room for the next answer, and whether the cell has to be told of it."""
+        if self._answers is not None and self._answers.size >= size:
+            return self._answers, False
+        if self._answers is not None:
+            self._answers.close()
+        self._answers = self._make(size)
+        return self._answers, True
+
+    def take(self, size: int) -> bytes:
+        """A private copy of the answer in the room that was granted."""
+        assert self._answers is not None
+        return private_copy(memoryview(self._answers.memory)[:size])
+
+    def _make(self, size: int) -> Piece:
+        self._number += 1
+        return Piece(self._number, max(mmap.PAGESIZE, 1 << (size - 1).bit_length()))
+
+    def close(self) -> None:
+        """Give all memory up."""
+        pieces = [*self._free, *self._lent.values()]
+        for piece in pieces if self._answers is None else [*pieces, self._answers]:
+            piece.close()
+        self._free.clear()
+        self._lent.clear()
+        self._answers = None
+
+
+def fill(memory: mmap.mmap, payloads: Sequence[Data | Encoded]) -> None:
+    """Copy payloads into a piece, one behind the other."""
+    at = 0
+    for payload in payloads:
+        for part in payload.parts if isinstance(payload, Encoded) else (payload,):
+            end = at + len(part)
+            memory[at:end] = part
+            at = end
+
+
+def private_copy(view: memoryview) -> bytes:
+    """The bytes of a view as they are now; large ones go to huge pages, which is several times faster."""
+    size = len(view)
+    if size < 2 * _HUGE_BYTES:
+        return bytes(view)
+    # New bytes may be filled before anybody else has seen them: the C interface says so.
+    make = ctypes.pythonapi.PyBytes_FromStringAndSize
+    make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_ssize_t)
+    made: bytes = make(None, size)
+    address = id(made) + bytes.__basicsize__ - 1
+    start = -(-address // _HUGE_BYTES) * _HUGE_BYTES
+    length = (address + size - start) // mmap.PAGESIZE * mmap.PAGESIZE
+    _madvise(start, length, mmap.MADV_HUGEPAGE)  # advice: where it is not taken, the copy is only slower
+    source = (ctypes.c_char * size).from_buffer(view)
+    ctypes.memmove(address, source, size)
+    del source
+    return made
+
+
+_madvise: Final[Any] = ctypes.CDLL(None).madvise
+_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+
+class Borrower:
+    """The pieces a cell was lent, on its own side."""
+
+    def __init__(self) -> None:
+        self._inputs: dict[int, mmap.mmap] = {}
+        self._answers: mmap.mmap | None = None
+        self._views: list[memoryview] = []
+        self._number = 0
+
+    def add(self, number: int, size: int, descriptor: int) -> None:
+        """Map a new piece; which kind it is, the descriptor says."""
+        writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+        protection = mmap.PROT_READ | mmap.PROT_WRITE if writable else mmap.PROT_READ
+        memory = mmap.mmap(descriptor, size, prot=protection)
+        os.close(descriptor)
+        if writable:
+            self._answers = memory
+            return
+        if len(self._inputs) >= INPUT_PIECES_MAX:
+            self._inputs.pop(min(self._inputs))  # the daemon has given it up
+        self._inputs[number] = memory
+
+    def open(self, number: int, size: int) -> Bulk:
+        """The payloads of a call, as they lie in their piece."""
+        self._number = number
+        view = memoryview(self._inputs[number])[:size]
+        self._views = [view]
+        return Bulk(view, copied=False, given=self._views)
+
+    def give_back(self) -> bool:
+        """End every view of the call's piece; False if the agent still holds one."""
+        if not self._views:
+            return True
+        for view in self._views:
+            view.release()
+        self._views = []
+        try:
+            # A map for reading is never resized; but the first reason to refuse is that somebody uses it.
+            self._inputs[self._number].resize(0)
+        except BufferError:
+            del self._inputs[self._number]  # the agent's arrays keep it alive
+            return False
+        except TypeError:
+            return True
+        raise AssertionError("a piece lent for reading could be written")
+
+    def fill(self, payloads: Sequence[Data | Encoded]) -> None:
+        """Put the payloads of an answer into the room that was granted."""
+        assert self._answers is not None
+        fill(self._answers, payloads)
