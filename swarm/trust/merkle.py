@@ -37,7 +37,7 @@ class Frontier:
 
     def __init__(self) -> None:
         self.size = 0
-        self._peaks: list[bytes] = []  # roots of complete subtrees, the largest first
+        self.peaks: list[bytes] = []  # roots of complete subtrees, the largest first
 
     def append(self, leaf: bytes) -> None:
         """Add the hash of an entry."""
@@ -50,14 +50,14 @@ class Frontier:
             raise ValueError(f"a subtree of {count} entries cannot begin at entry {self.size}")
         position = self.size >> height
         while position & 1:
-            root = node_hash(self._peaks.pop(), root)
+            root = node_hash(self.peaks.pop(), root)
             position >>= 1
-        self._peaks.append(root)
+        self.peaks.append(root)
         self.size += count
 
     def root(self, tail: Frontier | None = None) -> bytes:
         """The root over all entries, and those of `tail` behind them: fewer than any subtree here has."""
-        peaks = self._peaks if tail is None else self._peaks + tail._peaks
+        peaks = self.peaks if tail is None else self.peaks + tail.peaks
         if not peaks:
             return EMPTY_ROOT
         root = peaks[-1]
