@@ -232,8 +232,8 @@ def _sweep(parent: Path) -> None:
         pid = base.name.removeprefix(_PREFIX).split("-")[0]
         if not pid.isdigit() or Path("/proc", pid).exists():
             continue
-        for path in (*(child for child in base.iterdir() if child.is_dir()), base):
-            try:
+        try:  # another daemon may be sweeping too: what is gone is gone
+            for path in (*(child for child in base.iterdir() if child.is_dir()), base):
                 path.rmdir()
-            except OSError:
-                break
+        except OSError:
+            continue
