@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sandbox.errors import Refused as Refused
     from sandbox.payload import Items as Items
     from sandbox.payload import Payload as Payload
+    from sandbox.pool import Pool as Pool
     from sandbox.spec import AgentImage as AgentImage
     from sandbox.spec import Attestation as Attestation
     from sandbox.spec import CellLimits as CellLimits
@@ -45,6 +46,7 @@ _HOMES = {
     "Items": "payload",
     "Missing": "spec",
     "Payload": "payload",
+    "Pool": "pool",
     "Refused": "errors",
     "Usage": "spec",
     "Warden": "warden",

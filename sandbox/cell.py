@@ -187,10 +187,12 @@ class Cell:
         await self.close()
 
     def usage(self) -> Usage:
-        """Processor time and peak memory so far."""
+        """Processor time, peak memory and traffic so far."""
+        moved = self._channel.bytes_in, self._channel.bytes_out
         if self._exit is not None:
-            return Usage(self._exit.cpu_ms, self._exit.memory_peak_bytes)
-        return Usage(_cpu_ms(self.pid), self._group.memory_peak_bytes() or _peak_bytes(self.pid))
+            return Usage(self._exit.cpu_ms, self._exit.memory_peak_bytes, *moved)
+        memory = self._group.memory_peak_bytes() or _peak_bytes(self.pid)
+        return Usage(_cpu_ms(self.pid), memory, *moved)
 
     @property
     def output(self) -> str:

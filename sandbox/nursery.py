@@ -32,6 +32,8 @@ START_S: Final = 30.0
 SPAWN_S: Final = 20.0
 STOP_S: Final = 5.0
 ORDERS_MAX: Final = 16  # under way at once; the kernel bounds descriptors in flight
+ORDERS_PER_ZYGOTE: Final = 1000
+ZYGOTE_AGE_S: Final = 3600.0
 FIRST_ID: Final = (
     1_879_048_192  # of the 65536 host ids the cells of a root daemon get; above what systemd allots
 )
@@ -122,6 +124,9 @@ class Nursery:
         self._exits: dict[int, Callable[[Exit], None]] = {}
         self._turns = asyncio.Semaphore(ORDERS_MAX)
         self._closed = False
+        self._orders = 0
+        self._started_at = self._loop.time()
+        self.is_retiring = False  # the warden is making a fresh one
         self._loop.add_reader(control.fileno(), self._receive)
 
     @classmethod
@@ -184,6 +189,16 @@ class Nursery:
     def is_alive(self) -> bool:
         return not self._closed
 
+    @property
+    def is_worn(self) -> bool:
+        """All cells of a zygote have its address layout: what one learns of it helps in the next."""
+        return self._orders >= ORDERS_PER_ZYGOTE or self._loop.time() - self._started_at > ZYGOTE_AGE_S
+
+    @property
+    def cells(self) -> int:
+        """How many are alive or being made."""
+        return len(self._exits)
+
     async def spawn(self, order: Order, descriptors: Sequence[int], on_exit: Callable[[Exit], None]) -> int:
         """Have a cell forked; returns a pidfd of it. `on_exit` is called once, when it is gone."""
         async with self._turns:
@@ -192,6 +207,7 @@ class Nursery:
             spawned: asyncio.Future[int] = self._loop.create_future()
             self._spawning[order.serial] = spawned
             self._exits[order.serial] = on_exit
+            self._orders += 1
             try:
                 socket.send_fds(self._control, [json.dumps(asdict(order)).encode()], list(descriptors))
                 return await asyncio.wait_for(asyncio.shield(spawned), SPAWN_S)

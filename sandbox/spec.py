@@ -119,3 +119,5 @@ class Usage:
 
     cpu_ms: float | None
     memory_peak_bytes: int | None
+    bytes_in: int = 0  # what the agent said
+    bytes_out: int = 0  # what it was told

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal, Self, TypeAlias
 
@@ -20,6 +20,7 @@ from sandbox.cgroups import Cgroups, Group
 from sandbox.errors import Broken, CellError, Exceeded, Refused
 from sandbox.lockdown import Order
 from sandbox.nursery import FIRST_ID, Nursery
+from sandbox.pool import Phase, Pool
 from sandbox.spec import Attestation, CellSpec, Missing, Profile, Tier
 
 Programs: TypeAlias = Mapping[Profile, tuple[bytes, bytes]]
@@ -47,6 +48,9 @@ class Warden:
         self._programs = programs or {}
         self._nurseries: dict[Profile, Nursery] = {}
         self._starting: dict[Profile, asyncio.Lock] = {}
+        self._retired: list[Nursery] = []  # worn out, and alive until their last cell ends
+        self._housekeeping: set[asyncio.Task[None]] = set()
+        self._pools: list[Pool] = []
         self._cells: set[Cell] = set()
         self._serial = 0
         self._closed = False
@@ -128,6 +132,13 @@ class Warden:
         self._check_layers(spec)
         return await self._make(spec)
 
+    def pool(self, spec: CellSpec, spares: int = 1) -> Pool:
+        """Warm cells of one agent; the caller closes it, and else the warden does."""
+        self._pools = [pool for pool in self._pools if pool.phase is not Phase.CLOSED]
+        pool = Pool(self.spawn, spec, spares)
+        self._pools.append(pool)
+        return pool
+
     def _check_layers(self, spec: CellSpec) -> None:
         for layer in spec.requires:
             if layer in self.attestation.held:
@@ -207,6 +218,8 @@ class Warden:
     def _forget(self, cell: Cell, group: Group) -> None:
         self._cells.discard(cell)
         self._cgroups.leave(group)
+        if self._retired and not self._closed:
+            self._do(self._bury())
 
     async def _nursery(self, profile: Profile) -> Nursery:
         async with self._starting.setdefault(profile, asyncio.Lock()):
@@ -214,15 +227,46 @@ class Warden:
             if nursery is None or not nursery.is_alive:
                 if nursery is not None:
                     await nursery.close()
-                nursery = self._nurseries[profile] = await Nursery.start(
-                    profile, self.tier, self._programs.get(profile)
-                )
-            return nursery
+                nursery = self._nurseries[profile] = await self._start(profile)
+        if nursery.is_worn and not nursery.is_retiring:
+            nursery.is_retiring = True
+            self._do(self._renew(profile, nursery))
+        return nursery
+
+    async def _start(self, profile: Profile) -> Nursery:
+        return await Nursery.start(profile, self.tier, self._programs.get(profile))
+
+    async def _renew(self, profile: Profile, old: Nursery) -> None:
+        """Put a fresh zygote in the place of a worn one, whose cells live on until they end."""
+        try:
+            fresh = await self._start(profile)
+        except Refused:
+            old.is_retiring = False  # it serves on; the next order tries again
+            return
+        if self._closed:
+            await fresh.close()
+            return
+        self._nurseries[profile] = fresh
+        self._retired.append(old)
+        await self._bury()
+
+    async def _bury(self) -> None:
+        done = [nursery for nursery in self._retired if not nursery.cells]
+        self._retired = [nursery for nursery in self._retired if nursery.cells]
+        await asyncio.gather(*(nursery.close() for nursery in done))
+
+    def _do(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._housekeeping.add(task)
+        task.add_done_callback(self._housekeeping.discard)
 
     async def close(self) -> None:
         """End every cell and zygote and remove every trace of them."""
         self._closed = True
+        await asyncio.gather(*(pool.close() for pool in self._pools))
+        await asyncio.gather(*self._housekeeping, return_exceptions=True)
         await asyncio.gather(*(cell.close(grace_ms=0) for cell in list(self._cells)), return_exceptions=True)
-        await asyncio.gather(*(nursery.close() for nursery in self._nurseries.values()))
+        await asyncio.gather(*(nursery.close() for nursery in [*self._nurseries.values(), *self._retired]))
         self._nurseries.clear()
+        self._retired.clear()
         self._cgroups.close()
