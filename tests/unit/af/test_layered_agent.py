@@ -1,8 +1,11 @@
 """Layered networks as files: header, weights, compiled module."""
 
+import json
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
 import af
 from af import layers as kinds
@@ -10,6 +13,7 @@ from af.accuracy import int8_accuracy
 from af.engines import NumpyEngine, WasmEngine
 from af.header import Header
 from af.network import Layer, Network, dense, fold_batch_norm
+from af.tools.compile import app
 from af.trainingdata import TrainingData, training_section
 from af.wasm.manifest import WasmManifest
 from af.weights import network_from, weights_section
@@ -150,3 +154,22 @@ def test_the_accuracy_report_is_on_the_files_own_data():
     assert "int8 against f32 on 40 rows (training_data)" in str(report)
     with pytest.raises(af.AfRefused, match="leave --int8 out"):
         int8_accuracy(python_agent())
+
+
+def test_the_compiler_reports_the_accuracy_with_the_file(tmp_path):
+    source, out = tmp_path / "a.af", tmp_path / "b.af"
+    source.write_bytes(af.write(neural_agent((16, 8, 3))))
+    result = CliRunner().invoke(app, [str(source), "--int8", "--json", "-o", str(out)])
+    report = json.loads(result.stdout)["int8"]
+    assert report["source"] == "random"
+    assert report["error_max"] < 0.05
+    assert af.parse(out.read_bytes()).header.manifest["precision"] == "int8"
+
+
+def test_eight_bits_for_an_agent_without_a_network_are_refused_and_nothing_is_written(tmp_path):
+    source, out = tmp_path / "a.af", tmp_path / "b.af"
+    source.write_bytes(af.write(python_agent()))
+    result = CliRunner().invoke(app, [str(source), "--int8", "--json", "-o", str(out)])
+    assert result.exit_code == 1
+    assert "leave --int8 out" in result.stdout
+    assert not out.exists()
