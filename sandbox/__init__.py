@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sandbox.cell import Cell as Cell
     from sandbox.contract import Agent as Agent
+    from sandbox.edge import EdgeCell as EdgeCell
+    from sandbox.edge import EdgeWarden as EdgeWarden
     from sandbox.errors import AgentFailed as AgentFailed
     from sandbox.errors import Broken as Broken
     from sandbox.errors import CellError as CellError
@@ -42,6 +44,8 @@ _HOMES = {
     "CellError": "errors",
     "CellLimits": "spec",
     "CellSpec": "spec",
+    "EdgeCell": "edge",
+    "EdgeWarden": "edge",
     "Exceeded": "errors",
     "Items": "payload",
     "Missing": "spec",

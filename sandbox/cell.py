@@ -51,7 +51,7 @@ class State(Enum):
 
 
 # (state, event) -> state; an event without an entry is a bug.
-_NEXT: Final = {
+NEXT: Final = {
     (State.STARTING, "loaded"): State.READY,
     (State.STARTING, "stop"): State.CLOSING,
     (State.STARTING, "exit"): State.DEAD,
@@ -275,7 +275,7 @@ class Cell:
     # -- what ends a cell ---------------------------------------------------------------------------------
 
     def _step(self, event: str) -> None:
-        self.state = _NEXT[self.state, event]
+        self.state = NEXT[self.state, event]
 
     def _stop(self, reason: CellError) -> None:
         """Kill for a reason; the first one stays."""

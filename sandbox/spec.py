@@ -10,7 +10,7 @@ from sandbox.errors import Refused
 
 Kind: TypeAlias = Literal["wasm", "python"]
 Profile: TypeAlias = Literal["strict", "native", "wasm"]
-Tier: TypeAlias = Literal["root", "user", "reduced"]
+Tier: TypeAlias = Literal["root", "user", "reduced", "wasm-only"]
 
 PROFILES: Final[tuple[Profile, ...]] = ("strict", "native", "wasm")
 CODE_BYTES_MAX: Final = 64 << 20  # an agent's code travels in one frame

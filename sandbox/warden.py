@@ -74,6 +74,8 @@ class Warden:
         """A warden that has attested nothing yet, for the self-test; `programs` replaces compiled filters."""
         if not linux.is_supported():
             raise Refused(f"machine {linux.MACHINE} has no compiled filters", place="seccomp")
+        if tier == "wasm-only":
+            raise Refused("that tier has no process sandbox", place="tier", remedy="start an EdgeWarden")
         root = os.geteuid() == 0
         chosen: Tier = tier if tier != "auto" else "root" if root else "user"
         if chosen != "reduced" and (chosen == "root") != root:

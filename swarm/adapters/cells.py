@@ -22,19 +22,21 @@ from swarm.ports import Image, Reply
 
 _MIB = 1 << 20
 _MEMORY_BYTES_MIN = int(sandbox.CellLimits.RANGES["memory_bytes"][0])  # no cell lives on less
-TierChoice = Literal["auto", "root", "user", "reduced"]
+TierChoice = Literal["auto", "root", "user", "reduced", "wasm-only"]
 
 
 class SandboxCells:
     """Makes cells through one warden."""
 
-    def __init__(self, warden: sandbox.Warden) -> None:
+    def __init__(self, warden: sandbox.Warden | sandbox.EdgeWarden) -> None:
         self._warden = warden
 
     @classmethod
     async def start(cls, tier: TierChoice) -> SandboxCells:
         """Start the warden. Raises `ConfigRefused` where this machine cannot hold the layers asked for."""
         try:
+            if tier == "wasm-only":
+                return cls(await sandbox.EdgeWarden.start())
             return cls(await sandbox.Warden.start(tier))
         except sandbox.CellError as error:
             raise ConfigRefused(
@@ -76,7 +78,7 @@ class SandboxCells:
 class SandboxCell:
     """One cell."""
 
-    def __init__(self, cell: sandbox.Cell) -> None:
+    def __init__(self, cell: sandbox.Cell | sandbox.EdgeCell) -> None:
         self._cell = cell
 
     @property

@@ -29,7 +29,7 @@ from typing import Final
 import numpy as np
 
 import af
-from sandbox import AgentImage, CellLimits, CellSpec, Pool, Warden, tensors
+from sandbox import AgentImage, Cell, CellLimits, CellSpec, Pool, Warden, tensors
 from sandbox.pool import Phase
 
 ROOT: Final = Path(__file__).parents[2]
@@ -53,6 +53,8 @@ CASES: Final = (
 COUNT: Final = 200
 TOGETHER: Final = 8
 WARMUP: Final = 200
+WAIT_S: Final = 0.002
+WAITS_MAX: Final = 10_000
 Samples = list[float]
 Emit = Callable[[str, str, Samples], None]
 
@@ -70,7 +72,8 @@ def digits() -> tuple[CellSpec, str, list[dict[str, tuple[str, bytes]]]]:
     (port,) = capability.inputs
     wanted = program.manifest["input"]
     assert isinstance(wanted, dict)
-    rows = np.random.default_rng(1).random((64, wanted["size"]), dtype=np.float32)
+    width = int(str(wanted["size"]))
+    rows = np.random.default_rng(1).random((64, width), dtype=np.float32)
     inputs = [{port.name: ("tensor", tensors.encode(row))} for row in rows]
     return CellSpec(AgentImage("digits", "wasm", program.code, program.manifest)), capability.name, inputs
 
@@ -99,7 +102,7 @@ async def lives(warden: Warden, emit: Emit, chosen: set[str]) -> None:
         pool = warden.pool(echo(), spares=1)
         samples = []
         for _ in range(60):
-            await asyncio.wait_for(until_spare(pool), 30)
+            await until_spare(pool)
             began = time.perf_counter()
             cell = await pool.lease()
             samples.append((time.perf_counter() - began) * 1e3)
@@ -114,15 +117,17 @@ async def until_spare(pool: Pool) -> None:
     """Wait until a cell is ready; the first lease of all starts it."""
     if pool.phase is Phase.FULL:
         await (await pool.lease()).close(grace_ms=0)
-    while not pool.spares:
-        await asyncio.sleep(0.002)
+    for _ in range(WAITS_MAX):
+        if pool.spares:
+            return
+        await asyncio.sleep(WAIT_S)
 
 
 async def crowd(warden: Warden, emit: Emit, chosen: set[str]) -> None:
     """Many cells at once, and what an idle one weighs among them."""
     turns = asyncio.Semaphore(TOGETHER)
 
-    async def one() -> object:
+    async def one() -> Cell:
         async with turns:
             return await warden.spawn(echo())
 
