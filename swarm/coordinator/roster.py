@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -42,6 +43,7 @@ class Roster:
         self._replica = replica
         self._records = records
         self._clock = clock
+        self._flushing = False
 
     # -- links ------------------------------------------------------------------------------------
 
@@ -185,5 +187,12 @@ class Roster:
                 assert_never(action)
 
     def flush(self) -> None:
+        """Tell the nodes soon: what one turn of the loop collects travels together."""
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flushing = False
         for link in list(self.links.values()):
             link.flush()

@@ -8,9 +8,10 @@
     coordinators: {n1: 127.0.0.1:7101, n2: 127.0.0.1:7102, n3: 127.0.0.1:7103}
     tls: {ca: authority.pem, certificate: certificate.pem, key: key.pem}
     sandbox: {tier: auto}            # auto | root | user | reduced
-    slots: 64                        # steps in flight
+    slots: 256                       # steps in flight
     cells_per_agent: 4               # default: one per processor, at most 4
     raft: {election_ms: [800, 1600], heartbeat_ms: 100}
+    audit: {keep_days: 365, keep_mb: 4096}   # older or more than this is dropped, a segment at a time
     log_level: info
 
 Only `cluster`, `node`, `data_dir`, `coordinators` and `tls` have no default. One, three or five
@@ -85,6 +86,13 @@ class RaftSettings(Section):
         return self
 
 
+class AuditSettings(Section):
+    """How much of the audit log is kept; what is dropped leaves its hash, so that proofs go on."""
+
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    keep_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
+
+
 def _cells_default() -> int:
     return min(CELLS_PER_AGENT_DEFAULT_MAX, len(os.sched_getaffinity(0)))
 
@@ -105,6 +113,7 @@ class NodeConfig(Section):
         default_factory=_cells_default
     )
     raft: RaftSettings = RaftSettings()
+    audit: AuditSettings = AuditSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")

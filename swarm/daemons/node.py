@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from swarm.adapters import tls  # isort: skip  # must run before anything loads 
 import grpc.aio
 import structlog
 
+from swarm import limits
 from swarm.adapters.agents import inspect, open_image
+from swarm.adapters.audit import AuditLog, Retention
 from swarm.adapters.cells import SandboxCells
 from swarm.adapters.outbox import FileOutcomes
 from swarm.adapters.raft import PysyncobjLog, RaftSettings
@@ -35,10 +39,14 @@ from swarm.coordinator import Coordinator, Deployments
 from swarm.daemons.config import NodeConfig
 from swarm.errors import Conflict, NotTrusted, Unreachable
 from swarm.node import Worker, WorkerOptions, WorkerPorts
+from swarm.trust.audit import Event
 from swarm.wire.gen import client_pb2_grpc, raft_pb2_grpc, work_pb2_grpc
 
 _log = structlog.get_logger("swarm.daemon")
 
+# Graphs and records are many small objects without cycles: looking for cycles among them every 700
+# allocations, as Python does by default, costs a busy leader a third of its time.
+COLLECT_EVERY = (100_000, 20, 50)
 STOP_S = 2.0  # open calls get this long to end once the daemon stops
 
 
@@ -48,6 +56,8 @@ async def serve(config: NodeConfig) -> int:
     Raises `ConfigRefused`, `Conflict` (another daemon has the data directory) or `NotTrusted` before it
     has begun to serve.
     """
+    gc.freeze()
+    gc.set_threshold(*COLLECT_EVERY)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,14 +74,21 @@ async def serve(config: NodeConfig) -> int:
 class Daemon:
     """A daemon that serves."""
 
-    def __init__(self, worker: Worker, coordinator: Coordinator | None, desk: ClientServicer | None) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        coordinator: Coordinator | None,
+        desk: ClientServicer | None,
+        audit: AuditLog,
+    ) -> None:
         self._worker = worker
+        self._audit = audit
         self._coordinator = coordinator
         self._desk = desk
 
     async def until(self, stop: asyncio.Event) -> None:
         """Wait to be told to stop. Raises what a driver died of: a daemon does not limp on."""
-        failures = [self._worker.failure]
+        failures = [self._worker.failure, self._audit.failure()]
         if self._coordinator is not None:
             failures.append(self._coordinator.failure)
         told = asyncio.create_task(stop.wait())
@@ -96,12 +113,13 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         stack.enter_context(_Lock(config.data_dir))
         identity = _identity(config)
         clock = SystemClock()
+        audit = _audit_log(config, stack)
         cells = await SandboxCells.start(config.sandbox.tier)
         stack.push_async_callback(cells.close)
         channels = Channels(identity, dict(config.coordinators))
         stack.push_async_callback(channels.close)
         blobs, peers = FileBlobs(config.data_dir / "blobs"), GrpcBlobPeers(channels)
-        server = grpc.aio.server(interceptors=(Gate(config.cluster),), options=tls.SERVER_OPTIONS)
+        server = grpc.aio.server(interceptors=(Gate(config.cluster, audit),), options=tls.SERVER_OPTIONS)
         client_pb2_grpc.add_BlobsServicer_to_server(BlobsServicer(blobs), server)
         coordinator: Coordinator | None = None
         desk: ClientServicer | None = None
@@ -139,7 +157,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         )
         await worker.start()
         stack.push_async_callback(worker.stop)
-        yield Daemon(worker, coordinator, desk)
+        yield Daemon(worker, coordinator, desk, audit)
 
 
 async def _coordinate(
@@ -196,6 +214,21 @@ async def _listen(
         ) from error
     await server.start()
     stack.push_async_callback(server.stop, STOP_S)
+
+
+def _audit_log(config: NodeConfig, stack: AsyncExitStack) -> AuditLog:
+    """The daemon's own log. It opens before anything is served and closes when nothing is any more."""
+    retention = Retention(config.audit.keep_days, config.audit.keep_mb * limits.MIB)
+    name = f"{config.cluster}/{config.node}"
+    audit = AuditLog.open(config.data_dir / "audit", name, retention)
+    stack.callback(audit.close)
+
+    def say(what: str) -> None:
+        audit.record(Event(SystemClock().wall_ms(), name, what, context={"version": version("neural-swarm")}))
+
+    say("daemon.started")
+    stack.callback(say, "daemon.stopped")
+    return audit
 
 
 def _identity(config: NodeConfig) -> tls.TlsIdentity:

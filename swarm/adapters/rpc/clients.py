@@ -127,7 +127,7 @@ class ClientServicer(rpc.SwarmServicer):
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: ARG002, N802
         offset, greeted = request.offset, False
         while True:
-            run = self._coordinator.run(RunId(request.run))
+            run = await self._coordinator.look_up(RunId(request.run))
             change = self._coordinator.replica.watchers.wait(run.submitted.run)
             events = list(views.events(run, offset))
             offset += len(events)
@@ -151,7 +151,7 @@ class ClientServicer(rpc.SwarmServicer):
         return pb.ListRunsReply(runs=found, freshness=self._freshness())
 
     async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: N802
-        run = self._coordinator.run(RunId(request.run))
+        run = await self._coordinator.look_up(RunId(request.run))
         if run.status is Status.RUNNING and (reply := await self._leaders("ShowRun", request, context)):
             return cast("pb.ShowRunReply", reply)  # only the leader knows what runs where
         reply = views.show(run, self._coordinator, outputs=request.outputs)

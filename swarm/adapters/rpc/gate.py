@@ -1,4 +1,7 @@
-"""The one place where a call is let in: identity from the certificate, permission from the table."""
+"""The one place where a call is let in: identity from the certificate, permission from the table.
+
+Whether it is let in or not, the audit log hears of it; where that cannot take an event, nothing is let in.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import grpc
 import grpc.aio
 
 from swarm.adapters.rpc.errors import abort
+from swarm.adapters.rpc.notes import Note, Nowhere, Recorder
 from swarm.adapters.tls import peer_identity
 from swarm.errors import NotAllowed, SwarmError
 from swarm.trust import Identity
@@ -21,8 +25,9 @@ Context: TypeAlias = Any  # grpc.aio.ServicerContext
 class Gate(grpc.aio.ServerInterceptor):
     """Checks every call to every service of a server before its handler runs."""
 
-    def __init__(self, cluster: str) -> None:
+    def __init__(self, cluster: str, recorder: Recorder | None = None) -> None:
         self._cluster = cluster
+        self._recorder = recorder or Nowhere()
 
     async def intercept_service(
         self,
@@ -67,16 +72,22 @@ class Gate(grpc.aio.ServerInterceptor):
 
         async def call(request: Any, context: Context) -> Any:
             try:
-                self.admit(context, method)
-                return await behaviour(request, context)
+                with Note(self._recorder, method, context) as note:
+                    self.admit(context, method)
+                    note.admitted()
+                    reply = await behaviour(note.request(request), context)
+                    note.reply(reply)
+                    return reply
             except SwarmError as error:
                 await abort(context, error)
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
-                self.admit(context, method)
-                async for reply in behaviour(request, context):
-                    yield reply
+                with Note(self._recorder, method, context) as note:
+                    self.admit(context, method)
+                    note.admitted()
+                    async for reply in behaviour(note.request(request), context):
+                        yield reply
             except SwarmError as error:
                 await abort(context, error)
 

@@ -29,8 +29,9 @@ from swarm.wire.links import (
 )
 from swarm.wire.messages import FromNode, Hello, ToNode
 
-Context = grpc.aio.ServicerContext[pb.FromNode, pb.ToNode]
+Context = grpc.aio.ServicerContext[pb.FromNode, pb.ToNodes]
 
+BUNDLE_BYTES_MAX = limits.RECORDS_BATCH_BYTES_MAX  # parts in one message; a larger part goes alone
 ATTACH_S = 3.0  # to connect, say hello and be welcomed
 
 
@@ -63,9 +64,17 @@ class QueuedDownlink:
             await self._kick.wait()
             self._kick.clear()
             while self._queue and self.ended is None:
-                message = self._queue.popleft()
-                self._bytes -= message.ByteSize()
-                await context.write(message)
+                await context.write(pb.ToNodes(parts=self._take()))
+
+    def _take(self) -> list[pb.ToNode]:
+        """What gathered while the last message was on its way: a gRPC message costs what many steps do."""
+        parts: list[pb.ToNode] = []
+        weight = 0
+        while self._queue and (not parts or weight + self._queue[0].ByteSize() <= BUNDLE_BYTES_MAX):
+            parts.append(self._queue.popleft())
+            weight += parts[-1].ByteSize()
+        self._bytes -= weight
+        return parts
 
 
 class WorkServicer(rpc.WorkServicer):
@@ -111,7 +120,7 @@ class GrpcUplink:
     """The node's end."""
 
     def __init__(
-        self, call: grpc.aio.StreamStreamCall[pb.FromNode, pb.ToNode], first: pb.ToNode, peer: str
+        self, call: grpc.aio.StreamStreamCall[pb.FromNode, pb.ToNodes], first: pb.ToNodes, peer: str
     ) -> None:
         self._call = call
         self._first = first
@@ -128,15 +137,14 @@ class GrpcUplink:
             raise Unreachable("the link is closed", place=self._peer) from error
 
     async def received(self) -> AsyncIterator[ToNode]:
-        yield to_node_from_pb(self._first)
-        while True:
+        message: object = self._first
+        while message is not grpc.aio.EOF:
+            for part in cast("pb.ToNodes", message).parts:
+                yield to_node_from_pb(part)
             try:
                 message = await self._call.read()
             except grpc.aio.AioRpcError as error:
                 raise from_rpc(error, self._peer) from error
-            if message is grpc.aio.EOF:
-                return
-            yield to_node_from_pb(cast("pb.ToNode", message))
 
     async def close(self) -> None:
         self._call.cancel()

@@ -7,6 +7,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ToNodes(_message.Message):
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[ToNode]
+    def __init__(self, parts: _Optional[_Iterable[_Union[ToNode, _Mapping]]] = ...) -> None: ...
+
 class FromNode(_message.Message):
     __slots__ = ("hello", "outcomes", "heartbeat", "hosting")
     HELLO_FIELD_NUMBER: _ClassVar[int]

@@ -37,7 +37,7 @@ class WorkStub:
         self.Attach = channel.stream_stream(
                 '/swarm.v1.Work/Attach',
                 request_serializer=swarm_dot_v1_dot_work__pb2.FromNode.SerializeToString,
-                response_deserializer=swarm_dot_v1_dot_work__pb2.ToNode.FromString,
+                response_deserializer=swarm_dot_v1_dot_work__pb2.ToNodes.FromString,
                 _registered_method=True)
 
 
@@ -56,7 +56,7 @@ def add_WorkServicer_to_server(servicer, server):
             'Attach': grpc.stream_stream_rpc_method_handler(
                     servicer.Attach,
                     request_deserializer=swarm_dot_v1_dot_work__pb2.FromNode.FromString,
-                    response_serializer=swarm_dot_v1_dot_work__pb2.ToNode.SerializeToString,
+                    response_serializer=swarm_dot_v1_dot_work__pb2.ToNodes.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -85,7 +85,7 @@ class Work:
             target,
             '/swarm.v1.Work/Attach',
             swarm_dot_v1_dot_work__pb2.FromNode.SerializeToString,
-            swarm_dot_v1_dot_work__pb2.ToNode.FromString,
+            swarm_dot_v1_dot_work__pb2.ToNodes.FromString,
             options,
             channel_credentials,
             insecure,

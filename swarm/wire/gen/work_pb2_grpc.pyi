@@ -8,10 +8,10 @@ from swarm.wire.gen import work_pb2
 
 class WorkStub:
     def __init__(self, channel: grpc.aio.Channel) -> None: ...
-    Attach: grpc.aio.StreamStreamMultiCallable[work_pb2.FromNode, work_pb2.ToNode]
+    Attach: grpc.aio.StreamStreamMultiCallable[work_pb2.FromNode, work_pb2.ToNodes]
 
 class WorkServicer:
-    def Attach(self, request_iterator: AsyncIterator[work_pb2.FromNode], context: grpc.aio.ServicerContext[work_pb2.FromNode, work_pb2.ToNode]) -> AsyncIterator[work_pb2.ToNode]: ...
+    def Attach(self, request_iterator: AsyncIterator[work_pb2.FromNode], context: grpc.aio.ServicerContext[work_pb2.FromNode, work_pb2.ToNodes]) -> AsyncIterator[work_pb2.ToNodes]: ...
 
 def add_WorkServicer_to_server(
     servicer: WorkServicer, server: grpc.aio.Server

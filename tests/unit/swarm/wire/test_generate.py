@@ -19,7 +19,7 @@ def test_the_committed_code_is_what_proto_says(built):
 
 def test_services_have_typed_stubs_and_other_files_none(built):
     stubs = built["work_pb2_grpc.pyi"]
-    assert "    Attach: grpc.aio.StreamStreamMultiCallable[work_pb2.FromNode, work_pb2.ToNode]\n" in stubs
+    assert "    Attach: grpc.aio.StreamStreamMultiCallable[work_pb2.FromNode, work_pb2.ToNodes]\n" in stubs
     assert "common_pb2_grpc.py" not in built
 
 
