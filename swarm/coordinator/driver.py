@@ -137,6 +137,17 @@ class Coordinator:
         await self.replica.propose(AgentRemoved(self._clock.wall_ms(), name, principal))
         return deployed.agent
 
+    async def look_up(self, run: RunId) -> Run:
+        """A run by its id, for somebody who may have heard of it elsewhere.
+
+        Raises `NotFound` only by the word of a leader that is one at this moment: any other replica may be
+        behind, one that has just started by everything, and says `NotLeader`.
+        """
+        if run not in self.replica.scheduler.ledger.runs:
+            self.replica.must_lead()
+            await self.replica.read_barrier()
+        return self.run(run)
+
     def run(self, run: RunId) -> Run:
         """A run by its id. Raises `NotFound`."""
         found = self.replica.scheduler.ledger.runs.get(run)

@@ -130,6 +130,10 @@ class Replica:
     def applied_index(self) -> int:
         return self._log.applied_index()
 
+    async def read_barrier(self) -> int:
+        """What this replica has applied by then is all that was committed before the call; leader only."""
+        return await self._log.read_barrier()
+
     def _on_leadership(self, leadership: Leadership) -> None:
         _log.info("leadership", term=leadership.term, leader=leadership.leader)
         if self.leads and (leadership.leader, leadership.term) != (self.node, self.leading_term):

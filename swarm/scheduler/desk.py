@@ -145,14 +145,12 @@ class Desk:
         entry.node, entry.key = view.node, key
         view.take(key, node.resources)
 
-    def doubt(self, entry: Entry, run: RunId, step: int, now_ms: int) -> None:
-        """A node may have run it, and is not there to tell: give it time to come back."""
-        self._move(entry, Place.UNSURE, now_ms)
-        self._alarm(entry, now_ms + limits.INTENT_WAIT_MS, run, step)
-
-    def rest(self, entry: Entry, run: RunId, step: int, now_ms: int, duration_ms: int) -> None:
-        """Let it rest after a failure."""
-        self._move(entry, Place.RESTING, now_ms)
+    def rest(
+        self, entry: Entry, run: RunId, step: int, now_ms: int, duration_ms: int,
+        place: Place = Place.RESTING,
+    ) -> None:  # fmt: skip
+        """Let it rest after a failure; UNSURE: give the node that may have run it time to come back."""
+        self._move(entry, place, now_ms)
         self._alarm(entry, now_ms + duration_ms, run, step)
 
     def record(self, entry: Entry, key: StepKey, now_ms: int) -> None:

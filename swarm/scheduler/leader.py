@@ -11,7 +11,7 @@ from typing import TypeAlias, assert_never
 
 from swarm import limits
 from swarm.errors import AgentFailed, Mistake, NeedsDecision, OutOfTime, SwarmError, TooLarge, Unreachable
-from swarm.ids import NodeId, StepKey
+from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Record, Recorded, Withdraw
 from swarm.scheduler.desk import Desk, Entry, Place
 from swarm.scheduler.events import (
@@ -116,7 +116,7 @@ class Leader:
         if entry is None:
             entry = self.desk.add(name, step, self._now_ms)
             if step in run.intents:
-                self.desk.doubt(entry, name, step, self._now_ms)
+                self._doubt(entry, name, step)
                 return
             if run.waits_softly(step):
                 self.desk.wait(entry, name, step, self._now_ms)
@@ -236,7 +236,7 @@ class Leader:
             if entry is None or key in kept:
                 continue
             if entry.place is Place.FLYING and self._was_intended(key):
-                self.desk.doubt(entry, key.run, key.step, self._now_ms)
+                self._doubt(entry, key.run, key.step)
                 continue
             entry.losses += 1
             if entry.losses > limits.NODE_LOSSES_MAX:
@@ -263,6 +263,9 @@ class Leader:
             if unhosted := self.desk.find(name, step):
                 key = StepKey(name, step, self._term, unhosted.attempts)
                 self._give_up(unhosted, _failure(key, NodeId(""), error), actions)
+
+    def _doubt(self, entry: Entry, run: RunId, step: int) -> None:
+        self.desk.rest(entry, run, step, self._now_ms, limits.INTENT_WAIT_MS, Place.UNSURE)
 
     def _was_intended(self, key: StepKey) -> bool:
         """Whether this is the attempt at a step that must not run twice."""

@@ -12,8 +12,9 @@ from random import Random
 import pytest
 import structlog
 
+from swarm.errors import NotFound, NotLeader
 from swarm.graph import Feed, Graph, Items, Payload
-from swarm.ids import CapabilityName, NodeId
+from swarm.ids import CapabilityName, NodeId, RunId
 from swarm.scheduler.run import Run, Status, Step
 from swarm.testing.cells import Fate
 from swarm.testing.clock import run_virtually
@@ -239,6 +240,19 @@ def test_a_coordinator_that_comes_back_knows_what_was_decided_without_it():
         for known in (run, later):
             again = ledger.runs[known.submitted.run]
             assert (again.status, again.state, again.order) == (known.status, known.state, known.order)
+
+    simulate(act)
+
+
+def test_only_a_leader_says_that_a_run_does_not_exist():
+    async def act(cluster):
+        leader = await cluster.leader()
+        with pytest.raises(NotFound):
+            await leader.look_up(RunId("run-unknown"))
+        for follower in cluster.coordinators.values():
+            if follower is not leader:
+                with pytest.raises(NotLeader):
+                    await follower.look_up(RunId("run-unknown"))
 
     simulate(act)
 
