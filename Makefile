@@ -2,7 +2,7 @@
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint fuzz fmt proto clean
+.PHONY: help venv demo extras test lint fuzz fmt proto clean
 
 # Relative paths only: the repository may lie under a path with spaces.
 BIN := .venv/bin
@@ -58,14 +58,23 @@ lint: venv ## style, types, layers, and the generated code against proto/
 	@echo '== generated code'
 	@$(PY) -m swarm.wire.generate --check
 
-test: lint ## lint, then every test
+# Learning frameworks are large and tests need few of them: by default the tests that do are skipped, with the
+# reason printed. CI runs everything that can run there.
+extras: venv ## torch and FANN, for the tests that compare with them
+	@echo '== extras'
+	@$(PY) -c 'import torch' 2>/dev/null || $(PY) -m pip install -q 'torch==2.13.0' \
+	  || echo '   torch cannot be had here: the tests that compare with it are skipped'
+	@$(PY) -c 'import fann2' 2>/dev/null || { \
+	  set -e; sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends swig libfann-dev gcc g++ >/dev/null; \
+	  $$sudo ln -sf "/usr/lib/$$(gcc -print-multiarch)/libdoublefann.so" /usr/local/lib/; \
+	  $(PY) -m pip install -q 'fann2==1.1.2'; \
+	} || echo '   fann2 cannot be had here (it needs swig and libfann-dev): its tests are skipped'
+
+test: lint $(if $(filter true,$(CI)),extras) ## lint, then every test
 	@echo '== pytest'
 	@$(PY) -m pytest -q
-
-FUZZ_SECONDS := 600
-
-fuzz: venv ## ten minutes of hostile files against every reader: make fuzz FUZZ_SECONDS=3600 for longer
-	@$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 fmt: venv ## format the code, and repair what ruff can
 	@$(PY) -m ruff check -q --fix-only .
