@@ -76,6 +76,11 @@ test: lint $(if $(filter true,$(CI)),extras) ## lint, then every test
 	@echo '== pytest'
 	@$(PY) -m pytest -q
 
+FUZZ_SECONDS := 600
+
+fuzz: venv ## ten minutes of hostile files against every reader: make fuzz FUZZ_SECONDS=3600 for longer
+	@$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
 fmt: venv ## format the code, and repair what ruff can
 	@$(PY) -m ruff check -q --fix-only .
 	@$(PY) -m ruff format .
