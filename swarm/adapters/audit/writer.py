@@ -30,6 +30,7 @@ from swarm.trust.audit import HEAD_START, Event, Head
 from swarm.trust.merkle import Frontier, leaf_hash
 
 WAITING_EVENTS_MAX: Final = 65_536
+RESERVED_EVENTS: Final = 16_384  # for calls that were let in and have not ended yet
 BATCH_EVENTS_MAX: Final = 4_096
 DAY_MS: Final = 24 * 3600 * 1000
 HEAD_BYTES: Final = 1_024  # of the file head.json, padded so that every head overwrites the whole of the last
@@ -109,6 +110,11 @@ class AuditLog:
         if self._failed is not None:
             fail(self._failed)
         return future
+
+    def ready(self) -> None:
+        """Raises `QueueFull` unless events can be recorded for a while."""
+        if self._failed is not None or self._queue.qsize() > WAITING_EVENTS_MAX - RESERVED_EVENTS:
+            raise QueueFull("the audit log does not keep up with the calls", remedy="try again later")
 
     def record(self, event: Event, bodies: Bodies | None = None) -> None:
         """Queue an event. Never blocks; raises `QueueFull` where it could not be written."""

@@ -1,0 +1,168 @@
+"""What the audit log is told of a call: who, which method, on what, how it ended, from where.
+
+A call has one line, written when it ends; one that stays open for as long as a node is attached has a line
+at its beginning too. What a request is about is read from it by method, see `_REQUESTS`; payloads go by their
+hash alone. Nothing is written per item of a batch: those are in the replicated log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+from swarm.adapters.tls import peer_identity
+from swarm.errors import NotTrusted, SwarmError
+from swarm.trust import Identity
+from swarm.trust.audit import Event
+
+LONG: Final = frozenset({"/swarm.v1.Work/Attach", "/swarm.v1.Raft/Pipe"})
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+Bodies = Mapping[str, list[bytes]]
+
+
+class Recorder(Protocol):
+    """Where events go; `swarm.adapters.audit.AuditLog` is one."""
+
+    def ready(self) -> None:
+        """Raises `QueueFull` where an event could not be recorded now."""
+
+    def record(self, event: Event, bodies: Bodies | None = None) -> None: ...
+
+
+class Nowhere:
+    """Keeps nothing: for a server that has no audit log of its own."""
+
+    def ready(self) -> None:
+        pass
+
+    def record(self, event: Event, bodies: Bodies | None = None) -> None:
+        pass
+
+
+def _submission(request: Any) -> Bodies:
+    inputs = [item.data for port in request.inputs for item in port.items]
+    return {"graph": [request.graph], "inputs": inputs}
+
+
+_REQUESTS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "Submit": lambda request: str(request.key),
+    "CancelRun": lambda request: str(request.run),
+    "Watch": lambda request: str(request.run),
+    "ShowRun": lambda request: str(request.run),
+    "RemoveAgent": lambda request: str(request.name),
+    "Deploy": lambda request: str(request.start.sha256),
+    "Put": lambda request: str(request.sha256),
+    "Get": lambda request: str(request.sha256),
+}
+_REPLIES: Final[Mapping[str, Callable[[Any], str]]] = {
+    "Submit": lambda reply: str(reply.run),
+    "Deploy": lambda reply: f"{reply.agent.name} {reply.agent.version} {reply.agent.digest}",
+}
+_BODIES: Final[Mapping[str, Callable[[Any], Bodies]]] = {"Submit": _submission}
+
+
+class Note:
+    """One call, from its beginning to its end; a context manager around its handler."""
+
+    def __init__(self, recorder: Recorder, method: str, context: Any) -> None:
+        self._recorder = recorder
+        self._method = method
+        self._name = method.rpartition("/")[2]
+        self._context = context
+        self._behalf = ""
+        self._on = ""
+        self._bodies: Bodies = {}
+
+    def __enter__(self) -> Self:
+        self._recorder.ready()
+        self._began_ns = time.monotonic_ns()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._record(_result(error))
+
+    def admitted(self) -> None:
+        """The caller may call this."""
+        if self._method in LONG:
+            self._record("opened")
+
+    def request(self, request: Any) -> Any:
+        """Look at a request, or at the first of a stream of them; returns what the handler is to be given."""
+        if hasattr(request, "__aiter__"):
+            return self._looked_through(request)
+        self._look(request)
+        return request
+
+    def reply(self, reply: Any) -> None:
+        if look := _REPLIES.get(self._name):
+            self._on = look(reply)
+
+    async def _looked_through(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        seen = False
+        async for request in requests:
+            if not seen:
+                self._look(request)
+                seen = True
+            yield request
+
+    def _look(self, request: Any) -> None:
+        self._behalf = str(
+            getattr(getattr(request, "start", request), "on_behalf_of", "")
+        )  # before the handler writes the caller's own name there
+        if look := _REQUESTS.get(self._name):
+            self._on = look(request)
+        if bodies := _BODIES.get(self._name):
+            self._bodies = bodies(request)
+
+    def _record(self, result: str) -> None:
+        caller = _caller(self._context)
+        context = {"role": caller.role.value} if caller is not None else {}
+        if self._behalf:
+            context["for"] = self._behalf
+        event = Event(
+            at_ms=time.time_ns() // 1_000_000,
+            who=caller.uri if caller is not None else "unknown",
+            did=self._method,
+            on=self._on,
+            result=result,
+            source=self._context.peer(),
+            trace=_trace(self._context),
+            took_ms=(time.monotonic_ns() - self._began_ns) / 1e6,
+            context=context,
+        )
+        self._recorder.record(event, self._bodies)
+
+
+def _result(error: BaseException | None) -> str:
+    match error:
+        case None:
+            return "ok"
+        case SwarmError():
+            return error.code
+        case asyncio.CancelledError() | GeneratorExit():
+            return "cancelled"  # the caller hung up, or the daemon stops
+        case _:
+            return "failed"
+
+
+def _caller(context: Any) -> Identity | None:
+    """Whoever it was, let in or not; None for one without an identity."""
+    try:
+        return peer_identity(context)
+    except NotTrusted:
+        return None
+
+
+def _trace(context: Any) -> str:
+    """The W3C trace context a caller sent, if it is one."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "traceparent" and isinstance(value, str) and _TRACE.fullmatch(value):
+            return value
+    return ""
