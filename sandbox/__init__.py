@@ -14,6 +14,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sandbox.broker import Broker as Broker
+    from sandbox.broker import Connection as Connection
+    from sandbox.broker import Destination as Destination
     from sandbox.cell import Cell as Cell
     from sandbox.contract import Agent as Agent
     from sandbox.edge import EdgeCell as EdgeCell
@@ -40,10 +43,13 @@ _HOMES = {
     "AgentImage": "spec",
     "Attestation": "spec",
     "Broken": "errors",
+    "Broker": "broker",
     "Cell": "cell",
     "CellError": "errors",
     "CellLimits": "spec",
     "CellSpec": "spec",
+    "Connection": "broker",
+    "Destination": "broker",
     "EdgeCell": "edge",
     "EdgeWarden": "edge",
     "Exceeded": "errors",

@@ -130,6 +130,11 @@ class Cell:
         """Start waiting for the report of the lockdown; call before the process exists."""
         return self._channel.expect(LOAD_S)
 
+    def connect(self, made: Sequence[tuple[str, socket.socket]]) -> None:
+        """Hand connections in; before the agent is loaded, so that it finds them."""
+        for name, stream in made:
+            self._channel.hand_over(name, stream.detach())
+
     async def load(self, ready: asyncio.Future[Answer]) -> None:
         """Send the agent in, and wait until it is locked down and loaded."""
         image = self._spec.image

@@ -149,6 +149,10 @@ class Channel:
         self.bytes_out += size
         return piece.number
 
+    def hand_over(self, name: str, descriptor: int) -> None:
+        """Give the cell a connection; the descriptor is closed here."""
+        self._send(pack(Kind.EGRESS, 0, (name.encode(),)), descriptor)
+
     def _tell_of(self, piece: Piece, *, is_new: bool, writable: bool) -> None:
         descriptor = piece.handle(writable=writable) if is_new else -1
         self._send(pack(Kind.PIECE, piece.number, (GRANT.pack(piece.size, is_new),)), descriptor)

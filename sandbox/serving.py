@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from sandbox import failures
+from sandbox import egress, failures
 from sandbox.bodies import MessageError
 from sandbox.contract import Agent, BatchAgent
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded
@@ -31,6 +31,7 @@ from sandbox.spec import PIECE_BYTES_MAX
 BatchCall: TypeAlias = Callable[[str, Sequence[Ports]], list[dict[str, Items] | CellError]]
 
 _PROCESS, _QUIT, _PIECE, _ANSWER = int(Kind.PROCESS), int(Kind.QUIT), int(Kind.PIECE), int(Kind.ANSWER)
+_EGRESS = int(Kind.EGRESS)
 _EXTRA_BYTES: Final = socket.CMSG_SPACE(4 * 4)  # room for four descriptors in one read
 _EPOCH_GRACE_MS = 500  # the daemon's own deadline comes first; this one holds where there is no daemon
 
@@ -75,6 +76,8 @@ class _Link:
                 if is_new:
                     self.memory.add(frame.call, size, self._descriptors.popleft())
                 self._has_room = True
+            elif frame.kind == _EGRESS:
+                egress.register(bytes(frame.body).decode(), self._descriptors.popleft())
             else:
                 self._frames.append(frame)
         return count > 0

@@ -16,6 +16,7 @@ PROFILES: Final[tuple[Profile, ...]] = ("strict", "native", "wasm")
 CODE_BYTES_MAX: Final = 64 << 20  # an agent's code travels in one frame
 PIECE_BYTES_MAX: Final = 256 << 20  # of memory shared with a cell
 INPUT_PIECES_MAX: Final = 2  # lent to one cell at once; one more is for its answers
+EGRESS_MAX: Final = 8  # connections of one cell
 NAME_CHARS_MAX: Final = 200
 _MIB: Final = 1 << 20
 
@@ -51,6 +52,7 @@ class CellLimits:
     output_bytes: int = 64 * _MIB
     open_files: int = 64
     threads: int = 16
+    network_mbps: int = 0  # of all its connections together; without declared egress there are none
 
     # What a cell cannot live below or this package will not go above.
     RANGES = {  # noqa: RUF012  (a ClassVar annotation would make it a slot of the record)
@@ -61,6 +63,7 @@ class CellLimits:
         "output_bytes": (4096, 1 << 30),
         "open_files": (16, 4096),
         "threads": (4, 1024),
+        "network_mbps": (0, 100_000),
     }
 
     def __post_init__(self) -> None:
@@ -78,8 +81,13 @@ class CellSpec:
     limits: CellLimits = field(default_factory=CellLimits)
     profile: Profile | None = None
     requires: tuple[str, ...] = ()  # layers without which the agent must not run
+    egress: tuple[str, ...] = ()  # "host:port", one connection each; needs a broker that allows them
 
     def __post_init__(self) -> None:
+        if len(self.egress) > EGRESS_MAX:
+            raise Refused(f"{len(self.egress)} connections, at most {EGRESS_MAX}", place="spec.egress")
+        if self.egress and self.image.kind == "wasm":
+            raise Refused("a wasm agent has no way to use a connection", place="spec.egress")
         if self.profile is None:
             object.__setattr__(self, "profile", "wasm" if self.image.kind == "wasm" else "strict")
         if self.profile not in PROFILES:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Final, Literal, Self, TypeAlias
 
 from sandbox import doctor, linux, trials
+from sandbox.broker import Broker
 from sandbox.cell import Cell
 from sandbox.cgroups import Cgroups, Group
 from sandbox.errors import Broken, CellError, Exceeded, Refused
@@ -51,6 +52,7 @@ class Warden:
         self._retired: list[Nursery] = []  # worn out, and alive until their last cell ends
         self._housekeeping: set[asyncio.Task[None]] = set()
         self._pools: list[Pool] = []
+        self.broker: Broker | None = None  # without one, no agent reaches a network
         self._cells: set[Cell] = set()
         self._serial = 0
         self._closed = False
@@ -132,6 +134,14 @@ class Warden:
         if self._attested is not None and spec.profile not in self._attested:
             await self.attest((spec.profile,))
         self._check_layers(spec)
+        if spec.egress:
+            if self.broker is None:
+                raise Refused(
+                    f"{spec.image.name} declares egress, and the network is off here",
+                    place="egress",
+                    remedy="configure the destinations this daemon allows",
+                )
+            self.broker.check(spec)
         return await self._make(spec)
 
     def pool(self, spec: CellSpec, spares: int = 1) -> Pool:
@@ -191,6 +201,8 @@ class Warden:
                 os.close(descriptor)
         cell.adopt(handle)
         try:
+            if spec.egress and self.broker is not None:
+                cell.connect(self.broker.open(spec))
             await cell.load(ready)
         except BaseException:
             cell.kill()
@@ -268,6 +280,8 @@ class Warden:
         await asyncio.gather(*(pool.close() for pool in self._pools))
         await asyncio.gather(*self._housekeeping, return_exceptions=True)
         await asyncio.gather(*(cell.close(grace_ms=0) for cell in list(self._cells)), return_exceptions=True)
+        if self.broker is not None:
+            await self.broker.close()
         await asyncio.gather(*(nursery.close() for nursery in [*self._nurseries.values(), *self._retired]))
         self._nurseries.clear()
         self._retired.clear()

@@ -1,0 +1,240 @@
+"""The only way out of a cell: connections the daemon makes to places an operator allowed, by name.
+
+A cell has no sockets and cannot make any. An agent that declares egress gets one descriptor for each place it
+names, connected to this broker, which joins it to a TLS connection of its own: the daemon resolves the name,
+checks that the address is none of its own networks, proves the certificate, counts and slows down the bytes,
+and tells the audit log of every connection, whatever became of it. What the agent says inside is its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox.errors import Refused, clean_text
+from sandbox.spec import CellSpec
+
+CONNECTIONS_MAX: Final = 256  # of one broker, asked for or open
+CONNECT_S: Final = 10.0
+IDLE_S: Final = 60.0  # without a byte either way
+BYTES_MAX: Final = 256 << 20  # of one connection, both ways together
+_CHUNK_BYTES: Final = 32 << 10
+_BYTES_PER_MBIT: Final = 125_000
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A place agents may be allowed to talk to. `private`: it lies in a network of our own, on purpose."""
+
+    host: str
+    port: int
+    private: bool = False
+
+    @property
+    def name(self) -> str:
+        """As agents write it."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One connection, told to the audit log when it has ended."""
+
+    agent: str
+    destination: str
+    address: str  # empty: it never came to be
+    bytes_out: int
+    bytes_in: int
+    outcome: str  # closed | unused | idle | bytes | refused: why | failed: why
+
+
+class _Pace:
+    """The bandwidth that all connections of a cell share."""
+
+    def __init__(self, bytes_per_s: float) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._free_at = 0.0
+
+    async def take(self, size: int) -> None:
+        """Wait until so many bytes may pass."""
+        now = asyncio.get_running_loop().time()
+        start = max(now, self._free_at)
+        self._free_at = start + size / self._bytes_per_s
+        if self._free_at > now:
+            await asyncio.sleep(self._free_at - now)
+
+
+class _Ended(Exception):
+    """Why a connection is over."""
+
+
+class _Traffic:
+    """What has passed on one connection."""
+
+    def __init__(self, pace: _Pace, bytes_max: int, idle_s: float) -> None:
+        self._pace = pace
+        self._idle_s = idle_s
+        self._bytes_max = bytes_max
+        self.bytes_out = 0
+        self.bytes_in = 0
+
+    async def pass_on(self, chunk: bytes, writer: asyncio.StreamWriter, *, outwards: bool) -> None:
+        if outwards:
+            self.bytes_out += len(chunk)
+        else:
+            self.bytes_in += len(chunk)
+        if self.bytes_out + self.bytes_in > self._bytes_max:
+            raise _Ended("bytes")
+        await self._pace.take(len(chunk))
+        writer.write(chunk)
+        await asyncio.wait_for(writer.drain(), self._idle_s)  # a side that does not read is idle, too
+
+
+class Broker:
+    """Makes and watches the connections of all cells of a daemon; off unless a warden is given one."""
+
+    def __init__(
+        self,
+        allowed: Iterable[Destination],
+        audit: Callable[[Connection], None],
+        *,
+        context: ssl.SSLContext | None = None,
+        bytes_max: int = BYTES_MAX,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self._allowed = {destination.name: destination for destination in allowed}
+        self._audit = audit
+        self._context = context or ssl.create_default_context()
+        self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._bytes_max = bytes_max
+        self._idle_s = idle_s
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def check(self, spec: CellSpec) -> None:
+        """Raise `Refused` unless all an agent declares is allowed, and it may use any bandwidth at all."""
+        for name in spec.egress:
+            if name not in self._allowed:
+                raise Refused(
+                    f"{spec.image.name} asks for a connection to {clean_text(name, 200)}",
+                    place="egress",
+                    remedy="allow that host and port, or take it out of the agent",
+                )
+        if spec.egress and spec.limits.network_mbps <= 0:
+            raise Refused(
+                f"{spec.image.name} declares egress and a bandwidth of 0",
+                place="limits.network_mbps",
+                remedy="set the agent's network_bandwidth_mbps",
+            )
+        if len(self._tasks) + len(spec.egress) > CONNECTIONS_MAX:
+            raise Refused(
+                f"{CONNECTIONS_MAX} connections are open", place="egress", remedy="close some cells"
+            )
+
+    def open(self, spec: CellSpec) -> list[tuple[str, socket.socket]]:
+        """The cell's end of each connection it declared; the caller hands them in and closes them."""
+        self.check(spec)
+        pace = _Pace(max(spec.limits.network_mbps, 1) * _BYTES_PER_MBIT)
+        made = []
+        for name in spec.egress:
+            ours, theirs = socket.socketpair()
+            traffic = _Traffic(pace, self._bytes_max, self._idle_s)
+            task = asyncio.get_running_loop().create_task(
+                self._serve(spec.image.name, self._allowed[name], ours, traffic)
+            )
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            made.append((name, theirs))
+        return made
+
+    async def close(self) -> None:
+        """End every connection."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(
+        self, agent: str, destination: Destination, ours: socket.socket, traffic: _Traffic
+    ) -> None:
+        address, outcome = "", "cancelled"
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            first = await reader.read(_CHUNK_BYTES)  # nothing is opened before the agent has said something
+            if not first:
+                outcome = "unused"
+                return
+            address = await self._resolve(destination)
+            upstream = await self._connect(destination, address)
+            outcome = await self._join((reader, writer), upstream, first, traffic)
+        except _Ended as error:
+            outcome = str(error)
+        except (OSError, ssl.SSLError, TimeoutError) as error:
+            outcome = f"failed: {clean_text(str(error) or type(error).__name__, 200)}"
+        finally:
+            writer.close()
+            record = Connection(
+                agent, destination.name, address, traffic.bytes_out, traffic.bytes_in, outcome
+            )
+            self._audit(record)
+
+    async def _resolve(self, destination: Destination) -> str:
+        """An address of the name; raises `_Ended` if it is one of ours and was not meant to be."""
+        loop = asyncio.get_running_loop()
+        found = await asyncio.wait_for(
+            loop.getaddrinfo(destination.host, destination.port, type=socket.SOCK_STREAM), CONNECT_S
+        )
+        address = str(found[0][4][0])
+        if not destination.private and not ipaddress.ip_address(address).is_global:
+            raise _Ended(f"refused: {address} is not a public address")
+        return address
+
+    async def _connect(
+        self, destination: Destination, address: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        # To the address that was checked: the name might give another one the next time.
+        return await asyncio.wait_for(
+            asyncio.open_connection(
+                address, destination.port, ssl=self._context, server_hostname=destination.host
+            ),
+            CONNECT_S,
+        )
+
+    async def _join(
+        self,
+        inner: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        first: bytes,
+        traffic: _Traffic,
+    ) -> str:
+        """Pass bytes both ways until one side ends, a limit is reached or nothing moves."""
+
+        async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, outwards: bool) -> None:
+            while chunk := await asyncio.wait_for(reader.read(_CHUNK_BYTES), self._idle_s):
+                await traffic.pass_on(chunk, writer, outwards=outwards)
+            raise _Ended("closed")
+
+        outcome = "closed"
+        try:
+            await traffic.pass_on(first, upstream[1], outwards=True)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(pump(inner[0], upstream[1], outwards=True))
+                group.create_task(pump(upstream[0], inner[1], outwards=False))
+        except* _Ended as ended:
+            outcome = str(ended.exceptions[0])
+        except* TimeoutError:
+            outcome = "idle"
+        except* OSError as failed:
+            outcome = f"failed: {clean_text(str(failed.exceptions[0]), 200)}"
+        finally:
+            if outcome == "closed":
+                upstream[1].close()
+            else:
+                upstream[1].transport.abort()  # the other side may never answer a farewell
+            with contextlib.suppress(OSError, TimeoutError):
+                await asyncio.wait_for(upstream[1].wait_closed(), CONNECT_S)
+        return outcome
