@@ -176,7 +176,10 @@ class Broker:
         except (OSError, ssl.SSLError, TimeoutError) as error:
             outcome = f"failed: {clean_text(str(error) or type(error).__name__, 200)}"
         finally:
-            writer.close()
+            if outcome == "closed":
+                writer.close()  # what the other side said last still gets there
+            else:
+                writer.transport.abort()
             record = Connection(
                 agent, destination.name, address, traffic.bytes_out, traffic.bytes_in, outcome
             )
