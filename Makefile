@@ -2,7 +2,7 @@
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help venv demo extras test lint fuzz fmt proto clean
+.PHONY: help venv demo extras test lint sim faults fuzz fmt proto clean
 
 # Relative paths only: the repository may lie under a path with spaces.
 BIN := .venv/bin
@@ -75,6 +75,16 @@ extras: venv ## torch and FANN, for the tests that compare with them
 test: lint $(if $(filter true,$(CI)),extras) ## lint, then every test
 	@echo '== pytest'
 	@$(PY) -m pytest -q
+
+SEEDS := 1000
+
+sim: venv ## whole clusters simulated from seeds: make sim SEEDS=10000; a failing seed names its replay
+	@$(PY) -m tests.simulation --seeds $(SEEDS)
+
+FAULT_MINUTES := 5
+
+faults: venv ## real daemons killed, paused, cut off, under load: make faults FAULT_MINUTES=60
+	@$(PY) -m tests.faults --scenario mixed --minutes $(FAULT_MINUTES)
 
 FUZZ_SECONDS := 600
 

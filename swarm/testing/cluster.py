@@ -39,7 +39,9 @@ PATIENCE_MS = 600_000
 class MemoryCluster:
     """See the head of this module."""
 
-    def __init__(self, *, coordinators: int = 3, nodes: int = 3, slots: int = 4, seed: int = 0) -> None:
+    def __init__(
+        self, *, coordinators: int = 3, nodes: int = 3, slots: int = 4, seed: int = 0, skew_ms: int = 0
+    ) -> None:
         self.dice = Random(seed)  # noqa: S311 - a seed is the point
         self.clock = FakeClock()
         self.agents = MemoryAgents()
@@ -52,6 +54,7 @@ class MemoryCluster:
         self.outcomes: dict[NodeId, MemoryOutcomes] = {}
         self._nodes = [NodeId(f"n{i + 1}") for i in range(nodes)]
         self._slots = slots
+        self._skew_ms = skew_ms
         self._blobs = {name: MemoryBlobs() for name in (*self.log.voters, *self._nodes)}
         self._tasks = Tasks()
         self._ids = 0
@@ -78,18 +81,19 @@ class MemoryCluster:
 
     async def start_coordinator(self, name: NodeId) -> None:
         """Start one, or start it again: its log is all it remembers."""
-        driver = Coordinator(name, self.log.replica(name), self.clock, self._new_id)
+        driver = Coordinator(name, self.log.replica(name), self._own_clock(), self._new_id)
         self.coordinators[name] = driver
         await driver.start()
         self.links.listen(driver)
 
     async def start_node(self, name: NodeId) -> None:
         """Start one, or start it again: its blobs, its journal and its outcomes are all that is left."""
-        self.cells[name] = MemoryCells(self.agents, self.clock)
+        clock = self._own_clock()
+        self.cells[name] = MemoryCells(self.agents, clock)
         journal = self.journals.setdefault(name, MemoryJournal())
         options = WorkerOptions(name, f"{name}:0", self.log.voters, self._slots, cells_per_agent=2)
         ports = WorkerPorts(
-            clock=self.clock,
+            clock=clock,
             machine=MemoryMachine(),
             dialer=self.links.dialer(name),
             cells=self.cells[name],
@@ -118,6 +122,10 @@ class MemoryCluster:
         """A node's process ends without a word, its cells with it."""
         await self.workers.pop(name).stop()
         await self.cells.pop(name).close()
+
+    def _own_clock(self) -> FakeClock:
+        """The clocks of one process: its calendar is off by up to `skew_ms`, and off anew after a restart."""
+        return FakeClock(self.dice.randint(-self._skew_ms, self._skew_ms)) if self._skew_ms else self.clock
 
     def _new_id(self) -> str:
         self._ids += 1

@@ -29,6 +29,7 @@ PASS_S = (0.001, 0.02)
 DELAY_S = (0.0005, 0.004)
 SLOW_DELAY_S = (0.01, 0.08)
 SETTLE_S = 15
+NEVER = float("inf")
 
 
 class World:
@@ -52,6 +53,7 @@ class World:
         self.event_count = 0
         self.by_index = {}
         self.acks = {}
+        self.moments = {}  # of each entry: when it was proposed, and when it was acknowledged
         self.leaders = {}
         self.stats = Counter()
         self.proposed = 0
@@ -66,6 +68,7 @@ class World:
 
     def acknowledged(self, data, term):
         self.acks[data.decode()] = term
+        self.moments[data][1] = self.event_count
 
     def send(self, sender, receiver, message):
         if self.replicas[receiver] is None or receiver not in self.replicas[sender].connected:
@@ -175,7 +178,9 @@ class World:
             for _ in range(self.chance.choice((1, 1, 1, 5, 20))):
                 self.proposed += 1
                 padding = "." * self.chance.choice((0, 10, 60))
-                replica.propose(f"c{self.proposed:06d}{padding}".encode())
+                data = f"c{self.proposed:06d}{padding}".encode()
+                self.moments[data] = [self.event_count, NEVER]
+                replica.propose(data)
         if not self.healing:
             self.later(self.chance.expovariate(60), "propose")
 
@@ -281,7 +286,20 @@ class World:
         lost = [data for data in self.acks if data not in known]
         if lost:
             raise Violation(f"{len(lost)} acknowledged and never applied, e.g. {lost[0]}")
+        self._check_order()
         self.stats["acknowledged"] = len(self.acks)
+
+    def _check_order(self):
+        """The log is linearizable: every entry is there once, and after all that were acknowledged before."""
+        order = [data for _, data in sorted(self.by_index.items()) if data in self.moments]
+        if len(order) != len(set(order)):
+            raise Violation("an entry is in the log twice")
+        soonest = NEVER
+        for data in reversed(order):
+            proposed, acknowledged = self.moments[data]
+            if soonest < proposed:
+                raise Violation(f"{data!r} was proposed after the acknowledgement of one that follows it")
+            soonest = min(soonest, acknowledged)
 
 
 def _crash():

@@ -3,101 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from random import Random
 
 import pytest
-import structlog
 
-from swarm.errors import NotFound, NotLeader
-from swarm.graph import Feed, Graph, Items, Payload
+from swarm.errors import NeedsDecision, NotFound, NotLeader
+from swarm.graph import Feed, Graph, Payload
 from swarm.ids import CapabilityName, NodeId, RunId
 from swarm.scheduler.run import Run, Status, Step
 from swarm.testing.cells import Fate
-from swarm.testing.clock import run_virtually
-from swarm.testing.cluster import MemoryCluster
-from swarm.testing.graphs import (
-    ALL,
-    CAPABILITIES,
-    OUT,
-    chain_graph,
-    model_agent,
-    random_graph,
-    small_graph,
-    wide_graph,
+from swarm.testing.graphs import ALL, OUT, chain_graph, small_graph, wide_graph
+from tests.simulation.cluster_world import (
+    NODES,
+    ONCE,
+    STORM,
+    executions,
+    run_seed,
+    said,
+    simulate,
+    submitted,
 )
 
 SEEDS = range(12)
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """Drivers say much when everything goes wrong; nobody reads it here."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
-    yield
-    structlog.reset_defaults()
-
-
-def said(inputs: Mapping[str, Items]) -> dict[str, Items]:
-    """What the simulated agents answer: a hash of everything they were given."""
-    given = inputs.get(ALL, ())
-    parts = [given] if isinstance(given, Payload) else list(given)
-    digest = hashlib.sha256(b"|".join(part.data for part in parts)).hexdigest()[:12]
-    return {OUT: Payload("json", json.dumps(digest).encode())}
-
-
-async def with_agents(cluster: MemoryCluster) -> None:
-    first, second, third = CAPABILITIES
-    for name, capabilities, kind in (("one", (first, second), "python"), ("two", (third,), "wasm")):
-        signatures = model_agent(*capabilities).capabilities
-        await cluster.deploy(cluster.agents.add(name, dict.fromkeys(signatures, said), kind=kind))
-
-
-def simulate(act: Callable[[MemoryCluster], Awaitable[None]], seed: int = 0, **sizes: int) -> str:
-    """Run a scenario; everything that happened, as one hash."""
-
-    async def main() -> str:
-        async with MemoryCluster(seed=seed, **sizes) as cluster:
-            await with_agents(cluster)
-            await act(cluster)
-            cluster.look_for_bugs()
-            leader = await cluster.leader()
-            ledger = leader.replica.scheduler.ledger
-            happened = [
-                [
-                    (name, run.status, run.order, list(run.records.values()))
-                    for name, run in ledger.runs.items()
-                ],
-                [(name, journal.lines) for name, journal in cluster.journals.items()],
-                cluster.clock.monotonic_ms(),
-            ]
-            return hashlib.sha256(repr(happened).encode()).hexdigest()
-
-    return run_virtually(main())
 
 
 def assert_succeeded(run: Run) -> None:
     assert (run.status, run.reason) == (Status.SUCCEEDED, "")
     assert set(run.state) == {Step.OK}
     assert sorted(run.order) == list(range(len(run.graph.nodes)))
-
-
-def single_outputs(graph: Graph) -> Graph:
-    """Every edge from the port that gives one value to all."""
-    edges = {(e.source.node, e.target): e for e in graph.edges}
-    return Graph(
-        graph.name, graph.nodes, tuple(
-            type(e)(e.source._replace(port=OUT), e.target, e.bond, e.items_max) for e in edges.values()
-        ), outlets=graph.outlets, on_failure=graph.on_failure,
-    )  # fmt: skip
-
-
-def executions(cluster: MemoryCluster, run: Run) -> Counter[int]:
-    lines = [line for journal in cluster.journals.values() for line in journal.lines]
-    return Counter(line["step"] for line in lines if line["run"] == run.submitted.run)
 
 
 # -- one thing at a time --------------------------------------------------------------------------
@@ -274,67 +207,61 @@ def test_two_deaths_of_three_stop_the_cluster_and_a_return_wakes_it():
 # -- everything at once -----------------------------------------------------------------------------
 
 
-async def trouble(cluster: MemoryCluster, turns: int) -> None:
-    """Bad luck for a while; afterwards everybody is back and every link can be opened."""
-    dice = cluster.dice
-    for _ in range(turns):
-        await asyncio.sleep(dice.uniform(0.005, 0.6))
-        match dice.randrange(7):
-            case 0 if len(cluster.coordinators) == 3 and cluster.log.current.leader:
-                await cluster.kill(cluster.log.current.leader)
-            case 1 if len(cluster.coordinators) < 3:
-                gone = next(name for name in cluster.log.voters if name not in cluster.coordinators)
-                await cluster.start_coordinator(gone)
-            case 2 if len(cluster.workers) > 1:
-                await cluster.kill_node(dice.choice(sorted(cluster.workers)))
-            case 3 if len(cluster.workers) < 3:
-                gone = next(name for name in ("n1", "n2", "n3") if name not in cluster.workers)
-                await cluster.start_node(NodeId(gone))
-            case 4:
-                cluster.links.cut(dice.choice(sorted(cluster.workers)))
-            case 5:
-                break_ = dice.choice([cluster.links.part, cluster.links.mute])
-                break_(dice.choice(sorted(cluster.workers)), dice.choice(cluster.log.voters))
-            case _:
-                cluster.links.heal()
-                cluster.log.compact(dice.choice(sorted(cluster.coordinators)))
-    cluster.links.heal()
-    for name in cluster.log.voters:
-        if name not in cluster.coordinators:
-            await cluster.start_coordinator(name)
-    for name in (NodeId("n1"), NodeId("n2"), NodeId("n3")):
-        if name not in cluster.workers:
-            await cluster.start_node(name)
-
-
-async def stormy(cluster: MemoryCluster) -> None:
-    dice = Random(cluster.dice.random())
-    storm = asyncio.create_task(trouble(cluster, 40))
-    runs = []
-    for _ in range(6):
-        await asyncio.sleep(dice.uniform(0, 1.5))
-        graph = single_outputs(random_graph(dice, 25, timeouts_ms=(60_000,)))
-        runs.append(await cluster.submit(graph))
-    await storm
-    for run in runs:
-        assert_succeeded(await cluster.ended(run))
-    await asyncio.sleep(1)
-    books = [driver.replica.scheduler.ledger.runs for driver in cluster.coordinators.values()]
-    assert len(books) == 3
-    for run in runs:
-        facts = [(b[run].status, b[run].order, b[run].state, b[run].outputs()) for b in books]
-        assert facts[0] == facts[1] == facts[2]
-    leader = await cluster.leader()
-    assert leader.replica.scheduler.waiting() == 0
-    assert sum(len(view.busy) for view in leader.replica.scheduler.nodes()) == 0
-    assert [len(worker._outbox) for worker in cluster.workers.values()] == [0, 0, 0]
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_breaks_every_run_ends_with_every_step_recorded_once(seed):
-    simulate(stormy, seed)
+    run_seed(seed, STORM)
 
 
 def test_one_seed_takes_one_course():
-    assert simulate(stormy, 3) == simulate(stormy, 3)
-    assert simulate(stormy, 3) != simulate(stormy, 4)
+    assert run_seed(3, STORM) == run_seed(3, STORM)
+    assert run_seed(3, STORM) != run_seed(4, STORM)
+
+
+def test_a_key_names_one_run_whoever_leads():
+    async def act(cluster):
+        first = await submitted(cluster, wide_graph(3), "key")
+        await cluster.kill_leader()
+        assert await submitted(cluster, wide_graph(3), "key") == first
+        assert await submitted(cluster, wide_graph(3), "other") != first
+
+    simulate(act)
+
+
+def test_results_finished_while_nobody_led_are_not_made_again_when_the_node_is_restarted():
+    async def act(cluster):
+        run = await cluster.submit(wide_graph(6))
+        known = (await cluster.leader()).run(run)
+        await cluster.until(lambda: sum(executions(cluster, known).values()) == 6)
+        for name in NODES:
+            cluster.links.cut(name)
+        for name in cluster.log.voters:
+            await cluster.kill(name)
+        await cluster.until(lambda: sum(len(kept.open) for kept in cluster.outcomes.values()) == 6)
+        for name in NODES:
+            await cluster.kill_node(name)
+        for name in cluster.log.voters:
+            await cluster.start_coordinator(name)
+        for name in NODES:
+            await cluster.start_node(name)
+        ended = await cluster.ended(run)
+        assert_succeeded(ended)
+        assert set(executions(cluster, ended).values()) == {1}
+
+    simulate(act)
+
+
+def test_a_step_that_must_not_run_twice_asks_when_its_node_does_not_come_back():
+    async def act(cluster):
+        for cells in cluster.cells.values():
+            cells.fate = lambda _: Fate.HANG
+        graph = wide_graph(1, ONCE)
+        run = await submitted(cluster, graph, "pay")
+        known = (await cluster.leader()).run(run)
+        await cluster.until(lambda: executions(cluster, known).total() == 1)
+        await cluster.kill_node(known.intents[0].node)
+        ended = await cluster.ended(run)
+        assert isinstance(ended.records[0].error, NeedsDecision)
+        assert "new key" in ended.records[0].error.remedy
+        assert executions(cluster, ended) == {0: 1}
+
+    simulate(act)
