@@ -53,6 +53,11 @@ BACKLOG_BYTES_MAX = 64 * MIB  # committed entries a follower holds before it fol
 RECORDS_BATCH_MAX = 512  # step records in one log entry
 RECORDS_BATCH_BYTES_MAX = 16 * MIB
 
+# -- who may join ----------------------------------------------------------------
+TOKENS_MAX = 10_000  # remembered, with everybody who joined by them
+TOKEN_USES_MAX = 1_000
+TOKEN_LIFE_MS_MAX = 30 * 24 * 3600 * 1000
+
 # -- nodes --------------------------------------------------------------------
 HEARTBEAT_MS = 500
 NODE_SILENCE_MS_MAX = 2_500  # then its link is cut and its steps run elsewhere
@@ -63,7 +68,7 @@ CELLS_PER_AGENT_MAX = 16
 OUTBOX_ITEMS_MAX = 100_000
 OUTBOX_FILE_BYTES_MIN = 4 * MIB  # a smaller file is never written again for its dead weight
 LINK_BYTES_MAX = 64 * MIB  # waiting for one node that reads slowly; then its link is cut
-FORWARD_MS_MAX = 8_000  # how long a write waits for a leader before the client hears of it
+FORWARD_MS_MAX = 4_000  # how long a write waits for a leader; less than a client waits for one daemon
 HOST_MS_MAX = 20_000  # how long a deploy waits for every node to load the agent
 JOURNAL_BYTES_MAX = 64 * MIB  # then the older half is dropped
 

@@ -121,8 +121,52 @@ class AgentRemoved:
     principal: str
 
 
+@dataclass(frozen=True, slots=True)
+class TokenCreated:
+    """Somebody may join: who holds the secret with this hash, in this role, until the token is used up."""
+
+    at_ms: int
+    token: str
+    secret_sha256: str
+    role: str
+    expires_ms: int
+    uses_max: int
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsed:
+    """Somebody joins under this name. The first use of a name, and of the last use of a token, counts."""
+
+    at_ms: int
+    token: str
+    name: str
+    key_sha256: str  # of the public key that gets the certificate
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    """A token may not be used any more; who joined with it stays."""
+
+    at_ms: int
+    token: str
+    principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRevoked:
+    """Whoever bears this name in a certificate is let in no more, for ever."""
+
+    at_ms: int
+    name: str
+    reason: str
+    principal: str
+
+
+Membership: TypeAlias = TokenCreated | TokenUsed | TokenRevoked | IdentityRevoked
+
 Durable: TypeAlias = (
-    RunSubmitted | StepsRecorded | StepsIntended | RunCancelled | AgentDeployed | AgentRemoved
+    RunSubmitted | StepsRecorded | StepsIntended | RunCancelled | AgentDeployed | AgentRemoved | Membership
 )
 
 # -- volatile -----------------------------------------------------------------------------

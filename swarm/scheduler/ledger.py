@@ -19,11 +19,16 @@ from swarm.scheduler.events import (
     AgentRecord,
     AgentRemoved,
     Durable,
+    IdentityRevoked,
     RunCancelled,
     RunSubmitted,
     StepsIntended,
     StepsRecorded,
+    TokenCreated,
+    TokenRevoked,
+    TokenUsed,
 )
+from swarm.scheduler.members import Members
 from swarm.scheduler.run import Run, Status
 
 
@@ -51,6 +56,7 @@ class Ledger:
     def __init__(self) -> None:
         self.runs: dict[RunId, Run] = {}  # in order of submission
         self.agents: dict[AgentName, AgentDeployed] = {}  # the one deployed last at the end
+        self.members = Members()
         self._serving: dict[CapabilityName, Offer] = {}
         self._keys: dict[tuple[str, str], RunId] = {}
         self._over: deque[RunId] = deque()  # settled runs, the one that settled first at the left
@@ -78,6 +84,9 @@ class Ledger:
             case AgentRemoved():
                 self.agents.pop(event.name, None)
                 return self._reserve()
+            case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked():
+                self.members.apply(event)
+                return []
             case _:
                 assert_never(event)
 
@@ -168,7 +177,7 @@ class Ledger:
 
     def history(self) -> list[Durable]:
         """Events that rebuild this state when applied to an empty ledger, in order."""
-        events: list[Durable] = list(self.agents.values())
+        events: list[Durable] = [*self.members.history(), *self.agents.values()]
         events += [run.submitted for run in self.runs.values()]
         settled = [self.runs[name] for name in self._over]
         for run in [*settled, *(run for run in self.runs.values() if not run.settled)]:

@@ -19,10 +19,14 @@ from swarm.scheduler.events import (
     Durable,
     Elected,
     Event,
+    IdentityRevoked,
     RunCancelled,
     RunSubmitted,
     StepsIntended,
     StepsRecorded,
+    TokenCreated,
+    TokenRevoked,
+    TokenUsed,
 )
 from swarm.scheduler.leader import Leader
 from swarm.scheduler.ledger import Ledger
@@ -52,6 +56,10 @@ class Scheduler:
                 | RunCancelled()
                 | AgentDeployed()
                 | AgentRemoved()
+                | TokenCreated()
+                | TokenUsed()
+                | TokenRevoked()
+                | IdentityRevoked()
             ):
                 return self._commit(event)
             case Elected():

@@ -20,12 +20,17 @@ from swarm.scheduler.events import (
     AgentDeployed,
     AgentRemoved,
     Durable,
+    IdentityRevoked,
+    Membership,
     RunCancelled,
     RunSubmitted,
     StepIntent,
     StepRecord,
     StepsIntended,
     StepsRecorded,
+    TokenCreated,
+    TokenRevoked,
+    TokenUsed,
 )
 from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
 from swarm.wire.convert import (
@@ -113,9 +118,61 @@ def _to_pb(event: Durable) -> pb.Entry:
             )
         case AgentRemoved():
             entry.agent_removed.CopyFrom(pb.AgentRemoved(name=event.name, principal=event.principal))
+        case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked():
+            _membership_to_pb(event, entry)
         case _:
             assert_never(event)
     return entry
+
+
+def _membership_to_pb(event: Membership, entry: pb.Entry) -> None:
+    match event:
+        case TokenCreated():
+            created = pb.TokenCreated(
+                token=event.token,
+                secret_sha256=event.secret_sha256,
+                role=event.role,
+                expires_ms=event.expires_ms,
+                uses_max=event.uses_max,
+                principal=event.principal,
+            )
+            entry.token_created.CopyFrom(created)
+        case TokenUsed():
+            used = pb.TokenUsed(token=event.token, name=event.name, key_sha256=event.key_sha256)
+            entry.token_used.CopyFrom(used)
+        case TokenRevoked():
+            entry.token_revoked.CopyFrom(pb.TokenRevoked(token=event.token, principal=event.principal))
+        case IdentityRevoked():
+            revoked = pb.IdentityRevoked(name=event.name, reason=event.reason, principal=event.principal)
+            entry.identity_revoked.CopyFrom(revoked)
+        case _:
+            assert_never(event)
+
+
+def _membership_from_pb(entry: pb.Entry) -> Membership:
+    at_ms = entry.at_ms
+    match entry.WhichOneof("event"):
+        case "token_created":
+            made = entry.token_created
+            return TokenCreated(
+                at_ms,
+                made.token,
+                made.secret_sha256,
+                made.role,
+                made.expires_ms,
+                made.uses_max,
+                made.principal,
+            )
+        case "token_used":
+            used = entry.token_used
+            return TokenUsed(at_ms, used.token, used.name, used.key_sha256)
+        case "token_revoked":
+            return TokenRevoked(at_ms, entry.token_revoked.token, entry.token_revoked.principal)
+        case "identity_revoked":
+            gone = entry.identity_revoked
+            return IdentityRevoked(at_ms, gone.name, gone.reason, gone.principal)
+        case unknown:
+            raise Bug(f"a log entry of kind {unknown} is none this version knows")
 
 
 def _from_pb(entry: pb.Entry) -> Durable:
@@ -147,8 +204,8 @@ def _from_pb(entry: pb.Entry) -> Durable:
         case "agent_removed":
             removed = entry.agent_removed
             return AgentRemoved(at_ms, AgentName(removed.name), removed.principal)
-        case unknown:
-            raise Bug(f"a log entry of kind {unknown} is none this version knows")
+        case _:
+            return _membership_from_pb(entry)
 
 
 def _intent_to_pb(intent: StepIntent) -> pb.StepIntent:

@@ -337,6 +337,92 @@ class StatusReply(_message.Message):
     pid: int
     def __init__(self, cluster: _Optional[str] = ..., node: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., nodes_attached: _Optional[int] = ..., agents: _Optional[int] = ..., runs_active: _Optional[int] = ..., steps_ready: _Optional[int] = ..., steps_in_flight: _Optional[int] = ..., version: _Optional[str] = ..., uptime_ms: _Optional[int] = ..., draining: _Optional[bool] = ..., voters: _Optional[_Iterable[str]] = ..., pid: _Optional[int] = ...) -> None: ...
 
+class CreateTokenRequest(_message.Message):
+    __slots__ = ("token", "secret_sha256", "role", "life_ms", "uses_max", "on_behalf_of")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SECRET_SHA256_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    LIFE_MS_FIELD_NUMBER: _ClassVar[int]
+    USES_MAX_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    secret_sha256: str
+    role: str
+    life_ms: int
+    uses_max: int
+    on_behalf_of: str
+    def __init__(self, token: _Optional[str] = ..., secret_sha256: _Optional[str] = ..., role: _Optional[str] = ..., life_ms: _Optional[int] = ..., uses_max: _Optional[int] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class CreateTokenReply(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: TokenState
+    def __init__(self, token: _Optional[_Union[TokenState, _Mapping]] = ...) -> None: ...
+
+class RevokeTokenRequest(_message.Message):
+    __slots__ = ("token", "on_behalf_of")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    on_behalf_of: str
+    def __init__(self, token: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class RevokeTokenReply(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: TokenState
+    def __init__(self, token: _Optional[_Union[TokenState, _Mapping]] = ...) -> None: ...
+
+class ListTokensRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TokenState(_message.Message):
+    __slots__ = ("token", "role", "status", "created_ms", "expires_ms", "uses_max", "names", "principal")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_MS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_MS_FIELD_NUMBER: _ClassVar[int]
+    USES_MAX_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    role: str
+    status: str
+    created_ms: int
+    expires_ms: int
+    uses_max: int
+    names: _containers.RepeatedScalarFieldContainer[str]
+    principal: str
+    def __init__(self, token: _Optional[str] = ..., role: _Optional[str] = ..., status: _Optional[str] = ..., created_ms: _Optional[int] = ..., expires_ms: _Optional[int] = ..., uses_max: _Optional[int] = ..., names: _Optional[_Iterable[str]] = ..., principal: _Optional[str] = ...) -> None: ...
+
+class ListTokensReply(_message.Message):
+    __slots__ = ("tokens", "freshness")
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    tokens: _containers.RepeatedCompositeFieldContainer[TokenState]
+    freshness: Freshness
+    def __init__(self, tokens: _Optional[_Iterable[_Union[TokenState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
+class SpendTokenRequest(_message.Message):
+    __slots__ = ("token", "secret_sha256", "name", "key_sha256")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SECRET_SHA256_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KEY_SHA256_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    secret_sha256: str
+    name: str
+    key_sha256: str
+    def __init__(self, token: _Optional[str] = ..., secret_sha256: _Optional[str] = ..., name: _Optional[str] = ..., key_sha256: _Optional[str] = ...) -> None: ...
+
+class SpendTokenReply(_message.Message):
+    __slots__ = ("role",)
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    def __init__(self, role: _Optional[str] = ...) -> None: ...
+
 class BlobChunk(_message.Message):
     __slots__ = ("sha256", "size_bytes", "data")
     SHA256_FIELD_NUMBER: _ClassVar[int]

@@ -84,6 +84,26 @@ class SwarmStub:
                 request_serializer=swarm_dot_v1_dot_client__pb2.StatusRequest.SerializeToString,
                 response_deserializer=swarm_dot_v1_dot_client__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.CreateToken = channel.unary_unary(
+                '/swarm.v1.Swarm/CreateToken',
+                request_serializer=swarm_dot_v1_dot_client__pb2.CreateTokenRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.CreateTokenReply.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/swarm.v1.Swarm/RevokeToken',
+                request_serializer=swarm_dot_v1_dot_client__pb2.RevokeTokenRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.RevokeTokenReply.FromString,
+                _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/swarm.v1.Swarm/ListTokens',
+                request_serializer=swarm_dot_v1_dot_client__pb2.ListTokensRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.ListTokensReply.FromString,
+                _registered_method=True)
+        self.SpendToken = channel.unary_unary(
+                '/swarm.v1.Swarm/SpendToken',
+                request_serializer=swarm_dot_v1_dot_client__pb2.SpendTokenRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.SpendTokenReply.FromString,
+                _registered_method=True)
 
 
 class SwarmServicer:
@@ -149,6 +169,30 @@ class SwarmServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateToken(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTokens(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SpendToken(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SwarmServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -201,6 +245,26 @@ def add_SwarmServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=swarm_dot_v1_dot_client__pb2.StatusRequest.FromString,
                     response_serializer=swarm_dot_v1_dot_client__pb2.StatusReply.SerializeToString,
+            ),
+            'CreateToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateToken,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.CreateTokenRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.CreateTokenReply.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.RevokeTokenRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.RevokeTokenReply.SerializeToString,
+            ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.ListTokensRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.ListTokensReply.SerializeToString,
+            ),
+            'SpendToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.SpendToken,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.SpendTokenRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.SpendTokenReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -473,6 +537,114 @@ class Swarm:
             '/swarm.v1.Swarm/Status',
             swarm_dot_v1_dot_client__pb2.StatusRequest.SerializeToString,
             swarm_dot_v1_dot_client__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/CreateToken',
+            swarm_dot_v1_dot_client__pb2.CreateTokenRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.CreateTokenReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/RevokeToken',
+            swarm_dot_v1_dot_client__pb2.RevokeTokenRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.RevokeTokenReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/ListTokens',
+            swarm_dot_v1_dot_client__pb2.ListTokensRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.ListTokensReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SpendToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/SpendToken',
+            swarm_dot_v1_dot_client__pb2.SpendTokenRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.SpendTokenReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Entry(_message.Message):
-    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed", "steps_intended")
+    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed", "steps_intended", "token_created", "token_used", "token_revoked", "identity_revoked")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     RUN_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,10 @@ class Entry(_message.Message):
     AGENT_DEPLOYED_FIELD_NUMBER: _ClassVar[int]
     AGENT_REMOVED_FIELD_NUMBER: _ClassVar[int]
     STEPS_INTENDED_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_CREATED_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_USED_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_REVOKED_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_REVOKED_FIELD_NUMBER: _ClassVar[int]
     version: int
     at_ms: int
     run_submitted: RunSubmitted
@@ -25,7 +29,11 @@ class Entry(_message.Message):
     agent_deployed: AgentDeployed
     agent_removed: AgentRemoved
     steps_intended: StepsIntended
-    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ...) -> None: ...
+    token_created: TokenCreated
+    token_used: TokenUsed
+    token_revoked: TokenRevoked
+    identity_revoked: IdentityRevoked
+    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ..., token_created: _Optional[_Union[TokenCreated, _Mapping]] = ..., token_used: _Optional[_Union[TokenUsed, _Mapping]] = ..., token_revoked: _Optional[_Union[TokenRevoked, _Mapping]] = ..., identity_revoked: _Optional[_Union[IdentityRevoked, _Mapping]] = ...) -> None: ...
 
 class RunSubmitted(_message.Message):
     __slots__ = ("run", "graph", "inputs", "priority", "principal", "key")
@@ -142,6 +150,50 @@ class AgentRemoved(_message.Message):
     name: str
     principal: str
     def __init__(self, name: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
+
+class TokenCreated(_message.Message):
+    __slots__ = ("token", "secret_sha256", "role", "expires_ms", "uses_max", "principal")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SECRET_SHA256_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_MS_FIELD_NUMBER: _ClassVar[int]
+    USES_MAX_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    secret_sha256: str
+    role: str
+    expires_ms: int
+    uses_max: int
+    principal: str
+    def __init__(self, token: _Optional[str] = ..., secret_sha256: _Optional[str] = ..., role: _Optional[str] = ..., expires_ms: _Optional[int] = ..., uses_max: _Optional[int] = ..., principal: _Optional[str] = ...) -> None: ...
+
+class TokenUsed(_message.Message):
+    __slots__ = ("token", "name", "key_sha256")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KEY_SHA256_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    name: str
+    key_sha256: str
+    def __init__(self, token: _Optional[str] = ..., name: _Optional[str] = ..., key_sha256: _Optional[str] = ...) -> None: ...
+
+class TokenRevoked(_message.Message):
+    __slots__ = ("token", "principal")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    principal: str
+    def __init__(self, token: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
+
+class IdentityRevoked(_message.Message):
+    __slots__ = ("name", "reason", "principal")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    reason: str
+    principal: str
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("version", "entries")

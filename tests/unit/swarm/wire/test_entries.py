@@ -14,12 +14,16 @@ from swarm.scheduler.events import (
     AgentDeployed,
     AgentRemoved,
     Durable,
+    IdentityRevoked,
     RunCancelled,
     RunSubmitted,
     StepIntent,
     StepRecord,
     StepsIntended,
     StepsRecorded,
+    TokenCreated,
+    TokenRevoked,
+    TokenUsed,
 )
 from swarm.scheduler.ledger import Ledger
 from swarm.testing.graphs import CAPABILITIES, model_agent, random_graph, small_graph
@@ -44,9 +48,7 @@ records = st.one_of(
     st.builds(StepRecord, **names, ok=st.just(True), outputs=outputs, error=st.none()),
     st.builds(StepRecord, **names, ok=st.just(False), outputs=st.just({}), error=errors),
 )
-intents = st.builds(
-    StepIntent, **{name: names[name] for name in ("run", "step", "term", "attempt", "node")}
-)
+intents = st.builds(StepIntent, **{name: names[name] for name in ("run", "step", "term", "attempt", "node")})
 agent = model_agent(CAPABILITIES[0], layers=["seccomp", "wasm"])
 events = st.one_of(
     st.builds(
@@ -64,6 +66,10 @@ events = st.one_of(
     st.builds(RunCancelled, times, texts.map(RunId), texts, texts),
     st.builds(AgentDeployed, times, st.just(agent), texts),
     st.builds(AgentRemoved, times, texts.map(AgentName), texts),
+    st.builds(TokenCreated, times, texts, texts, texts, times, st.integers(0, 2**32 - 1), texts),
+    st.builds(TokenUsed, times, texts, texts, texts),
+    st.builds(TokenRevoked, times, texts, texts),
+    st.builds(IdentityRevoked, times, texts, texts, texts),
 )
 
 

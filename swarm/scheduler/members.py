@@ -1,0 +1,86 @@
+"""Who was let into the cluster, by which token: the part of the ledger that is about people and machines.
+
+A token is spent by the log: of two machines that use its last use at once, the one whose entry comes first
+has it, and every replica agrees. A name is given once; whoever has it keeps it until it is revoked, and then
+nobody may bear it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from swarm import limits
+from swarm.scheduler.events import IdentityRevoked, Membership, TokenCreated, TokenRevoked, TokenUsed
+
+
+@dataclass(slots=True)
+class Token:
+    """A token and what became of it."""
+
+    created: TokenCreated
+    uses: list[TokenUsed] = field(default_factory=list)
+    revoked: TokenRevoked | None = None
+
+    def why_not(self, at_ms: int) -> str:
+        """Why it cannot be used at this moment; empty if it can."""
+        if self.revoked is not None:
+            return "it was revoked"
+        if at_ms >= self.created.expires_ms:
+            return "it has expired"
+        if len(self.uses) >= self.created.uses_max:
+            return "it is used up"
+        return ""
+
+
+class Members:
+    """Tokens, those who joined with them, and those who were sent away."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, Token] = {}
+        self.joined: dict[str, TokenUsed] = {}  # by name
+        self.revoked: dict[str, IdentityRevoked] = {}  # by name
+
+    def apply(self, event: Membership) -> None:
+        """Absorb one event. An event that came too late changes nothing."""
+        match event:
+            case TokenCreated():
+                self._forget_useless(event.at_ms)
+                self.tokens.setdefault(event.token, Token(event))
+            case TokenUsed():
+                token = self.tokens.get(event.token)
+                if token is not None and event.name not in self.joined and not token.why_not(event.at_ms):
+                    token.uses.append(event)
+                    self.joined[event.name] = event
+            case TokenRevoked():
+                token = self.tokens.get(event.token)
+                if token is not None and token.revoked is None:
+                    token.revoked = event
+            case IdentityRevoked():
+                self.revoked.setdefault(event.name, event)
+            case _:
+                assert_never(event)
+
+    def full(self) -> bool:
+        """Whether no further token can be remembered."""
+        return len(self.tokens) >= limits.TOKENS_MAX
+
+    def taken(self, name: str) -> bool:
+        """Whether somebody bears or bore this name."""
+        return name in self.joined or name in self.revoked
+
+    def history(self) -> Iterator[Membership]:
+        """Events that rebuild this state, in order."""
+        for token in self.tokens.values():
+            yield token.created
+            yield from token.uses
+            if token.revoked is not None:
+                yield token.revoked
+        yield from self.revoked.values()
+
+    def _forget_useless(self, at_ms: int) -> None:
+        """A token nobody used nor can use any more is not worth remembering; one that was used is."""
+        useless = [name for name, token in self.tokens.items() if not token.uses and token.why_not(at_ms)]
+        for name in useless:
+            del self.tokens[name]

@@ -1,0 +1,88 @@
+"""Tokens are spent by the log: in its order, once, and the same on every replica."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarm import limits
+from swarm.scheduler.events import IdentityRevoked, TokenCreated, TokenRevoked, TokenUsed
+from swarm.scheduler.ledger import Ledger
+from swarm.scheduler.members import Members
+
+
+def created(token="t1", *, at_ms=0, expires_ms=1_000, uses_max=1):
+    return TokenCreated(at_ms, token, "ab" * 32, "worker", expires_ms, uses_max, "root")
+
+
+def members(*events):
+    found = Members()
+    for event in events:
+        found.apply(event)
+    return found
+
+
+def test_the_last_use_belongs_to_whoever_comes_first_in_the_log():
+    found = members(created(), TokenUsed(1, "t1", "n4", "k4"), TokenUsed(1, "t1", "n5", "k5"))
+    assert set(found.joined) == {"n4"}
+    assert found.tokens["t1"].why_not(2) == "it is used up"
+
+
+def test_a_name_is_given_once():
+    found = members(
+        created(uses_max=5), TokenUsed(1, "t1", "n4", "k4"), TokenUsed(2, "t1", "n4", "another key")
+    )
+    assert found.joined["n4"].key_sha256 == "k4"
+    assert len(found.tokens["t1"].uses) == 1
+
+
+def test_a_token_that_expired_or_was_revoked_lets_nobody_in():
+    found = members(created(), TokenUsed(1_000, "t1", "n4", "k"))
+    assert (found.joined, found.tokens["t1"].why_not(1_000)) == ({}, "it has expired")
+    found = members(created(), TokenRevoked(1, "t1", "root"), TokenUsed(2, "t1", "n4", "k"))
+    assert (found.joined, found.tokens["t1"].why_not(2)) == ({}, "it was revoked")
+    assert members(TokenUsed(1, "never made", "n4", "k")).joined == {}
+
+
+def test_a_revoked_name_stays_taken():
+    found = members(IdentityRevoked(1, "n4", "lost", "root"), IdentityRevoked(2, "n4", "again", "root"))
+    assert found.taken("n4")
+    assert found.revoked["n4"].reason == "lost"
+
+
+def test_useless_tokens_are_forgotten_and_used_ones_are_not():
+    found = members(created("t1"), created("t2", uses_max=2), TokenUsed(1, "t2", "n4", "k"))
+    found.apply(created("t3", at_ms=5_000, expires_ms=6_000))
+    assert set(found.tokens) == {"t2", "t3"}
+    assert not found.full()
+    found.tokens = dict.fromkeys(map(str, range(limits.TOKENS_MAX)))
+    assert found.full()
+
+
+tokens, names = st.sampled_from(["t1", "t2", "t3"]), st.sampled_from(["n4", "n5", "ann"])
+times = st.integers(0, 20)
+events = st.one_of(
+    st.builds(
+        TokenCreated,
+        times,
+        tokens,
+        st.just("h"),
+        st.just("worker"),
+        times,
+        st.integers(0, 3),
+        st.just("root"),
+    ),
+    st.builds(TokenUsed, times, tokens, names, st.sampled_from(["k1", "k2"])),
+    st.builds(TokenRevoked, times, tokens, st.just("root")),
+    st.builds(IdentityRevoked, times, names, st.just("why"), st.just("root")),
+)
+
+
+@given(st.lists(events, max_size=30))
+def test_a_snapshot_rebuilds_the_same_members(history):
+    ledger, copy = Ledger(), Ledger()
+    for event in history:
+        ledger.apply(event)
+    for event in ledger.history():
+        copy.apply(event)
+    assert (copy.members.joined, copy.members.revoked) == (ledger.members.joined, ledger.members.revoked)
+    assert all(len(token.uses) <= token.created.uses_max for token in ledger.members.tokens.values())
+    assert copy.members.tokens == ledger.members.tokens
