@@ -1,0 +1,104 @@
+"""The calls one makes of an agent in a cell, from words to frames and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sandbox.bodies import MessageError
+from sandbox.channel import Answer, Channel
+from sandbox.errors import AgentFailed, Broken, CellError
+from sandbox.frames import Data, Kind
+from sandbox.messages import read_results, write_items, write_process
+from sandbox.payload import Items, Ports, parse_json
+from sandbox.rows import Payable
+from sandbox.spec import CellSpec
+
+
+class Calls:
+    """Sends calls and reads answers; what ends a cell is the business of the class made of this one."""
+
+    def __init__(self, spec: CellSpec, channel: Channel) -> None:
+        self._spec = spec
+        self._channel = channel
+        self._wall_ms = spec.limits.wall_ms
+        self._place = spec.image.name
+
+    def _check_ready(self) -> None:
+        """Raise what keeps the cell from taking calls."""
+        raise NotImplementedError
+
+    def _distrust(self, error: ValueError) -> Broken:
+        """End a cell that answered with what is no answer; returns the reason."""
+        raise NotImplementedError
+
+    async def process_input(
+        self, capability: str, inputs: Mapping[str, Items], wall_ms: int | None = None
+    ) -> dict[str, Items]:
+        """Answer one input."""
+        (result,) = self._results(await self._ask(capability, (inputs,), wall_ms), 1)
+        if isinstance(result, CellError):
+            raise result
+        return result
+
+    async def process_batch(
+        self, capability: str, batch: Sequence[Ports], wall_ms: int | None = None
+    ) -> list[dict[str, Items] | CellError]:
+        """Answer many inputs with one frame each way; each has its own result or error."""
+        return self._results(await self._ask(capability, batch, wall_ms), len(batch))
+
+    def _ask(self, capability: str, batch: Sequence[Ports], wall_ms: int | None) -> asyncio.Future[Answer]:
+        pieces: list[int] = []
+
+        def share(payloads: list[Payable], size: int) -> int | None:
+            number = self._channel.share(payloads, size)
+            if number is not None:
+                pieces.append(number)
+            return number
+
+        try:
+            parts = write_process(capability, batch, share)
+            return self._call(Kind.PROCESS, parts, wall_ms, *pieces)
+        except (MessageError, KeyError, TypeError, UnicodeError, CellError) as error:
+            for number in pieces:
+                self._channel.lender.take_back(number, kept=False)
+            if isinstance(error, CellError):
+                raise
+            raise AgentFailed(f"the input cannot be sent: {error!r}", place=self._place) from error
+
+    def _results(self, answer: Answer, count: int) -> list[dict[str, Items] | CellError]:
+        try:
+            return read_results(answer.body, count, answer.shared)
+        except ValueError as error:
+            raise self._distrust(error) from error
+
+    async def update_weights(self, feedback: Items) -> None:
+        """Teach the agent."""
+        await self._call(Kind.UPDATE, write_items(feedback))
+
+    async def get_metadata(self) -> dict[str, Any]:
+        """Ask the agent what it is; its words, not ours."""
+        body = (await self._call(Kind.METADATA, ())).body
+        try:
+            facts = parse_json(bytes(body))
+        except ValueError as error:
+            raise self._distrust(error) from error
+        if not isinstance(facts, dict):
+            raise self._distrust(ValueError("metadata is no JSON object"))
+        return facts
+
+    async def checkpoint(self) -> bytes:
+        """The agent's learned state."""
+        return bytes((await self._call(Kind.CHECKPOINT, ())).body)
+
+    async def restore(self, data: bytes) -> None:
+        """Put a learned state back."""
+        await self._call(Kind.RESTORE, (data,))
+
+    def _call(
+        self, kind: Kind, parts: Sequence[Data], wall_ms: int | None = None, piece: int = 0
+    ) -> asyncio.Future[Answer]:
+        self._check_ready()
+        limit_ms = self._wall_ms
+        return self._channel.call(kind, parts, min(wall_ms or limit_ms, limit_ms) / 1000, piece)
