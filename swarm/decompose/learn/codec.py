@@ -1,0 +1,149 @@
+"""A trained model as bytes and back: a JSON head that names every array, then the arrays.
+
+Layout: eight bytes of magic, the length of the head as a little-endian u32, the head, the arrays as
+they lie in memory. Reading trusts nothing: the size first, then every type, length and pointer, so that
+a broken or hostile file is refused with its place and cannot make a tree walk out of its arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swarm.decompose.learn.calibration import Calibration
+from swarm.decompose.learn.evidence import Base
+from swarm.decompose.learn.features import kinds_of_catalogue
+from swarm.decompose.learn.forest import Forest
+from swarm.decompose.learn.habits import Habits
+from swarm.decompose.learn.model import StackedModel
+from swarm.decompose.learn.ridge import Linear
+from swarm.decompose.learn.vectors import Vocabulary
+from swarm.decompose.matching import Matcher
+from swarm.decompose.records import Capability
+from swarm.errors import Mistake, TooLarge
+
+MODEL_BYTES_MAX: Final = 64 << 20
+DEPTH_MAX: Final = 64  # of a tree
+_MAGIC: Final = b"SWDM1\0\0\0"
+_HEAD: Final = struct.Struct("<I")
+_FOREST: Final = ("roots", "feature", "threshold", "left", "right", "value")
+_HABITS: Final = ("frequency", "affinity", "feeds", "precedes", "together")
+_FORESTS: Final = ("first", "second", "link")
+_DTYPES: Final = frozenset({"float16", "float32", "float64", "int32"})
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def encode_model(model: StackedModel) -> bytes:
+    """The model as bytes; weights are kept in half precision."""
+    base, habits = model.base, model.base.habits
+    arrays: Arrays = {"rarity": base.vocabulary.rarity}
+    for name, linear in (("request", base.request), ("clause", base.clause)):
+        arrays |= {f"{name}.weights": linear.weights.astype(np.float16), f"{name}.bias": linear.bias}
+    arrays |= {f"habits.{name}": getattr(habits, name) for name in _HABITS}
+    forests = {name: getattr(model, name) for name in _FORESTS}
+    for name, forest in forests.items():
+        arrays |= {f"{name}.{part}": getattr(forest, part) for part in _FOREST}
+    head = {
+        "capabilities": [[c.name, c.description, c.inputs, c.outputs] for c in model.capabilities],
+        "vocabulary": sorted(base.vocabulary.index, key=lambda word: base.vocabulary.index[word]),
+        "forests": {name: [forest.baseline, forest.depth] for name, forest in forests.items()},
+        "habits": [habits.nodes_min, habits.chains],
+        "least": [model.node_least, model.link_least],
+        "calibration": [model.calibration.slope, model.calibration.offset],
+        "arrays": [[name, str(array.dtype), array.shape] for name, array in arrays.items()],
+    }
+    text = json.dumps(head, separators=(",", ":")).encode()
+    data = b"".join([_MAGIC, _HEAD.pack(len(text)), text, *(a.tobytes() for a in arrays.values())])
+    if len(data) > MODEL_BYTES_MAX:
+        raise TooLarge(f"a model of {len(data)} bytes, at most {MODEL_BYTES_MAX}", place="model")
+    return data
+
+
+def decode_model(data: bytes) -> StackedModel:
+    """The model that `data` holds; raises TooLarge or Mistake."""
+    if len(data) > MODEL_BYTES_MAX:
+        raise TooLarge(f"a model of {len(data)} bytes, at most {MODEL_BYTES_MAX}", place="model")
+    try:
+        return _model(data)
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+        struct.error,
+    ) as error:
+        raise Mistake(
+            f"this is no trained model: {error}",
+            place="model",
+            remedy="train it again, or copy the file again",
+        ) from None
+
+
+def _model(data: bytes) -> StackedModel:
+    head, arrays = _parts(data)
+    capabilities = tuple(
+        Capability(str(name), str(text), tuple(map(str, takes)), tuple(map(str, gives)))
+        for name, text, takes, gives in head["capabilities"]
+    )
+    count, words = len(capabilities), [str(word) for word in head["vocabulary"]]
+    expected: dict[str, tuple[int, ...]] = {"rarity": (len(words),), "habits.frequency": (count,)}
+    expected |= {f"habits.{name}": (count, count) for name in _HABITS[1:]}
+    for name in ("request", "clause"):
+        expected |= {f"{name}.weights": (len(words), count), f"{name}.bias": (count,)}
+    for name, shape in expected.items():
+        if arrays[name].shape != shape:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, not {shape}")
+    linear = {
+        name: Linear(arrays[f"{name}.weights"], arrays[f"{name}.bias"]) for name in ("request", "clause")
+    }
+    nodes_min, chains = head["habits"]
+    usual = {name: arrays[f"habits.{name}"] for name in _HABITS}
+    habits = Habits(nodes_min=int(nodes_min), chains=bool(chains), **usual)
+    vocabulary = Vocabulary({word: at for at, word in enumerate(words)}, arrays["rarity"])
+    base = Base(Matcher(capabilities), vocabulary, linear["request"], linear["clause"], habits)
+    first, second, link = (_forest(name, head["forests"][name], arrays) for name in _FORESTS)
+    least, curve = [float(each) for each in head["least"]], [float(each) for each in head["calibration"]]
+    kinds = kinds_of_catalogue(capabilities)
+    return StackedModel(
+        capabilities, kinds, base, first, second, link, least[0], least[1], Calibration(*curve)
+    )
+
+
+def _parts(data: bytes) -> tuple[dict[str, Any], Arrays]:
+    if not data.startswith(_MAGIC):
+        raise ValueError("it begins with other bytes")
+    start = len(_MAGIC) + _HEAD.size
+    (length,) = _HEAD.unpack_from(data, len(_MAGIC))
+    head = json.loads(data[start : start + length])
+    at = start + length
+    arrays: Arrays = {}
+    for name, dtype, shape in head["arrays"]:
+        if dtype not in _DTYPES or not all(type(size) is int and size >= 0 for size in shape):
+            raise ValueError(f"{name!r} has dtype {dtype!r} and shape {shape!r}")
+        items = int(np.prod([int(size) for size in shape], dtype=object)) if shape else 1
+        arrays[name] = np.frombuffer(data, np.dtype(dtype), items, at).reshape(shape)
+        at += arrays[name].nbytes
+    if at != len(data):
+        raise ValueError(f"{len(data) - at} bytes are left over")
+    return head, arrays
+
+
+def _forest(name: str, numbers: list[Any], arrays: Arrays) -> Forest:
+    roots, feature, threshold, left, right, value = (arrays[f"{name}.{part}"] for part in _FOREST)
+    size = len(value)
+    if {len(feature), len(threshold), len(left), len(right)} != {size}:
+        raise ValueError(f"the arrays of {name} differ in length")
+    for pointers in (roots, left, right):
+        if len(pointers) and not 0 <= int(pointers.min()) <= int(pointers.max()) < size:
+            raise ValueError(f"a tree of {name} points outside")
+    depth = int(numbers[1])
+    if not 0 <= depth <= DEPTH_MAX or int(feature.min(initial=0)) < 0:
+        raise ValueError(f"a tree of {name} has depth {depth} or looks at no feature")
+    return Forest(roots, feature, threshold, left, right, value, float(numbers[0]), depth)

@@ -1,0 +1,66 @@
+"""The stacked model: sparse linear models, then two rounds of trees for nodes and one for edges.
+
+Asked for one request it gives candidate capabilities with probabilities, and for a chosen set the
+probability of every edge. What to make of those numbers is `decode`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swarm.decompose.learn.calibration import Calibration
+from swarm.decompose.learn.evidence import Base, Evidence
+from swarm.decompose.learn.features import Array, Kinds, node_rows, second_rows
+from swarm.decompose.learn.forest import Forest
+from swarm.decompose.learn.links import link_rows
+from swarm.decompose.records import Capability
+
+CANDIDATES_MAX: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class StackedModel:
+    """Everything learnt; immutable, asked from any thread."""
+
+    capabilities: tuple[Capability, ...]
+    kinds: Kinds
+    base: Base
+    first: Forest
+    second: Forest
+    link: Forest
+    node_least: float
+    link_least: float
+    calibration: Calibration
+
+    def chances(self, evidence: Evidence) -> tuple[NDArray[np.int64], Array]:
+        """Candidate capabilities (by index) and how likely each is meant."""
+        columns = candidates(evidence)
+        fits = self.kinds.fits
+        rows = node_rows(evidence, self.base.habits, self.kinds, fits, columns)
+        guess = self.first.probabilities(rows)
+        rows = second_rows(rows, guess, evidence, self.base.habits, self.kinds, fits, columns)
+        return columns, self.second.probabilities(rows)
+
+    def links(self, evidence: Evidence, nodes: Sequence[int], chances: Array) -> dict[tuple[int, int], float]:
+        """How likely each chosen node feeds each other."""
+        pairs, rows = link_rows(evidence, self.base.habits, self.kinds, self.kinds.fits, nodes, chances)
+        return dict(zip(pairs, self.link.probabilities(rows).tolist(), strict=True)) if pairs else {}
+
+
+def candidates(evidence: Evidence, count: int = CANDIDATES_MAX) -> NDArray[np.int64]:
+    """The capabilities worth a closer look, best first."""
+    joint = evidence.whole + evidence.clauses.max(0) / 2 + evidence.match.max(0) / 8
+    found: NDArray[np.int64] = np.argsort(-joint, kind="stable")[:count]
+    return found
+
+
+def raw_confidence(chances: Array, picked: Sequence[int]) -> float:
+    """How likely the chosen set is right if every candidate were independent; calibration corrects it."""
+    chosen = np.zeros(len(chances), bool)
+    chosen[list(picked)] = True
+    return float(np.prod(np.where(chosen, chances, 1.0 - chances)))

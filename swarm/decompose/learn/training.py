@@ -1,0 +1,173 @@
+"""Trains the stacked model: every stage learns from answers of the stage below on requests it had not seen.
+
+Requests are dealt into folds by group, so a rephrasing never stands on both sides. For each fold the
+first stage is trained on the others; its evidence on the fold is what the trees learn from, and their
+own answers across the same folds set the thresholds. What is kept at the end is trained on everything.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swarm.decompose.learn.calibration import Calibration, fit_calibration
+from swarm.decompose.learn.decode import choose_links, choose_nodes
+from swarm.decompose.learn.evidence import Base, Evidence, fit_base
+from swarm.decompose.learn.features import Array, Kinds, kinds_of_catalogue, node_rows, second_rows
+from swarm.decompose.learn.forest import Forest, fit_forest
+from swarm.decompose.learn.links import link_rows
+from swarm.decompose.learn.model import StackedModel, candidates, raw_confidence
+from swarm.decompose.records import Capability, Example
+
+FOLDS: Final = 5
+CANDIDATES_TRAINED: Final = 24
+THRESHOLDS: Final = tuple(round(0.15 + 0.025 * step, 3) for step in range(23))
+
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Case:
+    """One example on its way through the stages."""
+
+    example: Example
+    fold: int
+    evidence: Evidence
+    base: Base
+    columns: NDArray[np.int64]
+    rows: Array
+    labels: Array
+    chances: Array
+
+
+def train(
+    capabilities: Sequence[Capability], examples: Sequence[Example], say: Progress = lambda _: None
+) -> StackedModel:
+    """A model of these examples; those without an answer or with unknown names are left out."""
+    known = {each.name for each in capabilities}
+    usable = [each for each in examples if each.nodes and known.issuperset(each.nodes)]
+    kinds = kinds_of_catalogue(capabilities)
+    index = {each.name: at for at, each in enumerate(capabilities)}
+    cases = _cases(capabilities, usable, kinds, index)
+    say(f"evidence of {len(cases)} requests")
+    first = _round(cases)
+    for case in cases:
+        case.rows = second_rows(
+            case.rows, case.chances, case.evidence, case.base.habits, kinds, kinds.fits, case.columns
+        )
+    second = _round(cases)
+    habits = cases[0].base.habits
+    node_least = _node_threshold(cases, habits.nodes_min)
+    say(f"nodes from {node_least} up")
+    link, link_least = _links(cases, kinds, index, node_least)
+    base = fit_base(capabilities, usable)
+    sure = _calibration(cases, node_least, habits.nodes_min)
+    return StackedModel(tuple(capabilities), kinds, base, first, second, link, node_least, link_least, sure)
+
+
+def _cases(
+    capabilities: Sequence[Capability], examples: Sequence[Example], kinds: Kinds, index: dict[str, int]
+) -> list[_Case]:
+    folds = [zlib.crc32((each.group or each.text).encode()) % FOLDS for each in examples]
+    cases: list[_Case] = []
+    for fold in range(FOLDS):
+        base = fit_base(capabilities, [each for at, each in zip(folds, examples, strict=True) if at != fold])
+        for at, example in zip(folds, examples, strict=True):
+            if at == fold:
+                cases.append(_case(example, fold, base, kinds, index))
+    return cases
+
+
+def _case(example: Example, fold: int, base: Base, kinds: Kinds, index: dict[str, int]) -> _Case:
+    evidence = base.evidence(example.text)
+    wanted = [index[name] for name in set(example.nodes)]
+    columns = candidates(evidence, CANDIDATES_TRAINED)
+    rows = node_rows(evidence, base.habits, kinds, kinds.fits, columns)
+    return _Case(
+        example, fold, evidence, base, columns, rows, np.isin(columns, wanted).astype(float), np.zeros(0)
+    )
+
+
+def _round(cases: Sequence[_Case]) -> Forest:
+    """One round of trees over all candidates; every case is answered by trees that had not seen its fold."""
+    rows = np.vstack([case.rows for case in cases])
+    labels = np.concatenate([case.labels for case in cases])
+    folds = np.concatenate([np.full(len(case.rows), case.fold) for case in cases])
+    answers = np.zeros(len(rows))
+    for fold in range(FOLDS):
+        here = folds == fold
+        answers[here] = fit_forest(rows[~here], labels[~here]).probabilities(rows[here])
+    start = 0
+    for case in cases:
+        case.chances = answers[start : start + len(case.rows)]
+        start += len(case.rows)
+    return fit_forest(rows, labels)
+
+
+def _node_threshold(cases: Sequence[_Case], count_min: int) -> float:
+    def f1(least: float) -> float:
+        hits = given = wanted = 0
+        for case in cases:
+            chosen = choose_nodes(case.chances.tolist(), least, count_min)
+            hits += int(case.labels[chosen].sum())
+            given += len(chosen)
+            wanted += len(set(case.example.nodes))
+        return 2 * hits / (given + wanted)
+
+    return max(THRESHOLDS, key=f1)
+
+
+def _calibration(cases: Sequence[_Case], least: float, count_min: int) -> Calibration:
+    raw, right = [], []
+    for case in cases:
+        picked = choose_nodes(case.chances.tolist(), least, count_min)
+        raw.append(raw_confidence(case.chances, picked))
+        right.append(case.labels[picked].sum() == len(picked) == len(set(case.example.nodes)))
+    return fit_calibration(np.array(raw), np.array(right, float))
+
+
+def _links(
+    cases: Sequence[_Case], kinds: Kinds, index: dict[str, int], node_least: float
+) -> tuple[Forest, float]:
+    """Trees over pairs of nodes that were chosen or right, and the threshold for pairs of chosen ones."""
+    pairs: list[tuple[int, tuple[int, int], bool]] = []  # (case, pair, both chosen)
+    tables: list[Array] = []
+    for at, case in enumerate(cases):
+        chance = dict(zip(case.columns.tolist(), case.chances.tolist(), strict=True))
+        picked = choose_nodes(case.chances.tolist(), node_least, case.base.habits.nodes_min)
+        chosen = [int(case.columns[each]) for each in picked]
+        right = [index[name] for name in dict.fromkeys(case.example.nodes)]
+        for nodes in [chosen] if set(chosen) == set(right) else [chosen, right]:
+            likely = np.array([chance.get(node, 0.0) for node in nodes])
+            found, rows = link_rows(case.evidence, case.base.habits, kinds, kinds.fits, nodes, likely)
+            if found:
+                pairs += [(at, pair, nodes is chosen) for pair in found]
+                tables.append(rows)
+    table = np.vstack(tables)
+    gold = [{(index[a], index[b]) for a, b in case.example.links} for case in cases]
+    labels = np.array([float(pair in gold[at]) for at, pair, _ in pairs])
+    folds = np.array([cases[at].fold for at, _, _ in pairs])
+    answers = np.zeros(len(table))
+    for fold in range(FOLDS):
+        here = folds == fold
+        answers[here] = fit_forest(table[~here], labels[~here]).probabilities(table[here])
+    chances: list[dict[tuple[int, int], float]] = [{} for _ in cases]
+    for (at, pair, asked), answer in zip(pairs, answers.tolist(), strict=True):
+        if asked:
+            chances[at][pair] = answer
+
+    def f1(least: float) -> float:
+        hits = given = wanted = 0
+        for found, right in zip(chances, gold, strict=True):
+            links = choose_links(found, least)
+            hits += len(right.intersection(links))
+            given += len(links)
+            wanted += len(right)
+        return 2 * hits / max(given + wanted, 1)
+
+    return fit_forest(table, labels), max(THRESHOLDS, key=f1)

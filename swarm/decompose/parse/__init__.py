@@ -1,0 +1,1 @@
+"""Readers of requests: a sentence, a program, a document of steps."""

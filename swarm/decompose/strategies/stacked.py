@@ -1,0 +1,67 @@
+"""StackedEngine: a trained model over (request, capability) pairs; strong where it has examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from swarm.decompose.learn.decode import choose_chain, choose_links, choose_nodes
+from swarm.decompose.learn.links import positions
+from swarm.decompose.learn.model import StackedModel, raw_confidence
+from swarm.decompose.records import Capability, Decomposition, Dependency, SubTask
+
+
+class StackedEngine:
+    """Decomposes by what earlier answers teach."""
+
+    name = "stacked"
+
+    def __init__(self, model: StackedModel) -> None:
+        self.model = model
+
+    @property
+    def capabilities(self) -> Sequence[Capability]:
+        return self.model.capabilities
+
+    def decompose(self, request: str) -> Decomposition:
+        """The likeliest graph for `request`."""
+        model = self.model
+        evidence = model.base.evidence(request)
+        columns, likely = model.chances(evidence)
+        habits = model.base.habits
+        picked = choose_nodes(likely.tolist(), model.node_least, max(habits.nodes_min, 1))
+        nodes = [int(columns[at]) for at in picked]
+        chance = {node: float(likely[at]) for node, at in zip(nodes, picked, strict=True)}
+        links = model.links(evidence, nodes, likely[picked])
+        if habits.chains:
+            order = choose_chain(nodes, links)
+            kept = list(pairwise(order))
+        else:
+            kept = choose_links(links, model.link_least)
+            order = _in_order(nodes, kept, positions(evidence, nodes).tolist())
+        names = [each.name for each in model.capabilities]
+        clauses = evidence.sentence.clauses
+        rows = (evidence.clauses + evidence.match / 2).argmax(0)
+        sure = model.calibration(raw_confidence(likely, picked))
+        return Decomposition(
+            self.name,
+            request,
+            tuple(SubTask(names[node], clauses[rows[node]].text, chance[node]) for node in order),
+            tuple(Dependency(names[a], names[b], links[a, b]) for a, b in kept),
+            sure,
+        )
+
+
+def _in_order(nodes: Sequence[int], links: Sequence[tuple[int, int]], places: Sequence[float]) -> list[int]:
+    """Sources before targets; among those that could come next, the one asked for first."""
+    waiting = {node: sum(target == node for _, target in links) for node in nodes}
+    place = dict(zip(nodes, places, strict=True))
+    order: list[int] = []
+    while waiting:
+        node = min((each for each in waiting if waiting[each] == 0), key=lambda each: (place[each], each))
+        del waiting[node]
+        order.append(node)
+        for source, target in links:
+            if source == node:
+                waiting[target] -= 1
+    return order

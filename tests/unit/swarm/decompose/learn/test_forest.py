@@ -1,0 +1,26 @@
+"""Trees as arrays say what the trees they were made of say."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from swarm.decompose.learn import forest
+
+
+def test_the_arrays_answer_like_the_trained_model(monkeypatch):
+    trained = []
+    fit = HistGradientBoostingClassifier.fit
+    monkeypatch.setattr(
+        HistGradientBoostingClassifier,
+        "fit",
+        lambda self, *given, **named: trained.append(fit(self, *given, **named)) or trained[-1],
+    )
+    chance = np.random.default_rng(1)
+    rows = chance.normal(size=(400, 5))
+    labels = (rows[:, 0] * rows[:, 1] + chance.normal(size=400) / 4 > 0).astype(float)
+    ours = forest.fit_forest(rows, labels).probabilities(rows)
+    np.testing.assert_allclose(ours, trained[0].predict_proba(rows)[:, 1], atol=1e-9)
+    assert np.mean((ours > 0.5) == labels) > 0.9
