@@ -10,7 +10,7 @@ import swarm.cli.quiet  # isort: skip  # this and the next must run before anyth
 import swarm.adapters.tls.tls13  # noqa: F401 - imported for its effect  # isort: skip
 import typer
 
-from swarm.cli import agents, audit, check, demo, deploy, dev, node, nodes, runs, status, submit
+from swarm.cli import agents, audit, check, demo, deploy, dev, doctor, node, nodes, runs, status, submit
 from swarm.cli.options import JSON_FLAG, examples
 from swarm.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code, show_error
 from swarm.errors import Bug, Mistake, SwarmError
@@ -45,6 +45,7 @@ app.command("submit", epilog=examples(submit.EXAMPLES))(submit.submit)
 app.add_typer(runs.app, name="runs")
 app.add_typer(agents.app, name="agents")
 app.command("nodes", epilog=examples(nodes.EXAMPLES))(nodes.nodes)
+app.command("doctor", epilog=examples(doctor.EXAMPLES))(doctor.doctor)
 app.command("status")(status.status)
 app.add_typer(audit.app, name="audit", epilog=examples(audit.EXAMPLES))
 
