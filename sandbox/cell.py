@@ -95,8 +95,7 @@ class Cell(Calls):
             await loaded
         finally:
             for future in (ready, loaded):
-                if future.done() and not future.cancelled():
-                    future.exception()  # seen: when both fail, one of them is raised
+                future.add_done_callback(_seen)
         self._step("loaded")
 
     def exited(self, ending: Exit) -> None:
@@ -176,3 +175,9 @@ class Cell(Calls):
         broken = Broken(f"the answer is malformed: {error}", place=self._place)
         self._stop(broken)
         return broken
+
+
+def _seen(future: asyncio.Future[Answer]) -> None:
+    """When both fail, or nobody waits any more, one error is not raised."""
+    if not future.cancelled():
+        future.exception()

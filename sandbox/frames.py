@@ -80,7 +80,7 @@ class FrameReader:
         """Where to receive into; never empty. Use it before the next `filled` and keep no reference."""
         if self._body is not None:
             return memoryview(self._body)[self._body_end :]
-        return self._view[self._end :]
+        return self._view[self._end :] if self._end else self._view
 
     @property
     def is_between_frames(self) -> bool:

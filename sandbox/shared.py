@@ -16,16 +16,20 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import functools
 import mmap
 import os
 import struct
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+
+import numpy as np
 
 from sandbox.frames import Data
 from sandbox.rows import Bulk
 from sandbox.spec import INPUT_PIECES_MAX, PIECE_BYTES_MAX
-from sandbox.tensors import Encoded
+from sandbox.tensors import Array, Encoded
 
 GRANT: Final = struct.Struct(
     "<QB7x"
@@ -33,6 +37,7 @@ GRANT: Final = struct.Struct(
 WANT: Final = struct.Struct("<Q")
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _HUGE_BYTES: Final = 2 << 20
+_HALVED_BYTES: Final = 8 << 20  # from here on, a second processor is worth waking
 
 
 class Piece:
@@ -129,8 +134,28 @@ def fill(memory: mmap.mmap, payloads: Sequence[Data | Encoded]) -> None:
     for payload in payloads:
         for part in payload.parts if isinstance(payload, Encoded) else (payload,):
             end = at + len(part)
-            memory[at:end] = part
+            if end - at < _HALVED_BYTES:
+                memory[at:end] = part
+            else:
+                copy(np.frombuffer(memory, np.uint8)[at:end], np.frombuffer(part, np.uint8))
             at = end
+
+
+@functools.cache
+def _helper() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="copy")
+
+
+def copy(target: Array, source: Array) -> None:
+    """Copy many bytes, half of them on another processor if there is one to be had."""
+    middle = len(target) // 2
+    try:
+        other = _helper().submit(np.copyto, target[:middle], source[:middle])
+    except RuntimeError:  # the cell has all the threads it may have
+        np.copyto(target, source)
+        return
+    np.copyto(target[middle:], source[middle:])
+    other.result()
 
 
 def private_copy(view: memoryview) -> bytes:
@@ -146,9 +171,8 @@ def private_copy(view: memoryview) -> bytes:
     start = -(-address // _HUGE_BYTES) * _HUGE_BYTES
     length = (address + size - start) // mmap.PAGESIZE * mmap.PAGESIZE
     _madvise(start, length, mmap.MADV_HUGEPAGE)  # advice: where it is not taken, the copy is only slower
-    source = (ctypes.c_char * size).from_buffer(view)
-    ctypes.memmove(address, source, size)
-    del source
+    place = (ctypes.c_char * size).from_address(address)
+    copy(np.frombuffer(memoryview(place).cast("B"), np.uint8), np.frombuffer(view, np.uint8))
     return made
 
 
