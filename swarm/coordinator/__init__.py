@@ -1,5 +1,6 @@
 """The coordinator: drives the scheduler from the replicated log and the nodes' links."""
 
+from swarm.coordinator.admissions import Admissions as Admissions
 from swarm.coordinator.deployments import Deployments as Deployments
 from swarm.coordinator.driver import Coordinator as Coordinator
 from swarm.coordinator.links import NodeLink as NodeLink

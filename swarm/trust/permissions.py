@@ -26,6 +26,10 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     "/swarm.v1.Swarm/ListAgents": _READERS,
     "/swarm.v1.Swarm/ListNodes": _READERS,
     "/swarm.v1.Swarm/Status": _READERS,
+    "/swarm.v1.Swarm/CreateToken": _DEPLOYERS,
+    "/swarm.v1.Swarm/RevokeToken": _DEPLOYERS,
+    "/swarm.v1.Swarm/ListTokens": _DEPLOYERS,
+    "/swarm.v1.Swarm/SpendToken": frozenset({Role.COORDINATOR}),
 }
 """Method -> roles. Coordinators may do what clients do because a follower forwards for them."""
 

@@ -11,15 +11,15 @@ from typing import Any, cast
 from swarm import limits
 from swarm.adapters.rpc import views
 from swarm.adapters.rpc.blobs import Assembly
+from swarm.adapters.rpc.callers import from_node, principal
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
-from swarm.adapters.tls import peer_identity
-from swarm.coordinator import Coordinator, Deployments
-from swarm.errors import NotAllowed, ProtocolBroken
+from swarm.adapters.rpc.tokens import TokenCalls
+from swarm.coordinator import Admissions, Coordinator, Deployments
+from swarm.errors import ProtocolBroken
 from swarm.graph import Priority
 from swarm.ids import AgentName, NodeId, RunId
 from swarm.ports import Clock
 from swarm.scheduler.run import Status
-from swarm.trust.identity import Kind
 from swarm.wire.convert import agent_to_pb, inputs_from_pb
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
@@ -38,7 +38,7 @@ class About:
     started_ms: int
 
 
-class ClientServicer(rpc.SwarmServicer):
+class ClientServicer(TokenCalls, rpc.SwarmServicer):
     """See the head of this module. On a voter; a node without a log has `ProxyServicer`."""
 
     def __init__(
@@ -49,6 +49,7 @@ class ClientServicer(rpc.SwarmServicer):
         forwarder: Forwarder,
         clock: Clock,
     ) -> None:
+        super().__init__(Admissions(coordinator.replica, clock, about.voters), forwarder)
         self._about = about
         self._coordinator = coordinator
         self._deployments = deployments
@@ -197,7 +198,7 @@ class ClientServicer(rpc.SwarmServicer):
 
     async def _leaders(self, method: str, request: Any, context: Any) -> Any:
         """What the leader answers; None where this is the leader, a node asks, or the leader is not there."""
-        if peer_identity(context).kind is Kind.NODE:  # the question was passed on already
+        if from_node(context):  # the question was passed on already
             return None
         return await self._forwarder.try_leader(
             lambda stub: getattr(stub, method)(request, timeout=LEADERS_ANSWER_S)
@@ -211,14 +212,6 @@ class ClientServicer(rpc.SwarmServicer):
             leader=leadership.leader or "",
             answered_by=self._about.node,
         )
-
-
-def principal(context: Any, on_behalf_of: str) -> str:
-    """On whose behalf a call is made. Only a node may speak for somebody else."""
-    caller = peer_identity(context)
-    if on_behalf_of and caller.kind is not Kind.NODE:
-        raise NotAllowed("only a node may pass a request on", place="on_behalf_of")
-    return on_behalf_of or caller.name
 
 
 def _priority(value: int) -> Priority:

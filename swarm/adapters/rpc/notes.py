@@ -56,6 +56,9 @@ _REQUESTS: Final[Mapping[str, Callable[[Any], str]]] = {
     "ShowRun": lambda request: str(request.run),
     "RemoveAgent": lambda request: str(request.name),
     "Deploy": lambda request: str(request.start.sha256),
+    "CreateToken": lambda request: f"{request.token} {request.role}",
+    "RevokeToken": lambda request: str(request.token),
+    "SpendToken": lambda request: f"{request.token} {request.name}",
     "Put": lambda request: str(request.sha256),
     "Get": lambda request: str(request.sha256),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-from swarm.adapters.rpc.clients import principal, receive_file, send_file
+from swarm.adapters.rpc.callers import principal
+from swarm.adapters.rpc.clients import receive_file, send_file
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
@@ -38,6 +39,20 @@ class ProxyServicer(rpc.SwarmServicer):
     async def RemoveAgent(self, request: pb.RemoveAgentRequest, context: Any) -> pb.RemoveAgentReply:  # noqa: N802
         request.on_behalf_of = principal(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.RemoveAgent(request, timeout=CALL_S), twice=False)
+
+    async def CreateToken(self, request: pb.CreateTokenRequest, context: Any) -> pb.CreateTokenReply:  # noqa: N802
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.CreateToken(request, timeout=CALL_S))
+
+    async def RevokeToken(self, request: pb.RevokeTokenRequest, context: Any) -> pb.RevokeTokenReply:  # noqa: N802
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.RevokeToken(request, timeout=CALL_S))
+
+    async def ListTokens(self, request: pb.ListTokensRequest, context: Any) -> pb.ListTokensReply:  # noqa: ARG002, N802
+        return await self._pass(lambda stub: stub.ListTokens(request, timeout=CALL_S))
+
+    async def SpendToken(self, request: pb.SpendTokenRequest, context: Any) -> pb.SpendTokenReply:  # noqa: ARG002, N802
+        return await self._pass(lambda stub: stub.SpendToken(request, timeout=CALL_S))
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: ARG002, N802
         async for reply in self._forwarder.any_voter(lambda stub: stub.Watch(request)):

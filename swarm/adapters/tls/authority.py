@@ -29,7 +29,7 @@ from swarm.adapters.tls.files import (
 )
 from swarm.errors import ConfigRefused, Conflict
 from swarm.ids import NodeId
-from swarm.trust import Identity, Role
+from swarm.trust import Identity, Kind, Role
 from swarm.trust.identity import client_identity, is_name, node_identity
 
 AUTHORITY_KEY_FILE = "authority-key.pem"
@@ -65,13 +65,17 @@ class Authority:
         self._certificate = certificate
 
     @property
+    def certificate_der(self) -> bytes:
+        return self._certificate.public_bytes(serialization.Encoding.DER)
+
+    @property
     def certificate_pem(self) -> bytes:
         """What everybody in the cluster needs to check the others."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     @classmethod
-    def create(cls, directory: Path, cluster: str) -> Authority:
-        """Make a new authority for `cluster` and keep it in `directory`."""
+    def create(cls, directory: Path, cluster: str, passphrase: bytes | None = None) -> Authority:
+        """Make a new authority for `cluster` and keep it in `directory`, its key encrypted if it can be."""
         if not is_name(cluster):
             raise ConfigRefused(
                 f"{cluster!r} cannot name a cluster",
@@ -87,16 +91,16 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         authority = cls(cluster, key, _self_signed(cluster, key))
         make_private_directory(directory)
-        write_whole(directory / AUTHORITY_KEY_FILE, _key_pem(key), SECRET_MODE)
+        write_whole(directory / AUTHORITY_KEY_FILE, _key_pem(key, passphrase), SECRET_MODE)
         write_whole(directory / AUTHORITY_FILE, authority.certificate_pem, PUBLIC_MODE)
         return authority
 
     @classmethod
-    def load(cls, directory: Path) -> Authority:
+    def load(cls, directory: Path, passphrase: bytes | None = None) -> Authority:
         """Read the authority that `create` left in `directory`."""
         key_path, certificate_path = directory / AUTHORITY_KEY_FILE, directory / AUTHORITY_FILE
         try:
-            key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+            key = serialization.load_pem_private_key(key_path.read_bytes(), passphrase)
             certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
@@ -104,7 +108,7 @@ class Authority:
             raise ConfigRefused(
                 f"no usable authority: {error}",
                 place=str(directory),
-                remedy="create one, or restore its files from a copy",
+                remedy="create one, restore its files from a copy, or give the passphrase of its key",
             ) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             raise ConfigRefused(
@@ -152,15 +156,49 @@ class Authority:
         into: Path,
         validity: Validity | None,
     ) -> IdentityFiles:
-        held = validity or Validity.from_now()
         key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._certify(key.public_key(), identity, names, usages, validity)
+        make_private_directory(into)
+        files = IdentityFiles.within(into)
+        write_whole(files.key, _key_pem(key), SECRET_MODE)
+        write_whole(files.certificate, certificate, PUBLIC_MODE)
+        write_whole(files.authority, self.certificate_pem, PUBLIC_MODE)
+        return files
+
+    def certify(
+        self, public_key: ec.EllipticCurvePublicKey, identity: Identity, addresses: Sequence[str] = ()
+    ) -> bytes:
+        """A certificate, in PEM, for somebody who made their own key and proved to have it.
+
+        `addresses` are IP addresses: a host name somebody asks for could be another node's.
+        """
+        if len(addresses) > HOSTS_MAX:
+            raise ConfigRefused(
+                f"{len(addresses)} addresses", place="addresses", remedy=f"at most {HOSTS_MAX}"
+            )
+        usages, names = [ExtendedKeyUsageOID.CLIENT_AUTH], list[x509.GeneralName]()
+        if identity.kind is Kind.NODE:
+            usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
+            names.append(x509.DNSName(identity.name))
+            names += [_address_name(address) for address in dict.fromkeys(addresses)]
+        return self._certify(public_key, identity, names, usages, None)
+
+    def _certify(
+        self,
+        public_key: ec.EllipticCurvePublicKey,
+        identity: Identity,
+        names: Sequence[x509.GeneralName],
+        usages: Sequence[x509.ObjectIdentifier],
+        validity: Validity | None,
+    ) -> bytes:
+        held = validity or Validity.from_now()
         authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         uri = x509.UniformResourceIdentifier(identity.uri)
         certificate = (
             x509.CertificateBuilder()
             .subject_name(_common_name(identity.name))
             .issuer_name(self._certificate.subject)
-            .public_key(key.public_key())
+            .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(held.start)
             .not_valid_after(held.end)
@@ -168,16 +206,11 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(authority_id, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        make_private_directory(into)
-        files = IdentityFiles.within(into)
-        write_whole(files.key, _key_pem(key), SECRET_MODE)
-        write_whole(files.certificate, certificate.public_bytes(serialization.Encoding.PEM), PUBLIC_MODE)
-        write_whole(files.authority, self.certificate_pem, PUBLIC_MODE)
-        return files
+        return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _self_signed(cluster: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
@@ -233,7 +266,17 @@ def _host_name(host: str) -> x509.GeneralName:
     return x509.DNSName(host)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def _address_name(address: str) -> x509.IPAddress:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        raise ConfigRefused(
+            f"{address[:64]!r} is no IP address", place="addresses", remedy="give IP addresses alone"
+        ) from None
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) -> bytes:
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase is not None:
+        encryption = serialization.BestAvailableEncryption(passphrase)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
