@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, cast
 
 import sandbox
@@ -21,6 +21,7 @@ from swarm.ids import CapabilityName
 from swarm.ports import Image, Reply
 
 _MIB = 1 << 20
+SPARES = 1  # warm cells of each agent beside those in use
 _MEMORY_BYTES_MIN = int(sandbox.CellLimits.RANGES["memory_bytes"][0])  # no cell lives on less
 TierChoice = Literal["auto", "root", "user", "reduced", "wasm-only"]
 
@@ -30,6 +31,7 @@ class SandboxCells:
 
     def __init__(self, warden: sandbox.Warden | sandbox.EdgeWarden) -> None:
         self._warden = warden
+        self._pools: dict[tuple[str, bytes], sandbox.Pool] = {}  # by name and code of an image
 
     @classmethod
     async def start(cls, tier: TierChoice) -> SandboxCells:
@@ -54,22 +56,25 @@ class SandboxCells:
         return self._warden.attestation.tier
 
     async def spawn(self, image: Image) -> SandboxCell:
+        """A cell from the warm pool of this agent; the first one of all has to be made."""
         try:
-            spec = sandbox.CellSpec(
-                image=sandbox.AgentImage(
-                    image.name, cast("Literal['wasm', 'python']", image.kind), image.code, image.manifest
-                ),
-                # Output, open files and threads have no place in an image: the sandbox's own bounds hold.
-                limits=sandbox.CellLimits(
-                    memory_bytes=max(image.memory_mb * _MIB, _MEMORY_BYTES_MIN),
-                    cpu_cores=image.cpu_cores,
-                    disk_bytes=max(image.disk_mb, 1) * _MIB,
-                    wall_ms=limits.STEP_TIMEOUT_MS_MAX,  # each call says how long it may take
-                ),
-            )
-            return SandboxCell(await self._warden.spawn(spec))
+            if isinstance(self._warden, sandbox.EdgeWarden):
+                return SandboxCell(await self._warden.spawn(_spec(image)))
+            key = (image.name, image.code)
+            pool = self._pools.get(key)
+            if pool is None:
+                pool = self._pools[key] = self._warden.pool(_spec(image), SPARES)
+            cell = await pool.lease()
         except sandbox.CellError as error:
             raise _translated(error) from error
+        return SandboxCell(cell, lambda: self._close_unused(key))
+
+    async def _close_unused(self, key: tuple[str, bytes]) -> None:
+        """Nobody holds a cell of this agent any more, and nobody lost one: it needs no spare."""
+        pool = self._pools.get(key)
+        if pool is not None and not pool.leased:
+            del self._pools[key]
+            await pool.close()
 
     async def close(self) -> None:
         await self._warden.close()
@@ -78,8 +83,11 @@ class SandboxCells:
 class SandboxCell:
     """One cell."""
 
-    def __init__(self, cell: sandbox.Cell | sandbox.EdgeCell) -> None:
+    def __init__(
+        self, cell: sandbox.Cell | sandbox.EdgeCell, on_close: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._cell = cell
+        self._on_close = on_close
 
     @property
     def alive(self) -> bool:
@@ -125,7 +133,27 @@ class SandboxCell:
             raise _translated(error) from error
 
     async def close(self) -> None:
+        was_alive = self.alive
         await self._cell.close()
+        if was_alive and self._on_close is not None:  # for one that died, another will be asked for
+            await self._on_close()
+
+
+def _spec(image: Image) -> sandbox.CellSpec:
+    kind = cast("Literal['wasm', 'python']", image.kind)
+    return sandbox.CellSpec(
+        image=sandbox.AgentImage(image.name, kind, image.code, image.manifest),
+        # Output, open files and threads have no place in an image: the sandbox's own bounds hold.
+        limits=sandbox.CellLimits(
+            memory_bytes=max(image.memory_mb * _MIB, _MEMORY_BYTES_MIN),
+            cpu_cores=image.cpu_cores,
+            disk_bytes=max(image.disk_mb, 1) * _MIB,
+            wall_ms=limits.STEP_TIMEOUT_MS_MAX,  # each call says how long it may take
+        ),
+    )
+
+
+_payload = Payload._make  # the quick way to make one of a pair
 
 
 def _given(items: Items) -> sandbox.Items:
@@ -133,7 +161,7 @@ def _given(items: Items) -> sandbox.Items:
 
 
 def _taken(items: sandbox.Items) -> Items:
-    return tuple(Payload(*item) for item in items) if isinstance(items, list) else Payload(*items)
+    return tuple(map(_payload, items)) if isinstance(items, list) else _payload(items)
 
 
 def _translated(error: sandbox.CellError) -> SwarmError:

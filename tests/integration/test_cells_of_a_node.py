@@ -1,0 +1,97 @@
+"""Cells behind the port a node uses: its records, its errors, a warm cell when one was lost."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sandbox import EdgeWarden, Warden
+from swarm.adapters.cells import SPARES, SandboxCells
+from swarm.errors import AgentFailed, AgentRefused, CellLost, Mistake
+from swarm.graph import Payload
+from swarm.ids import AgentName, CapabilityName
+from swarm.ports import Image
+from tests.security.support import House, open_house
+
+CODE = b"""
+class Agent:
+    def process_input(self, capability, inputs):
+        return {"y": inputs["x"], "many": tuple(inputs.get("all", ()))}
+"""
+ANY = CapabilityName("a:b")
+ONE = Payload("json", b"1")
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with open_house() as opened:
+        yield opened
+
+
+def image(code: bytes = CODE, kind: str = "python", cpu_cores: float = 1.0) -> Image:
+    return Image(AgentName("subject"), kind, code, {}, 16, cpu_cores, 1)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass")
+
+
+def test_values_are_the_graphs_on_both_sides(house: House) -> None:
+    async def body(warden: Warden) -> None:
+        cell = await SandboxCells(warden).spawn(image())
+        (reply,) = await cell.process_batch(ANY, [{"x": ONE, "all": (ONE, ONE)}], 5000)
+        assert reply == {"y": ONE, "many": (ONE, ONE)}
+        assert isinstance(reply["y"], Payload)
+        (error,) = await cell.process_batch(ANY, [{}], 5000)
+        assert isinstance(error, AgentFailed)
+        await cell.close()
+
+    house.run(body)
+
+
+def test_a_lost_cell_is_followed_by_a_warm_one_and_the_last_close_ends_the_spare(house: House) -> None:
+    async def body(warden: Warden) -> None:
+        cells = SandboxCells(warden)
+        first = await cells.spawn(image())
+        (pool,) = cells._pools.values()
+        await until(lambda: pool.spares == SPARES)
+        os.kill(first._cell.pid, signal.SIGKILL)
+        await first._cell.closed
+        assert not first.alive
+        with pytest.raises(CellLost):
+            await first.process_batch(ANY, [{"x": ONE}], 5000)
+        await first.close()
+        second = await asyncio.wait_for(cells.spawn(image()), 0.1)
+        assert (await second.process_batch(ANY, [{"x": ONE}], 5000))[0]["y"] == ONE
+        await second.close()
+        assert not cells._pools
+        await until(lambda: not warden._cells)
+
+    house.run(body)
+
+
+def test_what_can_never_run_here_is_refused_for_good(house: House) -> None:
+    async def body(warden: Warden) -> None:
+        with pytest.raises(AgentRefused) as caught:
+            await SandboxCells(warden).spawn(image(cpu_cores=0))
+        assert caught.value.place == "limits.cpu_cores"
+        assert isinstance(caught.value, Mistake)
+
+    house.run(body)
+
+
+def test_a_node_without_a_process_sandbox_refuses_python(house: House) -> None:
+    async def body(_: Warden) -> None:
+        async with await EdgeWarden.start() as edge:
+            cells = SandboxCells(edge)
+            assert (cells.tier, cells.layers) == ("wasm-only", ("wasm",))
+            with pytest.raises(AgentRefused, match="wasm-only"):
+                await cells.spawn(image())
+
+    house.run(body)
