@@ -9,8 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sandbox import AgentFailed, Broken, Cell, Exceeded, Warden, tensors
+from sandbox import (
+    AgentFailed,
+    AgentImage,
+    Broken,
+    Cell,
+    CellLimits,
+    CellSpec,
+    Exceeded,
+    Warden,
+    tensors,
+)
 from sandbox.frames import HEADER, Kind
+from sandbox.spec import PROFILES, Profile
 from tests.security.support import MIB, House, open_house, spec, value
 
 
@@ -296,6 +307,24 @@ class Agent:
         await asyncio.gather(*(cell.close() for cell in cells))
 
     house.run(body)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_hundred_megabytes_go_in_and_come_out_in_every_profile(house: House, profile: Profile) -> None:
+    source = b"""
+class Agent:
+    def process_input(self, capability, inputs):
+        return {"y": inputs["x"] * 2}
+"""
+    image = AgentImage("doubler", "python", source)
+    array = np.arange(25_000_000, dtype=np.float32)
+
+    async def body(cell: Cell) -> None:
+        answer = await cell.process_input("double", {"x": ("tensor", tensors.encode(array))})
+        assert isinstance(answer["y"], tuple)
+        assert (tensors.decode(answer["y"][1]) == array * 2).all()
+
+    house.with_cell(CellSpec(image, CellLimits(output_bytes=128 * MIB), profile), body)
 
 
 def test_an_honest_agent_lives_under_these_rules(house: House) -> None:
