@@ -10,7 +10,7 @@ import swarm.cli.quiet  # isort: skip  # this and the next must run before anyth
 import swarm.adapters.tls.tls13  # noqa: F401 - imported for its effect  # isort: skip
 import typer
 
-from swarm.cli import agents, audit, check, demo, deploy, dev, doctor, node, nodes, runs, status, submit
+from swarm.cli import agents, audit, check, demo, deploy, dev, doctor, node, nodes, plan, runs, status, submit
 from swarm.cli.options import JSON_FLAG, examples
 from swarm.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code, show_error
 from swarm.errors import Bug, Mistake, SwarmError
@@ -41,6 +41,7 @@ app.command("dev", epilog=examples(dev.EXAMPLES))(dev.dev)
 app.command("node", epilog=examples(node.EXAMPLES))(node.node)
 app.command("deploy", epilog=examples(deploy.EXAMPLES))(deploy.deploy)
 app.command("check", epilog=examples(check.EXAMPLES))(check.check)
+app.command("plan", epilog=examples(plan.EXAMPLES))(plan.plan)
 app.command("submit", epilog=examples(submit.EXAMPLES))(submit.submit)
 app.add_typer(runs.app, name="runs")
 app.add_typer(agents.app, name="agents")

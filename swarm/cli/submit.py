@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from swarm.cli.check import GraphFile, read_graph
+from swarm.cli.check import read_graph
 from swarm.cli.inputs import INPUT_HELP, read_inputs
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output
+from swarm.cli.understanding import ModelFile, Understood, catalogue_of, show, understand
 from swarm.client import Event, RunEnded, StepDone, Swarm
-from swarm.graph import Priority
+from swarm.errors import Mistake
+from swarm.graph import Graph, Priority
+
+GRAPH_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 
 
 class PriorityName(StrEnum):
@@ -30,27 +36,40 @@ EXAMPLES: Final = """\
   swarm submit graph.yaml --input image=@seven.npy --wait
   swarm submit graph.yaml --input 'labels:=[7, 2]' --input photo=photo.png
   swarm submit graph.json --key nightly-2026-01-05       safe to repeat
+  swarm submit "Recognise the digit in the image" --input image=seven.npy --yes --wait
 """
 
 
-def submit(
-    graph: GraphFile,
+def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
+    task: Annotated[
+        str,
+        typer.Argument(metavar="GRAPH", help="A task document (YAML or JSON), or what to do in a sentence."),
+    ],
     inputs: Annotated[
         list[str] | None, typer.Option("--input", "-i", metavar="NAME=...", help=INPUT_HELP)
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until it ends; then show what it gave.")] = False,
     priority: Annotated[PriorityName, typer.Option(help="How urgent it is.")] = PriorityName.MEDIUM,
     key: Annotated[str, typer.Option(help="Two submissions with one key are one run.")] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Run a sentence's graph without asking whether it is right.")
+    ] = False,
+    model: ModelFile = None,
     cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
     """Submit a graph. When this returns, a majority of the cluster will not forget it.
 
+    A sentence becomes a graph over the agents deployed, which is shown before anything runs.
     Without --wait the run's id is printed; `swarm runs show RUN` tells how it stands.
     """
     out = Output(as_json=as_json)
-    document, values = read_graph(graph), read_inputs(inputs or ())
+    spoken = is_sentence(task)
+    graph, values = None if spoken else read_graph(Path(task)), read_inputs(inputs or ())
     with Swarm.open(cluster) as swarm:
+        document = graph or _agreed(
+            out, understand(task, catalogue_of(swarm.agents()), model), values, yes=yes
+        )
         run = swarm.submit(document, values, priority=Priority[priority.name], key=key)
         if not wait:
             out.give({"run": run.id, "existed": run.existed}, text=run.id)
@@ -65,6 +84,28 @@ def submit(
     out.give({"run": ended.run, "outputs": outputs})
     for name, value in outputs.items():
         out.say(f"{name} = {value}") if not as_json else None
+
+
+def is_sentence(task: str) -> bool:
+    """Words with spaces between them that name no file."""
+    return " " in task.strip() and Path(task).suffix not in GRAPH_SUFFIXES and not Path(task).is_file()
+
+
+def _agreed(out: Output, found: Understood, values: Mapping[str, object], *, yes: bool) -> Graph:
+    """The graph of a sentence, once a person has seen it and said yes."""
+    show(out, found)
+    missing = sorted({feed.name for feed in found.graph.feeds} - values.keys())
+    if missing:
+        raise Mistake(
+            f"the graph takes {', '.join(missing)}, which no --input gives",
+            place="request",
+            remedy=f"add --input {missing[0]}=FILE, or {missing[0]}:=JSON",
+        )
+    if not yes:
+        if out.as_json or not sys.stdin.isatty():
+            raise Mistake("nobody is there to agree to it", place="request", remedy="add --yes to run it")
+        typer.confirm("run it?", abort=True)
+    return found.graph
 
 
 def follow(out: Output, events: Iterable[Event]) -> RunEnded:

@@ -20,6 +20,7 @@ from swarm.decompose.learn.features import kinds_of_catalogue
 from swarm.decompose.learn.forest import Forest
 from swarm.decompose.learn.habits import Habits
 from swarm.decompose.learn.model import StackedModel
+from swarm.decompose.learn.neighbours import Neighbours
 from swarm.decompose.learn.ridge import Linear
 from swarm.decompose.learn.vectors import Vocabulary
 from swarm.decompose.matching import Matcher
@@ -32,8 +33,9 @@ _MAGIC: Final = b"SWDM1\0\0\0"
 _HEAD: Final = struct.Struct("<I")
 _FOREST: Final = ("roots", "feature", "threshold", "left", "right", "value")
 _HABITS: Final = ("frequency", "affinity", "feeds", "precedes", "together")
+_NEIGHBOURS: Final = ("ends", "indices", "values", "uses", "links")
 _FORESTS: Final = ("first", "second", "link")
-_DTYPES: Final = frozenset({"float16", "float32", "float64", "int32"})
+_DTYPES: Final = frozenset({"float16", "float32", "float64", "int8", "int32"})
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -45,6 +47,8 @@ def encode_model(model: StackedModel) -> bytes:
     for name, linear in (("request", base.request), ("clause", base.clause)):
         arrays |= {f"{name}.weights": linear.weights.astype(np.float16), f"{name}.bias": linear.bias}
     arrays |= {f"habits.{name}": getattr(habits, name) for name in _HABITS}
+    arrays |= {f"near.{name}": getattr(base.neighbours, name) for name in _NEIGHBOURS}
+    arrays["near.values"] = base.neighbours.values.astype(np.float16)
     forests = {name: getattr(model, name) for name in _FORESTS}
     for name, forest in forests.items():
         arrays |= {f"{name}.{part}": getattr(forest, part) for part in _FOREST}
@@ -107,7 +111,14 @@ def _model(data: bytes) -> StackedModel:
     usual = {name: arrays[f"habits.{name}"] for name in _HABITS}
     habits = Habits(nodes_min=int(nodes_min), chains=bool(chains), **usual)
     vocabulary = Vocabulary({word: at for at, word in enumerate(words)}, arrays["rarity"])
-    base = Base(Matcher(capabilities), vocabulary, linear["request"], linear["clause"], habits)
+    base = Base(
+        Matcher(capabilities),
+        vocabulary,
+        linear["request"],
+        linear["clause"],
+        habits,
+        _neighbours(arrays, len(words), count),
+    )
     first, second, link = (_forest(name, head["forests"][name], arrays) for name in _FORESTS)
     least, curve = [float(each) for each in head["least"]], [float(each) for each in head["calibration"]]
     kinds = kinds_of_catalogue(capabilities)
@@ -133,6 +144,18 @@ def _parts(data: bytes) -> tuple[dict[str, Any], Arrays]:
     if at != len(data):
         raise ValueError(f"{len(data) - at} bytes are left over")
     return head, arrays
+
+
+def _neighbours(arrays: Arrays, words: int, count: int) -> Neighbours:
+    ends, indices, values, uses, links = (arrays[f"near.{name}"] for name in _NEIGHBOURS)
+    rows = len(ends) - 1
+    whole = int(ends[0]) == 0 and int(ends[-1]) == len(indices) == len(values)
+    if not whole or int(np.diff(ends).min(initial=0)) < 0 or uses.shape != (rows, count):
+        raise ValueError("its known requests do not fit together")
+    for pointers, size in ((indices, words), (links[:, 0], rows), (links[:, 1:], count)):
+        if pointers.size and not 0 <= int(pointers.min()) <= int(pointers.max()) < size:
+            raise ValueError("a known request points outside")
+    return Neighbours(ends, indices, values, uses, links)
 
 
 def _forest(name: str, numbers: list[Any], arrays: Arrays) -> Forest:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swarm.decompose.learn.habits import Habits, fit_habits
+from swarm.decompose.learn.neighbours import Near, Neighbours, fit_neighbours
 from swarm.decompose.learn.ridge import Floats, Linear, fit_linear
 from swarm.decompose.learn.vectors import Vocabulary, fit_vocabulary
 from swarm.decompose.matching import Matcher
@@ -28,12 +29,14 @@ CLAUSES_MAX: Final = 40  # of one request that are looked at one by one
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Scores of one request; the last two have one row per clause."""
+    """Scores of one request; `clauses` and `match` have one row per clause."""
 
     sentence: Sentence
     whole: Floats
     clauses: Floats
     match: NDArray[np.float64]
+    near: Near
+    link_votes: dict[tuple[int, int], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,20 @@ class Base:
     request: Linear
     clause: Linear
     habits: Habits
+    neighbours: Neighbours
 
     def evidence(self, text: str) -> Evidence:
         sentence = parse_sentence(text)
         pieces = sentence.clauses[:CLAUSES_MAX]
+        vector = self.vocabulary.encode(text)
+        near = self.neighbours.near(vector, len(self.vocabulary.index))
         return Evidence(
             sentence,
-            self.request.scores(self.vocabulary.encode(text)),
+            self.request.scores(vector),
             np.array([self.clause.scores(self.vocabulary.encode(piece.text)) for piece in pieces]),
             self.matcher.scores(sentence)[:CLAUSES_MAX],
+            near,
+            self.neighbours.link_votes(near),
         )
 
 
@@ -75,7 +83,9 @@ def fit_base(capabilities: Sequence[Capability], examples: Sequence[Example]) ->
     for row, (_, columns) in enumerate(pieces):
         marks[row, list(columns)] = 1.0
     clause = fit_linear([vocabulary.encode(text) for text, _ in pieces], marks, size, CLAUSE_PENALTY)
-    return Base(matcher, vocabulary, request, clause, fit_habits(examples, index))
+    links = [[(index[source], index[target]) for source, target in each.links] for each in examples]
+    neighbours = fit_neighbours(vectors, targets, links)
+    return Base(matcher, vocabulary, request, clause, fit_habits(examples, index), neighbours)
 
 
 def _steps(

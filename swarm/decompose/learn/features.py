@@ -59,12 +59,23 @@ def node_rows(evidence: Evidence, habits: Habits, kinds: Kinds, fits: Array, col
         whole - ordered[min(3, len(ordered) - 1)],
         rank.astype(float),
         habits.frequency.astype(float),
+        evidence.near.votes.astype(float),
+        evidence.near.closest.astype(float),
+        evidence.near.closest.astype(float) - evidence.near.strength(),
+        (-evidence.near.votes).argsort().argsort().astype(float),
         *_clause_parts(evidence.clauses.astype(np.float64)),
         *_clause_parts(evidence.match),
         *_context(np.clip(whole, 0, 1), habits, kinds, fits, mentioned),
         *_clause_parts(evidence.clauses + evidence.match / 2),
     ]
-    shape = np.array([len(evidence.sentence.clauses), len(evidence.sentence.text) / 100.0, ordered[:6].sum()])
+    shape = np.array(
+        [
+            len(evidence.sentence.clauses),
+            len(evidence.sentence.text) / 100.0,
+            ordered[:6].sum(),
+            evidence.near.strength(),
+        ]
+    )
     table = np.stack(parts, 1)[columns]
     return np.hstack([table, np.broadcast_to(shape, (len(columns), len(shape)))])
 

@@ -54,7 +54,16 @@ def link_rows(
         chances,
         [_named(evidence, kinds, node) for node in listed],
     )
-    rows = [_row(a, b, chosen, habits, kinds) for a, b in pairs]
+    votes = evidence.link_votes
+    rows = [
+        [
+            *_row(a, b, chosen, habits, kinds),
+            votes.get((listed[a], listed[b]), 0.0),
+            votes.get((listed[b], listed[a]), 0.0),
+            evidence.near.strength(),
+        ]
+        for a, b in pairs
+    ]
     return [(listed[a], listed[b]) for a, b in pairs], np.array(rows)
 
 

@@ -1,0 +1,87 @@
+"""Sentences on the command line: what was understood is shown, and nothing runs unasked."""
+
+import io
+
+import pytest
+
+from swarm.wire.gen import client_pb2 as pb
+from swarm.wire.gen import common_pb2
+
+
+def capability(name, takes, gives):
+    return common_pb2.Capability(
+        name=name,
+        inputs=[common_pb2.Port(name=takes, kind="json")],
+        outputs=[common_pb2.Port(name=gives, kind="json")],
+        effects="none",
+    )
+
+
+AGENT = common_pb2.Agent(
+    name="writer",
+    version="1.0.0",
+    kind="wasm",
+    digest="ab" * 32,
+    capabilities=[capability("text:translate", "text", "text"), capability("text:summarize", "text", "text")],
+)
+AGENTS = pb.ListAgentsReply(agents=[pb.AgentState(agent=AGENT, nodes=["n1"])])
+SENTENCE = "Translate the text, then summarize it and book a table."
+
+
+@pytest.fixture
+def cluster(serving):
+    with serving(n1={"ListAgents": [AGENTS], "Submit": [pb.SubmitReply(run="run-7")]}) as fakes:
+        yield fakes["n1"]
+
+
+def test_a_plan_shows_steps_edges_and_what_was_not_mapped(cluster, swarm):
+    code, out, _ = swarm("plan", SENTENCE, "--json")
+    assert code == 0
+    assert [step["capability"] for step in out["steps"]] == ["text:translate", "text:summarize"]
+    assert out["edges"] == [["translate.text", "summarize.text"]]
+    assert (out["inputs"], out["outputs"]) == (["text"], ["text"])
+    assert out["left_out"] == ["no capability for: book a table"]
+    assert not cluster.calls("Submit")
+
+
+def test_a_plan_for_people_says_the_same(cluster, swarm):
+    _, out, _ = swarm("plan", SENTENCE)
+    assert "text of translate.text" in out
+    assert "not mapped: no capability for: book a table" in out
+
+
+def test_a_sentence_that_maps_to_nothing_is_refused_with_what_there_is(cluster, swarm):
+    code, _, err = swarm("plan", "Fly me to the moon")
+    assert code == 2
+    assert "text:summarize, text:translate" in err
+
+
+def test_a_model_that_is_none_is_refused(cluster, swarm, tmp_path):
+    (tmp_path / "model").write_bytes(b"nonsense")
+    code, _, err = swarm("plan", SENTENCE, "--model", str(tmp_path / "model"))
+    assert code == 2
+    assert "no trained model" in err
+
+
+def test_a_sentence_is_shown_and_run_once_agreed_to(cluster, swarm):
+    code, out, _ = swarm("submit", SENTENCE, "--input", 'text:="hallo"', "--yes")
+    assert code == 0
+    assert "summarize" in out
+    assert out.strip().endswith("run-7")
+    (request,) = cluster.calls("Submit")
+    assert b"text:translate" in request.graph
+
+
+def test_a_sentence_nobody_can_agree_to_does_not_run(cluster, swarm, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    code, _, err = swarm("submit", SENTENCE, "--input", 'text:="hallo"')
+    assert code == 2
+    assert "--yes" in err
+    assert not cluster.calls("Submit")
+
+
+def test_an_input_the_graph_takes_and_nobody_gives_is_told_before_anything_runs(cluster, swarm):
+    code, _, err = swarm("submit", SENTENCE, "--yes")
+    assert code == 2
+    assert "--input text=" in err
+    assert not cluster.calls("Submit")
