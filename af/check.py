@@ -17,6 +17,7 @@ from af.sections import Section
 from af.trainingdata import TRAINING, training_from
 from af.wasm.binary import MAGIC
 from af.wasm.manifest import WasmManifest
+from af.wasm.training import learning_problems
 from af.weights import WEIGHTS, weight_problems
 from af.workflow import PYTHON_MODULE, workflow_problems
 
@@ -84,6 +85,8 @@ def _neural_problems(agent: AgentFile) -> Iterator[Problem]:
     yield from _neural_capability_problems(agent.header.capabilities, config)
     misfits = config_problems(config)
     yield from misfits
+    if config.learns:
+        yield from learning_problems(config.layer_specs)
     if weights is not None and not misfits:
         yield from weight_problems(config, weights)
     if training is not None:

@@ -16,12 +16,13 @@ from pydantic import JsonValue
 from af.agentfile import AgentFile, write
 from af.check import WASM_MODULE, check, python_manifest, source_digest
 from af.errors import AfRefused, refused
-from af.header import ResourceLimits, ResourceRequirements
+from af.header import NeuralConfig, ResourceLimits, ResourceRequirements
 from af.records import Capability
 from af.sections import Section, encode_section
 from af.wasm.assembly import Precision
 from af.wasm.manifest import manifest_of
 from af.wasm.module import generate
+from af.wasm.training import LEARNING_RATE, Learning
 from af.weights import WEIGHTS, network_from
 from af.workflow import PYTHON_MODULE, WorkflowPlan, workflow_plan, woven_source
 
@@ -93,7 +94,8 @@ def network_text(agent: AgentFile) -> str:
     if problems:
         raise AfRefused(problems)
     assert agent.header.neural_config is not None
-    return generate(network_from(agent.header.neural_config, _section(agent, WEIGHTS))).text
+    config = agent.header.neural_config
+    return generate(network_from(config, _section(agent, WEIGHTS)), learning=_learning(config)).text
 
 
 def _compiled(agent: AgentFile, precision: Precision) -> AgentFile:
@@ -114,11 +116,18 @@ def _compile_neural(agent: AgentFile, precision: Precision) -> AgentFile:
     header = agent.header
     assert header.neural_config is not None
     weights = _section(agent, WEIGHTS)
-    module = generate(network_from(header.neural_config, weights), precision=precision)
+    network = network_from(header.neural_config, weights)
+    module = generate(network, precision=precision, learning=_learning(header.neural_config))
     (capability,) = header.capabilities
     manifest = manifest_of(module, capability.name, capability.inputs[0].name, capability.outputs[0].name)
     compiled = agent.with_section(encode_section(WASM_MODULE, module.binary()))
     return compiled.with_header(header.with_manifest(manifest.to_json(), source_digest(weights)))
+
+
+def _learning(config: NeuralConfig) -> Learning | None:
+    if not config.learns:
+        return None
+    return Learning(config.learning_rate or LEARNING_RATE, config.momentum)
 
 
 def _code(agent: AgentFile) -> bytes:

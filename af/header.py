@@ -37,7 +37,7 @@ class NeuralConfig(HeaderMapping):
     """The network's shape; its weights are in the section `neural_weights`.
 
     A `feedforward` network is told by its widths, as in version 1.0 from the start; a `layered` one lists its
-    layers.
+    layers. One that `learns` is compiled with a training step; dense layers have one.
     """
 
     network_type: Literal["feedforward", "layered"] = "feedforward"
@@ -48,6 +48,8 @@ class NeuralConfig(HeaderMapping):
     output_activation: OutputActivation = "linear"
     layers: Annotated[tuple[LayerSpec, ...], Field(max_length=LAYERS_MAX)] = ()
     learning_rate: Annotated[float, Strict(), Field(gt=0, le=1e6)] | None = None
+    learns: Annotated[bool, Strict()] = False
+    momentum: Annotated[float, Strict(), Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="after")
     def _one_description(self) -> Self:
@@ -58,6 +60,9 @@ class NeuralConfig(HeaderMapping):
         told_twice = self.model_fields_set & {"hidden_layers", "activation_function", "output_activation"}
         if layered and told_twice:
             message = f"beside `layers` there is no {' or '.join(sorted(told_twice))}"
+            raise ValueError(message)
+        if "momentum" in self.model_fields_set and not self.learns:
+            message = "`momentum` is for a network with `learns: true`"
             raise ValueError(message)
         return self
 

@@ -41,8 +41,7 @@ class Network:
     shapes: tuple[Shape, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        specs = tuple(layer.spec for layer in self.layers)
-        object.__setattr__(self, "shapes", shapes_between(self.input_size, specs))
+        object.__setattr__(self, "shapes", shapes_between(self.input_size, self.specs))
         for number, (layer, shape) in enumerate(zip(self.layers, self.shapes, strict=False)):
             expected = layer.spec.tensors(shape)
             given = {name: tensor.shape for name, tensor in layer.tensors.items()}
@@ -55,6 +54,10 @@ class Network:
     @property
     def output_size(self) -> int:
         return prod(self.shapes[-1])
+
+    @property
+    def specs(self) -> tuple[LayerSpec, ...]:
+        return tuple(layer.spec for layer in self.layers)
 
     @property
     def feedforward(self) -> bool:

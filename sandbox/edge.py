@@ -21,7 +21,8 @@ from sandbox.cell import NEXT, State
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded, Refused
 from sandbox.payload import Items, Ports
 from sandbox.spec import Attestation, CellSpec, Missing, Tier, Usage
-from sandbox.wasm import PAGE_BYTES, WasmAgent
+from sandbox.wasm import WasmAgent
+from sandbox.wasmlayout import PAGE_BYTES
 
 TIER: Final[Tier] = "wasm-only"
 LAYER: Final = "wasm"

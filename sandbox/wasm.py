@@ -15,92 +15,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import wasmtime
 
-from sandbox import tensors
+from sandbox import checkpoints, tensors
 from sandbox.errors import AgentFailed, CellError, Exceeded
 from sandbox.payload import Items, Payload, Ports
 from sandbox.wasmcalls import TICK_S, engine, entry
 from sandbox.wasmcalls import ticker as epoch_ticker
+from sandbox.wasmlayout import ABI, PAGE_BYTES, Layout, Rows
+from sandbox.wasmlearning import Lesson, Trainer
 
-ABI: Final = "af-wasm-1"
-PAGE_BYTES: Final = 65536
-PAGES_MAX: Final = 65536  # all a 32-bit memory can have
-BATCH_MAX: Final = 65536
 _MODULES_MAX: Final = 8  # compiled modules kept for further agents of the same code
 _TICKS_LOST_MAX: Final = 2  # a deadline may be that much older than the call it is for
 _MAGIC: Final = b"\0asm"
 _F32: Final = np.dtype("<f4")
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Where the rows of one port lie in the module's memory; size and stride count f32 items."""
-
-    port: str
-    offset: int
-    size: int
-    stride: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """A manifest that has been checked against itself."""
-
-    capability: str
-    input: _Rows
-    output: _Rows
-    batch_max: int
-    pages: int
-    weights: tuple[int, int]
-
-    @classmethod
-    def check(cls, name: str, manifest: Mapping[str, Any]) -> _Layout:
-        """Read a manifest; raises `AgentFailed` that says what is wrong with it."""
-        try:
-            _known_abi(manifest["abi"])
-            layout = cls(
-                capability=str(manifest["capability"]),
-                input=_rows(manifest["input"]),
-                output=_rows(manifest["output"]),
-                batch_max=_within("batch_max", manifest["batch_max"], 1, BATCH_MAX),
-                pages=_within("pages", manifest["pages"], 1, PAGES_MAX),
-                weights=(manifest["weights"]["start"], manifest["weights"]["end"]),
-            )
-            memory = layout.pages * PAGE_BYTES
-            for rows in (layout.input, layout.output):
-                end = rows.offset + 4 * (rows.stride * (layout.batch_max - 1) + rows.size)
-                _within(f"the end of {rows.port}", end, 0, memory)
-            _within("weights.start", layout.weights[0], 0, memory)
-            _within("weights.end", layout.weights[1], layout.weights[0], memory)
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise AgentFailed(f"the manifest is refused: {reason}", place=f"{name}.manifest") from error
-        return layout
-
-
-def _known_abi(abi: object) -> None:
-    if abi != ABI:
-        raise ValueError(f"abi is {abi!r}, this host runs {ABI!r}")
-
-
-def _rows(value: Mapping[str, Any]) -> _Rows:
-    size = _within("size", value["size"], 1, PAGES_MAX * PAGE_BYTES // 4)
-    stride = _within("stride", value["stride"], size, PAGES_MAX * PAGE_BYTES // 4)
-    offset = _within("offset", value["offset"], 0, PAGES_MAX * PAGE_BYTES)
-    if offset % _F32.itemsize:
-        raise ValueError(f"offset {offset} is no multiple of {_F32.itemsize}")
-    return _Rows(str(value["port"]), offset, size, stride)
-
-
-def _within(what: str, value: Any, low: int, high: int) -> int:
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{what} is {value!r}, allowed: {low} to {high}")
-    return value
 
 
 @functools.lru_cache(maxsize=_MODULES_MAX)
@@ -112,7 +43,7 @@ def _compiled(code: bytes) -> wasmtime.Module:
 class _Module:
     """An instance whose exports, types and limits have been verified, and its two entry points."""
 
-    def __init__(self, name: str, code: bytes, pages: int) -> None:
+    def __init__(self, name: str, code: bytes, pages: int, *, learns: bool) -> None:
         if not code.startswith(_MAGIC):
             raise AgentFailed("the code is not a WebAssembly module", place=name)
         try:
@@ -137,6 +68,10 @@ class _Module:
             infer = _function(name, self.store, exports.get("infer"), "infer", ["i32"])
             self.infer1 = entry(self.store, infer1)
             self.infer = entry(self.store, infer)
+            self.train1: Callable[[int], None] | None = None
+            if learns:
+                train1 = _function(name, self.store, exports.get("train1"), "train1", [])
+                self.train1 = entry(self.store, train1)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise AgentFailed(f"the module is refused: {error}", place=name) from error
 
@@ -167,11 +102,12 @@ class WasmAgent:
 
     def __init__(self, name: str, code: bytes, manifest: Mapping[str, Any], *, deadline_ms: int) -> None:
         self._name = name
-        self._layout = layout = _Layout.check(name, manifest)
+        self._layout = layout = Layout.check(name, manifest)
         self._deadline_ms = deadline_ms
         self._deadline_ticks = max(1, round(deadline_ms / 1000 / TICK_S)) + _TICKS_LOST_MAX
         self._deadline_set_at = -1
-        self._module = _Module(name, code, layout.pages)
+        self._code = code
+        self._module = _Module(name, code, layout.pages, learns=layout.train is not None)
         self._inputs = self._view(layout.input)
         self._outputs = self._view(layout.output)
         self._weights = self._module.bytes[slice(*layout.weights)]
@@ -182,8 +118,15 @@ class WasmAgent:
         self._question_bytes = len(self._question_head) + _F32.itemsize * layout.input.size
         self._answer_head = tensors.head(_F32, (layout.output.size,))
         self._ticker = epoch_ticker()
+        self._trainer = self._trainer_of(layout)
 
-    def _view(self, rows: _Rows) -> tensors.Array:
+    def _trainer_of(self, layout: Layout) -> Trainer | None:
+        train1 = self._module.train1
+        if layout.train is None or train1 is None:
+            return None
+        return Trainer(self._name, layout, layout.train, self._module.bytes, lambda: self._call(train1, 1))
+
+    def _view(self, rows: Rows) -> tensors.Array:
         """The rows of a port, as an array over the module's own memory."""
         return np.ndarray(
             (self._layout.batch_max, rows.size),
@@ -314,8 +257,22 @@ class WasmAgent:
         finally:
             ticker.end()
 
-    def update_weights(self, feedback: Items) -> None:  # noqa: ARG002  (the contract's)
-        raise AgentFailed("this agent does not learn yet (no train export)", place=self._name)
+    def update_weights(self, feedback: Items) -> None:
+        trainer = self._learner()
+        trainer.learn(trainer.lesson(feedback))
+
+    def learn(self, lesson: Lesson) -> None:
+        """Feedback that is in arrays already."""
+        self._learner().learn(lesson)
+
+    def _learner(self) -> Trainer:
+        if self._trainer is None:
+            raise AgentFailed(
+                "this agent does not learn: its module has no training step",
+                place=self._name,
+                remedy="feed-forward networks learn if compiled with `learns: true`; other kinds by af-train",
+            )
+        return self._trainer
 
     def get_metadata(self) -> dict[str, Any]:
         layout = self._layout
@@ -328,14 +285,18 @@ class WasmAgent:
             "output": {"port": layout.output.port, "dtype": "float32", "size": layout.output.size},
             "batch_max": layout.batch_max,
             "weights_bytes": len(self._weights),
+            "learns": self._trainer is not None,
         }
 
     def checkpoint(self) -> bytes:
-        return bytes(self._weights)
+        return checkpoints.pack(self._code, self._weights.tobytes(), self._learning_state.tobytes())
 
     def restore(self, data: bytes) -> None:
-        if len(data) != len(self._weights):
-            raise AgentFailed(
-                f"a checkpoint has {len(self._weights)} bytes, got {len(data)}", place=self._name
-            )
-        self._weights[:] = np.frombuffer(data, np.uint8)
+        weights, state = self._weights, self._learning_state
+        content = checkpoints.unpack(self._name, self._code, data, len(weights), len(state))
+        weights[:] = np.frombuffer(content[: len(weights)], np.uint8)
+        state[:] = np.frombuffer(content[len(weights) :], np.uint8)
+
+    @property
+    def _learning_state(self) -> tensors.Array:
+        return self._module.bytes[:0] if self._trainer is None else self._trainer.state

@@ -18,8 +18,11 @@ import wasmtime
 
 from sandbox import tensors
 from sandbox.errors import AgentFailed, Exceeded, Refused
-from sandbox.wasm import PAGE_BYTES, WasmAgent
+from sandbox.payload import Items
+from sandbox.wasm import WasmAgent
 from sandbox.wasmcalls import TICK_S, Ticker, configuration
+from sandbox.wasmlayout import PAGE_BYTES
+from sandbox.wasmlearning import Lesson
 
 _INSTANCES_MAX: Final = 4  # of the pool; one is alive at a time
 _MEMORY_BYTES_MAX: Final = 1 << 30
@@ -170,6 +173,14 @@ class FreshWasmAgent(WasmAgent):
             raise AgentFailed(f"trap: {trap.message.splitlines()[0]}", place=self._name) from trap
         finally:
             self._pool_ticker.end()
+
+    def learn(self, lesson: Lesson) -> None:
+        del lesson
+        raise AgentFailed("an agent with a fresh instance per request learns nothing", place=self._name)
+
+    def update_weights(self, feedback: Items) -> None:
+        del feedback
+        raise AgentFailed("an agent with a fresh instance per request learns nothing", place=self._name)
 
     def restore(self, data: bytes) -> None:
         del data

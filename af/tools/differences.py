@@ -9,6 +9,7 @@ from af.agentfile import AgentFile
 from af.errors import refused
 from af.network import Floats, Network
 from af.tools.facts import network_of
+from sandbox import checkpoints
 
 _MISSING = "(not there)"
 _VALUE_CHARS_MAX = 60
@@ -64,7 +65,8 @@ def file_differences(before: AgentFile, after: AgentFile) -> Differences:
 
 
 def checkpoint_differences(before: bytes, after: bytes) -> Differences:
-    """Two raw checkpoints: the float32 numbers of a module's weights, padding included."""
+    """Two checkpoints of a module: the float32 numbers of its weights and learning state, with padding."""
+    before, after = checkpoints.content(before), checkpoints.content(after)
     if len(before) != len(after) or len(before) % _F32_BYTES:
         message = f"{len(before)} and {len(after)} bytes are not two checkpoints of one network."
         raise refused("checkpoints", message, "give two checkpoints of the same agent, or two .af files.")

@@ -2,20 +2,23 @@
 
 from af.wasm import activations, kernels
 from af.wasm.layout import VECTOR_BYTES, LayerPlan, Plan, Rows
+from af.wasm.training import TrainingPlan, train_lines
 
 
-def dense_text(plan: Plan) -> str:
-    """The module without its weights, as WebAssembly text."""
+def dense_text(plan: Plan, training: TrainingPlan | None = None) -> str:
+    """The module without its weights, as WebAssembly text; with a plan for it, it learns."""
     functions: kernels.Functions = {}
     one = [line for layer in plan.layers for line in _one_row(layer, functions)]
     many = [line for layer in plan.layers for line in _many_rows(layer, functions)]
+    learn = train_lines(plan, training, functions) if training else []
+    pages = training.pages if training else plan.pages
     lines = [
         "(module",
-        f'(memory (export "memory") {plan.pages} {plan.pages})',
+        f'(memory (export "memory") {pages} {pages})',
         *activations.functions_for(layer.spec for layer in plan.layers).values(),
         *functions.values(),
         ";; one row",
-        '(func (export "infer1")',
+        '(func $one (export "infer1")',
         *one,
         ")",
         f";; rows 0 to $n - 1; more than {plan.batch_max} would run over the rows of the next layer",
@@ -23,7 +26,9 @@ def dense_text(plan: Plan) -> str:
         f"  (if (i32.gt_u (local.get $n) (i32.const {plan.batch_max})) (then (unreachable)))",
         "  (if (i32.eqz (local.get $n)) (then (return)))",
         *many,
-        "))",
+        ")",
+        *learn,
+        ")",
     ]
     return "\n".join(lines) + "\n"
 

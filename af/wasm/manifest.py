@@ -1,5 +1,6 @@
 """The manifest of a compiled network: what a host must know to feed it, and nothing else."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict
@@ -10,9 +11,13 @@ from af.records import CapabilityName, Name
 from af.wasm.assembly import Precision
 from af.wasm.layout import F32_BYTES, Rows
 from af.wasm.module import Module
+from af.wasm.training import Loss, TrainingPlan
 
 Address = Annotated[int, Strict(), Field(ge=0, le=WASM_PAGE_BYTES * WASM_PAGES_MAX, multiple_of=F32_BYTES)]
 Width = Annotated[int, Strict(), Field(ge=1, le=LAYER_WIDTH_MAX)]
+
+SETTINGS_BYTES = 12  # learning rate, momentum, status
+TARGET_PORT = "target"
 
 
 class _Mapping(BaseModel):
@@ -39,6 +44,22 @@ class Span(_Mapping):
     end: Address
 
 
+class Training(_Mapping):
+    """The export `train1()`: one step from row 0 of the input and the row of `target`.
+
+    At `settings` lie learning rate and momentum (f32, written by the host before a call) and then the status
+    (i32, written by the module: 0 if it learned; otherwise no weight has moved). `state` is what a checkpoint
+    holds beside the weights.
+    """
+
+    target: PortRows
+    loss: Loss
+    settings: Address
+    state: Span
+    learning_rate: Annotated[float, Strict(), Field(gt=0, le=1e6)]
+    momentum: Annotated[float, Strict(), Field(ge=0, lt=1)] = 0.0
+
+
 class WasmManifest(_Mapping):
     """ABI `af-wasm-1`: exports `memory`, `infer1()`, `infer(rows: i32)`; no imports; memory min = max."""
 
@@ -50,6 +71,7 @@ class WasmManifest(_Mapping):
     pages: Annotated[int, Strict(), Field(ge=1, le=WASM_PAGES_MAX)]
     weights: Span
     precision: Precision = "f32"  # of the weights; a host need not look
+    train: Training | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         mapping: dict[str, JsonValue] = self.model_dump(mode="json", exclude_defaults=True)
@@ -70,7 +92,22 @@ class WasmManifest(_Mapping):
         if not self.weights.start <= self.weights.end <= memory_bytes:
             message = f"the span does not lie inside the memory of {self.pages} pages."
             found.append(Problem(f"{place}.weights", message, remedy))
+        if self.train is not None:
+            found += self._training_problems(self.train, f"{place}.train", memory_bytes)
         return found
+
+    def _training_problems(self, train: Training, place: str, memory_bytes: int) -> Iterator[Problem]:
+        target, state, remedy = train.target, train.state, "compile the file again."
+        if target.size != self.output.size:
+            message = f"a target of {target.size} items does not fit an output of {self.output.size}."
+            yield Problem(f"{place}.target", message, remedy)
+        if target.offset + target.size * F32_BYTES > memory_bytes:
+            yield Problem(f"{place}.target", f"it ends behind the memory of {self.pages} pages.", remedy)
+        if train.settings + SETTINGS_BYTES > memory_bytes:
+            yield Problem(f"{place}.settings", f"they end behind the memory of {self.pages} pages.", remedy)
+        if not state.start <= state.end <= memory_bytes:
+            message = f"the span does not lie inside the memory of {self.pages} pages."
+            yield Problem(f"{place}.state", message, remedy)
 
 
 def manifest_of(module: Module, capability: str, input_port: str, output_port: str) -> WasmManifest:
@@ -84,6 +121,18 @@ def manifest_of(module: Module, capability: str, input_port: str, output_port: s
         pages=module.pages,
         weights=Span(start=module.weights_start, end=module.weights_end),
         precision=module.precision,
+        train=None if module.training is None else _training(module.training),
+    )
+
+
+def _training(plan: TrainingPlan) -> Training:
+    return Training(
+        target=_port_rows(TARGET_PORT, plan.target),
+        loss=plan.loss,
+        settings=plan.settings,
+        state=Span(start=plan.state_start, end=plan.state_end),
+        learning_rate=plan.learning.rate,
+        momentum=plan.learning.momentum,
     )
 
 

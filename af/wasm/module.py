@@ -5,6 +5,7 @@ from math import prod
 
 import wasmtime
 
+from af.errors import AfRefused, refused
 from af.limits import BATCH_ROWS_MAX
 from af.network import Network
 from af.wasm.assembly import Precision
@@ -12,6 +13,7 @@ from af.wasm.binary import with_data
 from af.wasm.dense import dense_text
 from af.wasm.layered import assemble
 from af.wasm.layout import BASE_ADDRESS, F32_BYTES, Rows, pack_weights, plan_memory
+from af.wasm.training import Learning, TrainingPlan, learning_problems, plan_training
 
 _BATCH_BYTES = 65_536  # of rows
 _BATCH_ROWS_MIN = 8
@@ -30,20 +32,46 @@ class Module:
     batch_max: int
     weights_start: int = BASE_ADDRESS
     precision: Precision = "f32"
+    training: TrainingPlan | None = None
 
     def binary(self) -> bytes:
         code = bytes(wasmtime.wat2wasm(self.text))
         return with_data(code, self.weights_start, self.weights)
 
 
-def generate(network: Network, batch_max: int | None = None, precision: Precision = "f32") -> Module:
-    """The module of a network; AfRefused if it would be larger than one may be."""
+def generate(
+    network: Network,
+    batch_max: int | None = None,
+    precision: Precision = "f32",
+    learning: Learning | None = None,
+) -> Module:
+    """The module of a network; AfRefused if it would be larger than one may be, or is to learn and cannot."""
     rows = batch_max or _batch_rows(network)
+    if learning is not None:
+        _check_learning(network, precision)
     if not network.feedforward or precision != "f32":
         return _layered(network, rows, precision)
     plan = plan_memory(network.input_size, network.dense_specs, rows)
-    weights = pack_weights(network, plan)
-    return Module(dense_text(plan), weights, plan.input, plan.output, plan.weights_end, plan.pages, rows)
+    training = None if learning is None else plan_training(plan, learning)
+    return Module(
+        text=dense_text(plan, training),
+        weights=pack_weights(network, plan),
+        input=plan.input,
+        output=plan.output,
+        weights_end=plan.weights_end,
+        pages=training.pages if training else plan.pages,
+        batch_max=rows,
+        training=training,
+    )
+
+
+def _check_learning(network: Network, precision: Precision) -> None:
+    problems = list(learning_problems(network.specs))
+    if problems:
+        raise AfRefused(problems)
+    if precision != "f32":
+        message = "weights of eight bits do not learn."
+        raise refused("header: neural_config.learns", message, "leave `learns` or --int8 out.")
 
 
 def _batch_rows(network: Network) -> int:

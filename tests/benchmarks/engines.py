@@ -36,9 +36,11 @@ from af.errors import AfNotReady  # noqa: E402
 from af.network import Network, dense, feedforward  # noqa: E402
 from af.wasm.manifest import manifest_of  # noqa: E402
 from af.wasm.module import generate  # noqa: E402
+from af.wasm.training import LEARNING_RATE, Learning  # noqa: E402
 from af.weights import weights_section  # noqa: E402
 from sandbox.wasm import WasmAgent  # noqa: E402
 from sandbox.wasmfresh import FreshWasmAgent  # noqa: E402
+from sandbox.wasmlearning import Lesson  # noqa: E402
 
 CASES = ("hot", "cold256", "fresh", "train", "compile", "idle1000")
 TINY, SLIM, SMALL, LARGE = (4, 8, 2), (64, 32, 8), (784, 128, 64, 32, 10), (784, 1024, 1024, 10)
@@ -214,9 +216,9 @@ def fresh() -> Iterator[Line]:
 
 
 def train() -> Iterator[Line]:
-    """Engines that learn; whoever teaches the others adds them here."""
+    """A step, with the weights kept until it has gone well. The wasm step is softmax and cross entropy."""
     rows, target = rows_of(SMALL, 1), np.eye(SMALL[-1], dtype=np.float32)[:1]
-    work: dict[str, Call] = {}
+    work: dict[str, Call] = {"wasm": taught(rows, target)}
     for name, hidden in (("torch", "relu"), ("fann", "fann_linear_piece")):
         try:
             engine = open_engine(name, network(SMALL, hidden))
@@ -224,6 +226,17 @@ def train() -> Iterator[Line]:
             continue
         work[name] = lambda engine=engine: engine.train(rows, target)
     yield from lines("train", SMALL, 1, timed(work))
+
+
+def taught(rows, target) -> Call:
+    """The step of the serving class, under its deadline."""
+    layers = network(SMALL).layers
+    last = dense(layers[-1].tensors["weight"], layers[-1].tensors["bias"], "softmax")
+    module = generate(feedforward([*layers[:-1], last]), learning=Learning())
+    manifest = manifest_of(module, CAPABILITY, "x", "y").to_json()
+    agent = WasmAgent("bench", module.binary(), manifest, deadline_ms=DEADLINE_MS)
+    lesson = Lesson(rows, target, LEARNING_RATE)
+    return lambda: agent.learn(lesson)
 
 
 def compiling() -> Iterator[Line]:

@@ -97,17 +97,9 @@ def test_an_input_that_does_not_fit_says_what_would(capability: str, inputs: dic
         agent().process_input(capability, inputs)
 
 
-def test_new_weights_change_the_answer_and_a_checkpoint_brings_the_old_one_back() -> None:
-    subject = agent()
-    kept = subject.checkpoint()
-    subject.restore(np.float32(10).tobytes())
-    assert numbers(subject.process_input("math:double", {"x": row(3)})["y"]) == [30]
-    subject.restore(kept)
-    assert numbers(subject.process_input("math:double", {"x": row(3)})["y"]) == [6]
-    with pytest.raises(AgentFailed, match="4 bytes, got 5"):
-        subject.restore(bytes(5))
-    with pytest.raises(AgentFailed, match="does not learn yet"):
-        subject.update_weights(("json", b"1"))
+def test_an_agent_without_a_training_step_says_which_ones_learn() -> None:
+    with pytest.raises(AgentFailed, match=r"does not learn.*`learns: true`"):
+        agent().update_weights([row(1), row(1)])
 
 
 def test_without_the_private_entry_point_the_public_one_gives_the_same_answers(

@@ -98,7 +98,10 @@ def test_engines_that_do_not_learn_say_so():
         NumpyEngine(network((3, 4), ["linear"])).train(np.zeros((1, 3), "f4"), np.zeros((1, 4), "f4"))
 
 
-@pytest.mark.parametrize(("name", "output"), [("torch", "softmax"), ("torch", "linear"), ("fann", "sigmoid")])
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [("torch", "softmax"), ("torch", "linear"), ("wasm", "softmax"), ("wasm", "linear"), ("fann", "sigmoid")],
+)
 def test_training_lessens_the_loss(name, output):
     engine = opened(name, network((3, 8, 4), ["tanh", output], seed=1))
     random = np.random.default_rng(0)
