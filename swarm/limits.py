@@ -61,6 +61,7 @@ TOKEN_LIFE_MS_MAX = 30 * 24 * 3600 * 1000
 # -- nodes --------------------------------------------------------------------
 HEARTBEAT_MS = 500
 NODE_SILENCE_MS_MAX = 2_500  # then its link is cut and its steps run elsewhere
+LEADER_SILENT_BEATS_MAX = 6  # heartbeats without an answer; then the node looks for another leader
 RECONNECT_MS_MIN = 20
 RECONNECT_MS_MAX = 250
 DRAIN_MS_MAX = 10_000

@@ -27,7 +27,7 @@ from swarm.scheduler.events import (
 )
 from swarm.scheduler.ledger import payload_bytes
 from swarm.scheduler.machine import Place
-from swarm.wire.messages import FromNode, Heartbeat, Hello, Hosting, Outcome, Outcomes, Welcome
+from swarm.wire.messages import FromNode, Heartbeat, Hello, Hosting, Outcome, Outcomes, Pulse, Welcome
 
 _log = structlog.get_logger("swarm.coordinator")
 
@@ -118,6 +118,7 @@ class Roster:
             case Outcomes():
                 self._take_outcomes(link, message.items, now_ms)
             case Heartbeat():
+                link.send(Pulse())
                 link.status.load, link.status.cells = message.load, message.cells
                 link.status.draining = message.draining
                 changed = NodeChanged(now_ms, node, load=message.load, draining=message.draining)

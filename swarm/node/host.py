@@ -117,12 +117,16 @@ class AgentHost:
                 lane.set_result(None)
 
     async def withdraw(self, key: StepKey) -> None:
-        """Nobody waits for this attempt any more. A Python cell is ended for it; its batch is retried."""
+        """Nobody waits for this attempt any more. A Python cell is ended for it, if nothing else runs there.
+
+        What shares a cell with it must not pay: a step may have one attempt only, or must not run twice.
+        """
         if key not in self._pending:
             return
         self._withdrawn.add(key)
         seat = self._pending[key]
-        if seat is not None and seat.cell is not None and self._image.kind == "python":
+        shared = any(other is seat and key not in self._withdrawn for key, other in self._pending.items())
+        if seat is not None and seat.cell is not None and not shared and self._image.kind == "python":
             cell, seat.cell = seat.cell, None
             await cell.close()
 

@@ -30,6 +30,7 @@ from swarm.wire.messages import (
     Hosting,
     Outcome,
     Outcomes,
+    Pulse,
     Receipts,
     ToNode,
     Welcome,
@@ -82,6 +83,7 @@ class Worker:
         self._leader: NodeId | None = None
         self._uplink: Uplink | None = None
         self._draining = False
+        self._silent_beats = 0  # heartbeats since the leader was heard
         self._tasks = Tasks()
 
     @property
@@ -148,23 +150,42 @@ class Worker:
         return [key for host in self._hosts.values() for key in host.pending()]
 
     async def _serve(self, uplink: Uplink) -> None:
-        """Speak and listen until the link ends."""
+        """Speak and listen until the link ends, or nothing is heard although we spoke."""
         self._outbox.resend()
         self._out_kick.set()
-        speak = [
+        listener = asyncio.create_task(self._listen(uplink))
+        tasks = [
+            listener,
             asyncio.create_task(self._send_outcomes(uplink)),
             asyncio.create_task(self._send_heartbeats(uplink)),
         ]
         try:
+            await self._until_silent(listener)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await uplink.close()
+        if not listener.cancelled():
+            listener.result()
+
+    async def _listen(self, uplink: Uplink) -> None:
+        try:
             async for message in uplink.received():
+                self._silent_beats = 0
                 await self._obey(message)
         except SwarmError as error:
             _log.info("link ended", error=str(error))
-        finally:
-            for task in speak:
-                task.cancel()
-            await asyncio.gather(*speak, return_exceptions=True)
-            await uplink.close()
+
+    async def _until_silent(self, listener: asyncio.Task[None]) -> None:
+        """Counts beats, not time: a process that was paused has missed one beat, however long it slept."""
+        self._silent_beats = 0
+        while self._silent_beats < limits.LEADER_SILENT_BEATS_MAX:
+            await asyncio.wait({listener}, timeout=limits.HEARTBEAT_MS / 1000)
+            if listener.done():
+                return
+            self._silent_beats += 1
+        _log.warning("the leader is silent", leader=self._leader)
 
     async def _send_outcomes(self, uplink: Uplink) -> None:
         while True:
@@ -196,6 +217,8 @@ class Worker:
             case AgentSet():
                 self._wanted = message.digests
                 self._wanted_kick.set()
+            case Pulse():
+                pass  # that it was heard is all it says
             case Welcome():
                 _log.info("attached", leader=self._leader, term=message.term)
             case _:

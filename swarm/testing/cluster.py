@@ -40,7 +40,14 @@ class MemoryCluster:
     """See the head of this module."""
 
     def __init__(
-        self, *, coordinators: int = 3, nodes: int = 3, slots: int = 4, seed: int = 0, skew_ms: int = 0
+        self,
+        *,
+        coordinators: int = 3,
+        nodes: int = 3,
+        slots: int = 4,
+        seed: int = 0,
+        skew_ms: int = 0,
+        call_ms: float = 1.0,
     ) -> None:
         self.dice = Random(seed)  # noqa: S311 - a seed is the point
         self.clock = FakeClock()
@@ -55,6 +62,7 @@ class MemoryCluster:
         self._nodes = [NodeId(f"n{i + 1}") for i in range(nodes)]
         self._slots = slots
         self._skew_ms = skew_ms
+        self._call_ms = call_ms
         self._blobs = {name: MemoryBlobs() for name in (*self.log.voters, *self._nodes)}
         self._tasks = Tasks()
         self._ids = 0
@@ -89,7 +97,7 @@ class MemoryCluster:
     async def start_node(self, name: NodeId) -> None:
         """Start one, or start it again: its blobs, its journal and its outcomes are all that is left."""
         clock = self._own_clock()
-        self.cells[name] = MemoryCells(self.agents, clock)
+        self.cells[name] = MemoryCells(self.agents, clock, call_ms=self._call_ms)
         journal = self.journals.setdefault(name, MemoryJournal())
         options = WorkerOptions(name, f"{name}:0", self.log.voters, self._slots, cells_per_agent=2)
         ports = WorkerPorts(

@@ -3,7 +3,7 @@
 `MemoryLinks` is the network. Messages pass the wire's own codec, arrive in order `delay_ms` after they
 were sent, and are lost when their link ends. A link ends when either end closes it, when the two are
 parted (`part`, until `heal`), when the coordinator goes (`leave`), or when one side reads too slowly.
-A `mute` link carries nothing and tells nobody: only silence gives it away.
+A `mute` link carries nothing and tells nobody, not even that its other end is gone: silence gives it away.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class MemoryLinks:
     def leave(self, coordinator: NodeId) -> None:
         """The coordinator's process is gone."""
         self._coordinators.pop(coordinator, None)
-        self._end(lambda link: link.coordinator == coordinator, "the process is gone")
+        for link in [link for link in self._links if link.coordinator == coordinator]:
+            link.drop("the process is gone")
 
     def coordinator(self, node: NodeId) -> Coordinator:
         """Raises `Unreachable`."""
@@ -78,6 +79,7 @@ class MemoryLinks:
     def heal(self) -> None:
         self._parted.clear()
         self._muted.clear()
+        self._end(lambda link: link.torn, "what was said meanwhile is lost")
 
     def reachable(self, one: NodeId, other: NodeId) -> bool:
         return frozenset((one, other)) not in self._parted | self._muted
@@ -121,6 +123,8 @@ class MemoryLink:
     def __init__(self, links: MemoryLinks, node: NodeId, driver: Coordinator) -> None:
         self.node = node
         self.coordinator = driver.node
+        self.dropped = False  # by the coordinator, and the node has not heard of it
+        self.torn = False  # it cannot go on where it was: something is lost
         self._links = links
         self._driver = driver
         self._served: NodeLink | None = None
@@ -135,6 +139,14 @@ class MemoryLink:
         self._served = served
         self._links.opened(self)
         self._links.tasks.start(self._carry_up())
+
+    def drop(self, reason: str) -> None:
+        """The coordinator's end is gone; the node hears of it if anything arrives there."""
+        if self._carries():
+            self.end(reason)
+        elif self._served is not None and not self.dropped:
+            self.dropped = self.torn = True
+            self._driver.roster.detach(self._served)
 
     def end(self, reason: str) -> None:
         """Both ends learn of it, once."""
@@ -151,6 +163,8 @@ class MemoryLink:
         if self._carries():
             put = asyncio.ensure_future(self._up.put((self._due_ms(), _through_the_wire_up(message))))
             await self._unless_over(put)
+        else:
+            self.torn = True
 
     async def received(self) -> AsyncIterator[ToNode]:
         while True:
@@ -164,7 +178,9 @@ class MemoryLink:
     # -- the coordinator's end -------------------------------------------------------------------
 
     def push(self, message: ToNode) -> None:
-        if self._over.done() or not self._carries():
+        if not self._carries():
+            self.torn = True
+        if self._over.done() or self.torn:
             return
         try:
             self._down.put_nowait((self._due_ms(), _through_the_wire_down(message)))
@@ -177,7 +193,8 @@ class MemoryLink:
             while True:
                 due_ms, message = await self._unless_over(asyncio.ensure_future(self._up.get()))
                 await self._travel(due_ms)
-                self._driver.roster.receive(self._served, message)
+                if not self.dropped:
+                    self._driver.roster.receive(self._served, message)
         except Bug:
             raise
         except SwarmError as error:
@@ -219,7 +236,7 @@ class MemoryDownlink:
         self._link.push(message)
 
     def cut(self, reason: str) -> None:
-        self._link.end(reason)
+        self._link.drop(reason)
 
 
 def _through_the_wire_up(message: FromNode) -> FromNode:

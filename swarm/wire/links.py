@@ -22,6 +22,7 @@ from swarm.wire.messages import (
     Hosting,
     Outcome,
     Outcomes,
+    Pulse,
     Receipts,
     ToNode,
     Welcome,
@@ -197,6 +198,8 @@ def to_node_to_pb(message: ToNode) -> pb.ToNode:
             return pb.ToNode(receipts=pb.Receipts(keys=[_key_to_pb(key) for key in message.keys]))
         case AgentSet():
             return pb.ToNode(agents=pb.AgentSet(digests=message.digests))
+        case Pulse():
+            return pb.ToNode(pulse=pb.Pulse())
         case _:
             assert_never(message)
 
@@ -215,6 +218,8 @@ def to_node_from_pb(message: pb.ToNode) -> ToNode:
             return Receipts(tuple(_key_from_pb(key) for key in message.receipts.keys))
         case "agents":
             return AgentSet(tuple(map(Digest, message.agents.digests)))
+        case "pulse":
+            return Pulse()
         case unknown:
             raise ProtocolBroken(f"the leader said {unknown}")
 

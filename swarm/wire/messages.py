@@ -117,4 +117,9 @@ class AgentSet:
     digests: tuple[Digest, ...]
 
 
-ToNode: TypeAlias = Welcome | Assignments | Withdrawals | Receipts | AgentSet
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """The leader's answer to a heartbeat: it lives, and the link carries both ways."""
+
+
+ToNode: TypeAlias = Welcome | Assignments | Withdrawals | Receipts | AgentSet | Pulse

@@ -99,6 +99,20 @@ def test_a_muted_link_is_noticed_by_its_silence_and_the_work_goes_elsewhere():
     simulate(act)
 
 
+def test_nodes_leave_a_leader_that_fell_silent_for_one_that_speaks():
+    async def act(cluster):
+        old = await cluster.leader()
+        for name in NODES:
+            cluster.links.mute(name, old.node)
+        new = next(name for name in cluster.log.voters if name != old.node)
+        cluster.log.elect(new)
+        run = await submitted(cluster, wide_graph(6), "key")
+        assert_succeeded(await cluster.ended(run))
+        assert cluster.clock.monotonic_ms() < 10_000
+
+    simulate(act)
+
+
 def test_a_node_that_is_cut_off_for_a_moment_keeps_what_it_finished():
     async def act(cluster):
         run = await cluster.submit(wide_graph(200))

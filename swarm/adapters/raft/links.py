@@ -26,7 +26,7 @@ from swarm.adapters.raft.inbox import Inbox, LinkDown, LinkUp, PeerMet, Received
 from swarm.adapters.raft.link import Link
 from swarm.adapters.raft.records import INCARNATION_BYTES
 from swarm.adapters.tls.credentials import ChannelFactory, peer_identity
-from swarm.errors import NotTrusted, ProtocolBroken
+from swarm.errors import NotTrusted, ProtocolBroken, SwarmError
 from swarm.ids import NodeId
 from swarm.trust import Kind, Role
 from swarm.wire.gen import raft_pb2 as pb
@@ -108,10 +108,10 @@ class Links(rpc.RaftServicer):
             self._recognise(inbox, peer, first)
         except NotTrusted as error:
             _log.warning("a stream is refused: %s", error)
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, error.message)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, _told(error))
         except ProtocolBroken as error:
             _log.error("a stream is refused: %s", error)
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, error.message)
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, _told(error))
         stream = self._streams[peer] = Assembler()
         try:
             async for frame in request_iterator:
@@ -204,3 +204,8 @@ class Links(rpc.RaftServicer):
                 call.cancel()
             if ended:
                 await call  # raises what the peer ended it with
+
+
+def _told(error: SwarmError) -> str:
+    """What the other side is to read in its own log."""
+    return f"{error.message}; {error.remedy}" if error.remedy else error.message

@@ -29,6 +29,7 @@ from swarm.wire.messages import (
     Hosting,
     Outcome,
     Outcomes,
+    Pulse,
     Receipts,
     Welcome,
     Withdrawals,
@@ -92,6 +93,7 @@ to_nodes = st.one_of(
     st.builds(Withdrawals, some_keys),
     st.builds(Receipts, some_keys),
     st.builds(AgentSet, st.lists(digests, max_size=3).map(tuple)),
+    st.builds(Pulse),
 )
 
 
