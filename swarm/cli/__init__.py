@@ -11,6 +11,9 @@ import swarm.adapters.tls.tls13  # noqa: F401 - imported for its effect  # isort
 import typer
 
 from swarm.cli import agents, audit, check, demo, deploy, dev, doctor, node, nodes, plan, runs, status, submit
+from swarm.cli import init as founding
+from swarm.cli import join as joining
+from swarm.cli import token as tokens
 from swarm.cli.options import JSON_FLAG, examples
 from swarm.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code, show_error
 from swarm.errors import Bug, Mistake, SwarmError
@@ -48,6 +51,9 @@ app.add_typer(agents.app, name="agents")
 app.command("nodes", epilog=examples(nodes.EXAMPLES))(nodes.nodes)
 app.command("doctor", epilog=examples(doctor.EXAMPLES))(doctor.doctor)
 app.command("status")(status.status)
+app.command("init", epilog=examples(founding.EXAMPLES))(founding.init)
+app.command("join", epilog=examples(joining.EXAMPLES))(joining.join)
+app.add_typer(tokens.app, name="token")
 app.add_typer(audit.app, name="audit", epilog=examples(audit.EXAMPLES))
 
 

@@ -14,3 +14,4 @@ from swarm.client.records import RunInfo as RunInfo
 from swarm.client.records import StepDone as StepDone
 from swarm.client.records import StepInfo as StepInfo
 from swarm.client.run import Run as Run
+from swarm.client.tokens import TokenInfo as TokenInfo

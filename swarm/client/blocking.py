@@ -159,6 +159,9 @@ class BlockingSwarm:
     nodes = waits(Session.nodes)
     runs = waits(Session.runs)
     status = waits(Session.status)
+    create_token = waits(Session.create_token)
+    revoke_token = waits(Session.revoke_token)
+    tokens = waits(Session.tokens)
 
 
 def _inside_a_loop() -> bool:

@@ -14,6 +14,7 @@ from swarm import limits
 from swarm.client.connection import Connection, new_key
 from swarm.client.records import AgentInfo, ClusterStatus, NodeInfo, RunInfo
 from swarm.client.run import Run
+from swarm.client.tokens import TokenInfo, new_token
 from swarm.client.values import encode_inputs
 from swarm.errors import AgentRefused, ConfigRefused, NotFound, OutcomeUnknown, Problem, SwarmError, TooLarge
 from swarm.graph import Graph, Priority, encode
@@ -121,6 +122,37 @@ class Session:
             lambda stub, timeout_s: stub.ListAgents(request, timeout=timeout_s)
         )
         return [AgentInfo.from_pb(state) for state in reply.agents]
+
+    # -- who may join ---------------------------------------------------------------------------
+
+    async def create_token(self, role: str, life_ms: int, uses_max: int = 1) -> str:
+        """A join token. Its secret is made here; the cluster is told but the hash of it."""
+        token = await asyncio.to_thread(new_token, self._connection.profile)
+        request = client_pb2.CreateTokenRequest(
+            token=token.id,
+            secret_sha256=token.secret_sha256,
+            role=role,
+            life_ms=life_ms,
+            uses_max=uses_max,
+        )
+        await self._connection.ask(lambda stub, timeout_s: stub.CreateToken(request, timeout=timeout_s))
+        return token.text()
+
+    async def revoke_token(self, token: str) -> TokenInfo:
+        """Let nobody in by this token any more; who joined by it stays."""
+        request = client_pb2.RevokeTokenRequest(token=token)
+        reply = await self._connection.ask(
+            lambda stub, timeout_s: stub.RevokeToken(request, timeout=timeout_s)
+        )
+        return TokenInfo.from_pb(reply.token)
+
+    async def tokens(self) -> list[TokenInfo]:
+        """Join tokens, and who joined by them."""
+        request = client_pb2.ListTokensRequest()
+        reply = await self._connection.ask(
+            lambda stub, timeout_s: stub.ListTokens(request, timeout=timeout_s)
+        )
+        return [TokenInfo.from_pb(token) for token in reply.tokens]
 
     # -- the cluster --------------------------------------------------------------------------
 

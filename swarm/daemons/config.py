@@ -12,6 +12,7 @@
     cells_per_agent: 4               # default: one per processor, at most 4
     raft: {election_ms: [800, 1600], heartbeat_ms: 100}
     audit: {keep_days: 365, keep_mb: 4096}   # older or more than this is dropped, a segment at a time
+    join: {listen: 10.0.0.5:7102, authority: ../authority, passphrase_file: passphrase}
     log_level: info
 
 Only `cluster`, `node`, `data_dir`, `coordinators` and `tls` have no default. One, three or five
@@ -93,6 +94,17 @@ class AuditSettings(Section):
     keep_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
 
 
+class JoinSettings(Section):
+    """A listener for newcomers with a token, on a coordinator that has the authority's key.
+
+    The key's passphrase is read from a file (a systemd credential, say) or from $SWARM_PASSPHRASE.
+    """
+
+    listen: Address
+    authority: FilePath
+    passphrase_file: FilePath | None = None
+
+
 def _cells_default() -> int:
     return min(CELLS_PER_AGENT_DEFAULT_MAX, len(os.sched_getaffinity(0)))
 
@@ -114,6 +126,7 @@ class NodeConfig(Section):
     )
     raft: RaftSettings = RaftSettings()
     audit: AuditSettings = AuditSettings()
+    join: JoinSettings | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
@@ -128,6 +141,10 @@ class NodeConfig(Section):
         if self.advertise is None and host_of(self.listen) in _EVERYWHERE:
             raise wrong(
                 f"others cannot reach {self.listen}", "add `advertise: HOST:PORT`, the address others dial"
+            )
+        if self.join is not None and self.node not in self.coordinators:
+            raise wrong(
+                "only a coordinator lets others join", "remove `join`, or list this node to coordinate"
             )
         listed = self.coordinators.get(self.node)
         if listed is not None and listed != self.address:

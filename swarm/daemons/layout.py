@@ -53,8 +53,8 @@ def write_cluster(
         _write_node(data_dir / node, node, authority, coordinators, addresses[node], settings)
     caller = authority.issue_client("local", Role.ADMINISTRATOR, data_dir / CLIENT_DIRECTORY)
     endpoints = {str(node): address for node, address in addresses.items()}
-    profile = {"cluster": authority.cluster, "endpoints": endpoints, **_tls(caller, data_dir)}
-    _write_yaml(data_dir / PROFILE_FILE, profile)
+    profile = {"cluster": authority.cluster, "endpoints": endpoints, **tls_section(caller, data_dir)}
+    write_yaml(data_dir / PROFILE_FILE, profile)
     return addresses
 
 
@@ -92,13 +92,14 @@ def _write_node(
         "data_dir": "data",
         "listen": address,
         "coordinators": dict(coordinators),
-        "tls": _tls(files, home),
+        "tls": tls_section(files, home),
         **settings,
     }
-    _write_yaml(home / SETTINGS_FILE, document)
+    write_yaml(home / SETTINGS_FILE, document)
 
 
-def _tls(files: IdentityFiles, base: Path) -> dict[str, str]:
+def tls_section(files: IdentityFiles, base: Path) -> dict[str, str]:
+    """Where an identity lies, as settings and profiles say it: relative to `base`."""
     return {
         "ca": str(files.authority.relative_to(base)),
         "certificate": str(files.certificate.relative_to(base)),
@@ -106,5 +107,6 @@ def _tls(files: IdentityFiles, base: Path) -> dict[str, str]:
     }
 
 
-def _write_yaml(path: Path, document: Mapping[str, object]) -> None:
+def write_yaml(path: Path, document: Mapping[str, object]) -> None:
+    """Write settings for people to read."""
     path.write_text(yaml.safe_dump(dict(document), sort_keys=False))

@@ -25,6 +25,7 @@ from swarm import limits
 from swarm.adapters.agents import inspect, open_image
 from swarm.adapters.audit import AuditLog, Retention
 from swarm.adapters.cells import SandboxCells
+from swarm.adapters.join import Founded, JoinServer
 from swarm.adapters.outbox import FileOutcomes
 from swarm.adapters.raft import PysyncobjLog, RaftSettings
 from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
@@ -37,6 +38,7 @@ from swarm.adapters.rpc.work import GrpcDialer, WorkServicer
 from swarm.adapters.system import FileBlobs, FileJournal, SystemClock, SystemMachine, new_id
 from swarm.coordinator import Coordinator, Deployments
 from swarm.daemons.config import NodeConfig
+from swarm.daemons.passphrase import read_passphrase
 from swarm.errors import Conflict, NotTrusted, Unreachable
 from swarm.node import Worker, WorkerOptions, WorkerPorts
 from swarm.trust.audit import Event
@@ -127,6 +129,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
             coordinator, desk = await _coordinate(
                 config, identity, channels, blobs, peers, clock, server, stack
             )
+            await _let_join(config, desk, audit, stack)
         else:
             forwarder = Forwarder(config.node, None, tuple(config.coordinators), channels, clock)
             client_pb2_grpc.add_SwarmServicer_to_server(ProxyServicer(forwarder), server)
@@ -199,6 +202,25 @@ async def _coordinate(
     await coordinator.start()
     stack.push_async_callback(coordinator.stop)
     return coordinator, desk
+
+
+async def _let_join(config: NodeConfig, desk: ClientServicer, audit: AuditLog, stack: AsyncExitStack) -> None:
+    """Serve newcomers, where the settings say so."""
+    if (settings := config.join) is None:
+        return
+    passphrase = await asyncio.to_thread(read_passphrase, settings.passphrase_file)
+    authority = await asyncio.to_thread(tls.Authority.load, settings.authority, passphrase)
+    if authority.cluster != config.cluster:
+        raise NotTrusted(
+            f"this is the authority of {authority.cluster}",
+            place=str(settings.authority),
+            remedy=f"name that of {config.cluster} under `join: {{authority:`",
+        )
+    founded = Founded(config.cluster, {str(node): address for node, address in config.coordinators.items()})
+    server = JoinServer(founded, authority, config.tls.files(), desk.spend, audit)
+    await server.start(settings.listen)
+    stack.push_async_callback(server.stop)
+    _log.info("newcomers may join", address=settings.listen)
 
 
 async def _listen(

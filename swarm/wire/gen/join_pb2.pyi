@@ -1,3 +1,4 @@
+from swarm.wire.gen import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -39,8 +40,8 @@ class JoinReply(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     authority: bytes
     joined: Joined
-    refused: Refused
-    def __init__(self, authority: _Optional[bytes] = ..., joined: _Optional[_Union[Joined, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ...) -> None: ...
+    refused: _common_pb2.Error
+    def __init__(self, authority: _Optional[bytes] = ..., joined: _Optional[_Union[Joined, _Mapping]] = ..., refused: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
 
 class Joined(_message.Message):
     __slots__ = ("certificate", "cluster", "role", "coordinators")
@@ -60,13 +61,3 @@ class Joined(_message.Message):
     role: str
     coordinators: _containers.ScalarMap[str, str]
     def __init__(self, certificate: _Optional[bytes] = ..., cluster: _Optional[str] = ..., role: _Optional[str] = ..., coordinators: _Optional[_Mapping[str, str]] = ...) -> None: ...
-
-class Refused(_message.Message):
-    __slots__ = ("code", "message", "remedy")
-    CODE_FIELD_NUMBER: _ClassVar[int]
-    MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    REMEDY_FIELD_NUMBER: _ClassVar[int]
-    code: str
-    message: str
-    remedy: str
-    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...

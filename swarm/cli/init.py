@@ -1,0 +1,75 @@
+"""`swarm init`: found a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from swarm.cli.options import Json
+from swarm.cli.output import Output
+from swarm.daemons.founding import ADMIN, found_cluster
+from swarm.daemons.passphrase import PASSPHRASE_VARIABLE, read_passphrase
+from swarm.errors import Mistake
+
+LISTEN_DEFAULT: Final = "127.0.0.1:7101"
+JOIN_DEFAULT: Final = "127.0.0.1:7102"
+
+EXAMPLES: Final = """\
+  swarm init /etc/swarm --name demo --node n1=10.0.0.5:7101 --join 10.0.0.5:7102
+  swarm node --config /etc/swarm/n1/node.yaml
+  swarm token create --role worker --cluster /etc/swarm/admin.yaml
+"""
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where everything is written.")],
+    name: Annotated[str, typer.Option("--name", help="The cluster's name.")] = "swarm",
+    node: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--node",
+            metavar="NAME=HOST:PORT",
+            help=f"A coordinator: 1, 3 or 5.  [default: n1={LISTEN_DEFAULT}]",
+        ),
+    ] = None,
+    join: Annotated[
+        str, typer.Option("--join", metavar="HOST:PORT", help="Where the first coordinator lets others join.")
+    ] = JOIN_DEFAULT,
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"Holds the passphrase; else ${PASSPHRASE_VARIABLE}, else asked for."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Found a cluster: its authority, the settings and certificates of its coordinators, an administrator.
+
+    The authority's key is encrypted with a passphrase. The first coordinator needs it to let others join;
+    without that section in its settings the folder `authority` can be taken offline.
+    """
+    coordinators = dict(_named(text) for text in node or [f"n1={LISTEN_DEFAULT}"])
+    passphrase = read_passphrase(passphrase_file, _ask)
+    written = found_cluster(
+        directory, name, coordinators, passphrase, join_listen=join, passphrase_file=passphrase_file
+    )
+    out = Output(as_json=as_json)
+    profile = directory / f"{ADMIN}.yaml"
+    lines = [f"cluster {name} is founded under {directory}", ""]
+    lines += [f"  swarm node --config {path}" for path in written]
+    lines += ["", f"  swarm status --cluster {profile}"]
+    lines += [f"  swarm token create --role worker --cluster {profile}    for each machine that is to join"]
+    out.give({"cluster": name, "settings": written, "profile": profile}, text="\n".join(lines))
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, separator, address = text.partition("=")
+    if not separator:
+        raise Mistake(f"{text!r} names no coordinator", place="--node", remedy="write NAME=HOST:PORT")
+    return name, address
+
+
+def _ask() -> str:
+    return str(typer.prompt("Passphrase for the authority's key", hide_input=True, confirmation_prompt=True))
