@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from swarm.errors import NeedsDecision, NotFound, NotLeader
-from swarm.graph import Feed, Graph, Payload
+from swarm.graph import Feed, Graph, Payload, Retry
 from swarm.ids import CapabilityName, NodeId, RunId
 from swarm.scheduler.run import Run, Status, Step
 from swarm.testing.cells import Fate
@@ -173,6 +174,18 @@ def test_cancelling_stops_what_runs_on_the_nodes():
         assert cluster.clock.monotonic_ms() < 5_000
 
     simulate(act)
+
+
+def test_cancelling_a_run_harms_no_step_of_another_in_the_same_cell():
+    async def act(cluster):
+        once = tuple(replace(node, retry=Retry(attempts_max=1)) for node in wide_graph(8).nodes)
+        doomed = await cluster.submit(wide_graph(8))
+        spared = await cluster.submit(Graph("spared", once))
+        await asyncio.sleep(0.1)
+        await (await cluster.leader()).cancel(doomed, "enough", "ann")
+        assert_succeeded(await cluster.ended(spared))
+
+    simulate(act, nodes=1, slots=16, call_ms=50)
 
 
 def test_a_coordinator_that_comes_back_knows_what_was_decided_without_it():

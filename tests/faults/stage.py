@@ -1,0 +1,152 @@
+"""Real daemons on this machine whose wires, disks and calendars can be tampered with."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from swarm.daemons.layout import SETTINGS_FILE, write_cluster
+from swarm.daemons.local import LocalCluster, Observer
+from tests.faults.wires import Wires
+
+SMALL_DISK_MIB = 48
+CALENDAR_FILE = "calendar_offset_s"
+CALENDAR_CODE = """\
+import os
+import time
+
+_path, _time, _time_ns = os.environ["SWARM_TEST_CALENDAR"], time.time, time.time_ns
+
+
+def _offset_s():
+    try:
+        with open(_path) as file:
+            return int(file.read() or 0)
+    except OSError:
+        return 0
+
+
+time.time = lambda: _time() + _offset_s()
+time.time_ns = lambda: _time_ns() + _offset_s() * 1_000_000_000
+"""
+
+
+class Stage(LocalCluster):
+    """A local cluster whose daemons reach each other over `wires`.
+
+    With `small_disks`, which takes root, each node's data lies on a file system of its own. With `calendars`
+    the daemons read the time of day through a file: what Python's `time` says can then be made to jump.
+    """
+
+    def __init__(self, data_dir, nodes=3, *, small_disks=False, calendars=False, settings=None):
+        super().__init__(
+            data_dir, nodes, cluster="faults", settings={"cells_per_agent": 1, **(settings or {})}
+        )
+        self.wires = Wires()
+        self._small_disks = small_disks
+        self._calendars = calendars
+        self._environment = {}
+
+    async def __aenter__(self):
+        try:
+            self._take_directory()
+            self.addresses = write_cluster(self.data_dir, self.cluster, self.nodes, self._settings)
+            for node in self.nodes:
+                await self._rewire(node)
+                if self._small_disks:
+                    self._mount(node)
+            if self._calendars:
+                self._lend_calendar()
+            for node in self.nodes:
+                self._spawn(node)
+            await self.ready()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_):
+        for node in self.running():
+            self.resume(node)
+        self.wires.release()
+        await asyncio.to_thread(self.stop)
+        await self.wires.close()
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        for node in self.nodes:
+            if self.node_data(node).is_mount():
+                await asyncio.to_thread(subprocess.run, ["umount", self.node_data(node)], check=True)
+
+    async def _rewire(self, node):
+        """Let a node dial the others over wires."""
+        path = self.home(node) / SETTINGS_FILE
+        document = yaml.safe_load(path.read_text())
+        for other, address in document["coordinators"].items():
+            if other != node:
+                document["coordinators"][other] = await self.wires.lay(node, other, address)
+        path.write_text(yaml.safe_dump(document))
+
+    # -- processes ----------------------------------------------------------------------------
+
+    def pause(self, node):
+        os.kill(self.pid(node), signal.SIGSTOP)
+
+    def resume(self, node):
+        os.kill(self.pid(node), signal.SIGCONT)
+
+    async def leader(self):
+        """Who leads, once somebody does."""
+        async with Observer(self) as observer:
+            while True:
+                for node, answer in (await observer.ask(self.running())).items():
+                    if answer.leader == node:
+                        return node
+                await asyncio.sleep(0.05)
+
+    # -- disks ----------------------------------------------------------------------------------
+
+    def _mount(self, node):
+        data = self.node_data(node)
+        data.mkdir(mode=0o700, exist_ok=True)
+        options = f"size={SMALL_DISK_MIB}m,mode=0700"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "swarm-faults", data], check=True)
+
+    def fill_disk(self, node):
+        """Leave no room on a node's disk."""
+        with Path(self.node_data(node), "ballast").open("wb") as file:
+            try:
+                while True:
+                    file.write(bytes(64 * 1024))
+                    file.flush()
+            except OSError:
+                pass
+
+    def empty_disk(self, node):
+        Path(self.node_data(node), "ballast").unlink(missing_ok=True)
+
+    # -- calendars ------------------------------------------------------------------------------
+
+    def _lend_calendar(self):
+        folder = self.data_dir / "calendar"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(CALENDAR_CODE)
+        paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        for name, value in (
+            ("SWARM_TEST_CALENDAR", str(folder / CALENDAR_FILE)),
+            ("PYTHONPATH", os.pathsep.join(paths)),
+        ):
+            self._environment[name] = os.environ.get(name)
+            os.environ[name] = value
+
+    def set_calendar(self, offset_s):
+        """Every daemon's time of day jumps; clocks that cannot jump do not."""
+        path = self.data_dir / "calendar" / CALENDAR_FILE
+        aside = path.with_suffix(".new")
+        aside.write_text(str(offset_s))
+        aside.replace(path)
