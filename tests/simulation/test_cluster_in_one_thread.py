@@ -181,7 +181,16 @@ def test_cancelling_a_run_harms_no_step_of_another_in_the_same_cell():
         once = tuple(replace(node, retry=Retry(attempts_max=1)) for node in wide_graph(8).nodes)
         doomed = await cluster.submit(wide_graph(8))
         spared = await cluster.submit(Graph("spared", once))
-        await asyncio.sleep(0.1)
+
+        def share_a_cell() -> bool:
+            seats = {}
+            for host in cluster.workers[NODES[0]]._hosts.values():
+                for key, seat in host._pending.items():
+                    if seat is not None:
+                        seats.setdefault(id(seat), set()).add(key.run)
+            return {doomed, spared} in seats.values()
+
+        await cluster.until(share_a_cell)
         await (await cluster.leader()).cancel(doomed, "enough", "ann")
         assert_succeeded(await cluster.ended(spared))
 

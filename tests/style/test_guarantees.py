@@ -13,7 +13,7 @@ ITEM = re.compile(r"^\d+\. ", re.MULTILINE)
 
 
 @cache
-def tests_there_are():
+def known_tests():
     texts = (path.read_text(encoding="utf-8") for path in ROOT.joinpath("tests").rglob("test_*.py"))
     return {name for text in texts for name in re.findall(r"^\s*def (test_\w+)", text, re.MULTILINE)}
 
@@ -22,7 +22,7 @@ def tests_there_are():
 def test_the_tests_a_page_names_exist(page):
     named = set(NAMED.findall(ROOT.joinpath("docs", page).read_text(encoding="utf-8")))
     assert named
-    assert named <= tests_there_are()
+    assert named <= known_tests()
 
 
 def test_no_guarantee_is_without_a_test():
