@@ -7,12 +7,13 @@
     advertise: 10.0.0.5:7101         # where others reach it; default: listen
     coordinators: {n1: 127.0.0.1:7101, n2: 127.0.0.1:7102, n3: 127.0.0.1:7103}
     tls: {ca: authority.pem, certificate: certificate.pem, key: key.pem}
-    sandbox: {tier: auto}            # auto | root | user | reduced
+    sandbox: {tier: auto}            # auto | root | user | reduced | wasm-only
     slots: 256                       # steps in flight
     cells_per_agent: 4               # default: one per processor, at most 4
     raft: {election_ms: [800, 1600], heartbeat_ms: 100}
     audit: {keep_days: 365, keep_mb: 4096}   # older or more than this is dropped, a segment at a time
     join: {listen: 10.0.0.5:7102, authority: ../authority, passphrase_file: passphrase}
+    trust: {authors: {ann: {key: <64 hexadecimal digits>, may: ["vision:*"]}}}   # whose agents may run
     log_level: info
 
 Only `cluster`, `node`, `data_dir`, `coordinators` and `tls` have no default. One, three or five
@@ -32,12 +33,15 @@ from swarm.adapters.settings import Address, FilePath, Section, host_of, load_se
 from swarm.adapters.tls import IdentityFiles
 from swarm.ids import NodeId
 from swarm.trust import Role
+from swarm.trust.authors import KEY, PATTERN, AgentPolicy, Author
 from swarm.trust.identity import is_name
 
 LISTEN_DEFAULT = "127.0.0.1:7101"
 VOTERS = (1, 3, 5)
 CELLS_PER_AGENT_DEFAULT_MAX = 4
 ELECTION_MS_MAX = 60_000
+AUTHORS_MAX = 1_000
+PATTERNS_MAX = 100
 HEARTBEATS_PER_ELECTION_MIN = 3  # one lost packet must not depose a leader
 
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised in order to ask for an address to advertise
@@ -64,9 +68,9 @@ class TlsSettings(Section):
 
 
 class SandboxSettings(Section):
-    """How strongly cells are locked down; `reduced` must be asked for by name."""
+    """How strongly cells are locked down; `reduced` and `wasm-only` must be asked for by name."""
 
-    tier: Literal["auto", "root", "user", "reduced"] = "auto"
+    tier: Literal["auto", "root", "user", "reduced", "wasm-only"] = "auto"
 
 
 class RaftSettings(Section):
@@ -105,6 +109,38 @@ class JoinSettings(Section):
     passphrase_file: FilePath | None = None
 
 
+def _key(text: str) -> str:
+    if not KEY.fullmatch(text):
+        raise wrong("this is no public key", "write the 64 hexadecimal digits from the author's .pub file")
+    return text
+
+
+def _pattern(text: str) -> str:
+    if not PATTERN.fullmatch(text):
+        raise wrong(f"{text[:80]!r} fits no capability", "write e.g. vision:digit, vision:* or *")
+    return text
+
+
+class AuthorSettings(Section):
+    """An author of agents: a public key, and the capabilities it may sign for."""
+
+    key: Annotated[str, AfterValidator(_key)]
+    may: Annotated[
+        list[Annotated[str, AfterValidator(_pattern)]], Field(min_length=1, max_length=PATTERNS_MAX)
+    ]
+
+
+class TrustSettings(Section):
+    """Whose agents may be deployed and hosted. `agents: any` is for development alone."""
+
+    agents: Literal["signed", "any"] = "signed"
+    authors: Annotated[dict[str, AuthorSettings], Field(max_length=AUTHORS_MAX)] = Field(default_factory=dict)
+
+    def policy(self) -> AgentPolicy:
+        authors = (Author(name, author.key, tuple(author.may)) for name, author in self.authors.items())
+        return AgentPolicy(tuple(authors), anybody=self.agents == "any")
+
+
 def _cells_default() -> int:
     return min(CELLS_PER_AGENT_DEFAULT_MAX, len(os.sched_getaffinity(0)))
 
@@ -127,6 +163,7 @@ class NodeConfig(Section):
     raft: RaftSettings = RaftSettings()
     audit: AuditSettings = AuditSettings()
     join: JoinSettings | None = None
+    trust: TrustSettings = TrustSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
