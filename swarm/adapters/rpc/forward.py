@@ -6,6 +6,7 @@ was lost is tried again only where trying twice is harmless.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from swarm.wire.gen import client_pb2_grpc as rpc
 
 ReplyT = TypeVar("ReplyT")
 CALL_S = 30.0
+LOOK_S = 0.1  # how often whoever waits for the leader looks whether it still leads
 
 
 class Forwarder:
@@ -113,12 +115,31 @@ class Forwarder:
     async def _ask(self, leader: NodeId, remote: Callable[[Any], Awaitable[ReplyT]]) -> ReplyT:
         stub: Any = rpc.SwarmStub(self._channels.to(leader))
         try:
-            return await remote(stub)
+            return await self._while_it_leads(leader, remote(stub))
         except grpc.aio.AioRpcError as error:
             found = from_rpc(error, leader)
             if isinstance(found, Unreachable) and "failed to connect" in (error.details() or "").lower():
                 raise _NotSent(found.message, place=found.place, remedy=found.remedy) from error
             raise found from error
+
+    async def _while_it_leads(self, leader: NodeId, call: Awaitable[ReplyT]) -> ReplyT:
+        """Wait for an answer for as long as there is somebody to give it: a leader cut off never will."""
+        answer = asyncio.ensure_future(call)
+        try:
+            while not answer.done():
+                await asyncio.wait({answer}, timeout=LOOK_S)
+                if not answer.done() and self._leads_no_more(leader):
+                    raise Unreachable(f"{leader} leads no more, and did not answer", place=leader)
+            return answer.result()
+        finally:
+            answer.cancel()
+
+    def _leads_no_more(self, node: NodeId) -> bool:
+        """Whether somebody else leads by now; a node without a log does not know."""
+        return self._coordinator is not None and self._coordinator.replica.leadership().leader not in (
+            node,
+            None,
+        )
 
 
 class _NotSent(Unreachable):
