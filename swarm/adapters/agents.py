@@ -10,6 +10,7 @@ from swarm.graph import Port, PortName, Signature
 from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.ports import Image
 from swarm.scheduler.events import AgentRecord
+from swarm.trust.authors import AgentPolicy
 
 
 def inspect(data: bytes) -> AgentRecord:
@@ -40,6 +41,40 @@ def open_image(data: bytes) -> Image:
         cpu_cores=executable.limits.cpu_cores,
         disk_mb=executable.limits.disk_mb,
     )
+
+
+class TrustedAgents:
+    """The same two questions, asked of files whose author a policy trusts; others are refused."""
+
+    def __init__(self, policy: AgentPolicy) -> None:
+        self._policy = policy
+
+    def inspect(self, data: bytes) -> AgentRecord:
+        """See `inspect`. Raises `AgentRefused` also where nobody trusted has signed."""
+        self._check(data)
+        return inspect(data)
+
+    def open_image(self, data: bytes) -> Image:
+        """See `open_image`. Raises `AgentRefused` also where nobody trusted has signed."""
+        self._check(data)
+        return open_image(data)
+
+    def _check(self, data: bytes) -> None:
+        if self._policy.anybody:
+            return
+        try:
+            agent = af.parse(data)  # verifies the signature, if there is one
+        except af.AfError as error:
+            raise _refused(error.problems) from error
+        signer = af.signer_of(agent)
+        capabilities = [capability.name for capability in agent.header.capabilities]
+        if problems := self._policy.problems(signer.key if signer else None, capabilities):
+            raise AgentRefused(
+                "no trusted author has signed this agent",
+                place="agent file",
+                remedy=problems[0].remedy,
+                problems=problems,
+            )
 
 
 def compile_file(data: bytes) -> bytes:

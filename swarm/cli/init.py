@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from swarm.adapters.audit import read_public_key
 from swarm.cli.options import Json
 from swarm.cli.output import Output
 from swarm.daemons.founding import ADMIN, found_cluster
@@ -43,6 +44,12 @@ def init(
             metavar="FILE", help=f"Holds the passphrase; else ${PASSPHRASE_VARIABLE}, else asked for."
         ),
     ] = None,
+    author: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--author", metavar="NAME=KEY", help="Whose agents may run: a public key or its .pub file."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Found a cluster: its authority, the settings and certificates of its coordinators, an administrator.
@@ -53,12 +60,23 @@ def init(
     coordinators = dict(_named(text) for text in node or [f"n1={LISTEN_DEFAULT}"])
     passphrase = read_passphrase(passphrase_file, _ask)
     written = found_cluster(
-        directory, name, coordinators, passphrase, join_listen=join, passphrase_file=passphrase_file
+        directory,
+        name,
+        coordinators,
+        passphrase,
+        join_listen=join,
+        passphrase_file=passphrase_file,
+        authors={one: read_public_key(key) for one, key in map(_named, author or ())},
     )
     out = Output(as_json=as_json)
     profile = directory / f"{ADMIN}.yaml"
     lines = [f"cluster {name} is founded under {directory}", ""]
     lines += [f"  swarm node --config {path}" for path in written]
+    if not author:
+        lines += [
+            "",
+            "no agent may run yet: name authors under `trust:` in node.yaml, see `af-sign --new-key`",
+        ]
     lines += ["", f"  swarm status --cluster {profile}"]
     lines += [f"  swarm token create --role worker --cluster {profile}    for each machine that is to join"]
     out.give({"cluster": name, "settings": written, "profile": profile}, text="\n".join(lines))
@@ -67,7 +85,9 @@ def init(
 def _named(text: str) -> tuple[str, str]:
     name, separator, address = text.partition("=")
     if not separator:
-        raise Mistake(f"{text!r} names no coordinator", place="--node", remedy="write NAME=HOST:PORT")
+        raise Mistake(
+            f"{text!r} names nothing", place="command line", remedy="write NAME=HOST:PORT or NAME=KEY"
+        )
     return name, address
 
 

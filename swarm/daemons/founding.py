@@ -35,6 +35,7 @@ def found_cluster(
     *,
     join_listen: str,
     passphrase_file: Path | None,
+    authors: Mapping[str, str],
 ) -> list[Path]:
     """Write all a new cluster needs; returns the settings files, the first of which lets others join."""
     if len(coordinators) not in VOTERS:
@@ -48,6 +49,8 @@ def found_cluster(
         hosts = dict.fromkeys([host_of(address), "127.0.0.1", "localhost"])
         files = authority.issue_node(NodeId(node), tuple(hosts), home / IDENTITY_DIRECTORY)
         extra: dict[str, object] = {}
+        if authors:
+            extra["trust"] = {"authors": {name: {"key": key, "may": ["*"]} for name, key in authors.items()}}
         if number == 0:
             join: dict[str, object] = {"listen": join_listen, "authority": f"../{AUTHORITY_DIRECTORY}"}
             if passphrase_file is not None:
@@ -76,6 +79,12 @@ def keep_membership(directory: Path, member: Membership, listen: str, advertise:
         write_profile(path, cluster, coordinators, files)
         return path
     extra: dict[str, object] = {} if advertise is None else {"advertise": advertise}
+    if member.authors:
+        extra["trust"] = {
+            "authors": {
+                author.name: {"key": author.key, "may": list(author.may)} for author in member.authors
+            }
+        }
     return _write_node(directory, cluster, member.identity.name, listen, coordinators, files, extra)
 
 

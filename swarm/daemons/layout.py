@@ -93,6 +93,7 @@ def _write_node(
         "listen": address,
         "coordinators": dict(coordinators),
         "tls": tls_section(files, home),
+        "trust": {"agents": "any"},  # a cluster of one machine's owner, who also makes the agents
         **settings,
     }
     write_yaml(home / SETTINGS_FILE, document)

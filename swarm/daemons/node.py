@@ -22,7 +22,7 @@ import grpc.aio
 import structlog
 
 from swarm import limits
-from swarm.adapters.agents import inspect, open_image
+from swarm.adapters.agents import TrustedAgents
 from swarm.adapters.audit import AuditLog, Retention
 from swarm.adapters.cells import SandboxCells
 from swarm.adapters.join import Founded, JoinServer
@@ -155,7 +155,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
                 peers,
                 journal,
                 outcomes,
-                open_image,
+                TrustedAgents(config.trust.policy()).open_image,
             ),
         )
         await worker.start()
@@ -191,7 +191,9 @@ async def _coordinate(
     desk = ClientServicer(
         About(config.cluster, config.node, voters, os.getpid(), clock.monotonic_ms()),
         coordinator,
-        Deployments(coordinator, blobs, peers, tuple(voters), inspect, clock),
+        Deployments(
+            coordinator, blobs, peers, tuple(voters), TrustedAgents(config.trust.policy()).inspect, clock
+        ),
         Forwarder(config.node, coordinator, tuple(voters), channels, clock),
         clock,
     )
@@ -216,7 +218,8 @@ async def _let_join(config: NodeConfig, desk: ClientServicer, audit: AuditLog, s
             place=str(settings.authority),
             remedy=f"name that of {config.cluster} under `join: {{authority:`",
         )
-    founded = Founded(config.cluster, {str(node): address for node, address in config.coordinators.items()})
+    coordinators = {str(node): address for node, address in config.coordinators.items()}
+    founded = Founded(config.cluster, coordinators, config.trust.policy().authors)
     server = JoinServer(founded, authority, config.tls.files(), desk.spend, audit)
     await server.start(settings.listen)
     stack.push_async_callback(server.stop)

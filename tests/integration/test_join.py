@@ -16,14 +16,27 @@ import time
 import pytest
 import yaml
 
+import af
+from af.signing import new_key, read_key
 from swarm import Swarm
 from swarm.adapters.audit import AuditReader
 from swarm.adapters.join import join
 from swarm.adapters.tls import Authority, IdentityFiles
 from swarm.cli import run
+from swarm.client.session import runnable
+from swarm.daemons.founding import keep_membership
 from swarm.daemons.keeper import SOURCE, Keeper
 from swarm.daemons.layout import free_ports
-from swarm.errors import ConfigRefused, Conflict, Mistake, NotAllowed, NotTrusted, SwarmError, Unreachable
+from swarm.errors import (
+    AgentRefused,
+    ConfigRefused,
+    Conflict,
+    Mistake,
+    NotAllowed,
+    NotTrusted,
+    SwarmError,
+    Unreachable,
+)
 from swarm.trust import Role
 from swarm.trust.tokens import JoinToken
 from swarm.wire.gen import join_pb2 as pb
@@ -42,7 +55,18 @@ class Founded:
         self.address, self.join_address = f"127.0.0.1:{serving}", f"127.0.0.1:{joining}"
         secret = directory / "passphrase"
         secret.write_text(PASSPHRASE + "\n")
-        arguments = ["--name", "demo", "--node", f"n1={self.address}", "--join", self.join_address]
+        new_key(directory / "ann.key")
+        author = f"ann={directory / 'ann.key.pub'}"
+        arguments = [
+            "--author",
+            author,
+            "--name",
+            "demo",
+            "--node",
+            f"n1={self.address}",
+            "--join",
+            self.join_address,
+        ]
         code = run(["init", str(directory / "c"), *arguments, "--passphrase-file", str(secret)])
         assert code == 0
         self.home = directory / "c"
@@ -51,6 +75,10 @@ class Founded:
 
     def start(self, name, settings):
         self.keeper.spawn(name, settings, self.directory / f"{name}.log")
+
+    def signed(self, data):
+        """An agent file with the trusted author's signature."""
+        return af.sign(runnable(data), read_key(self.directory / "ann.key"), "2026-01-05T00:00:00Z")
 
     def log(self, name):
         return (self.directory / f"{name}.log").read_text()
@@ -112,7 +140,7 @@ def test_a_machine_joins_with_one_command_and_works(founded, capsys, tmp_path):
     with Swarm.open(founded.profile) as swarm:
         assert founded.soon(lambda: swarm.status().nodes_attached == 2), founded.log("w1")
         assert {node.node: node.role for node in swarm.nodes()}["w1"] == "worker"
-        swarm.deploy(SLOW_AGENT)
+        swarm.deploy(founded.signed(SLOW_AGENT))
         run = swarm.submit(slow_graph(12, 0.2))
         run.result()
         assert {step.node for step in run.show().steps} == {"n1", "w1"}
@@ -138,6 +166,43 @@ def test_a_person_joins_and_may_do_what_the_token_says(founded, capsys, tmp_path
     secret = JoinToken.read(text).secret
     left = [path for path in founded.directory.rglob("*") if path.is_file()]
     assert not any(secret in path.read_bytes() or secret.hex().encode() in path.read_bytes() for path in left)
+
+
+# -- whose agents may run ----------------------------------------------------------------------------------
+
+
+def test_an_agent_nobody_or_a_stranger_signed_is_refused_by_the_leader(founded, tmp_path):
+    new_key(tmp_path / "eve.key")
+    by_a_stranger = af.sign(runnable(SLOW_AGENT), read_key(tmp_path / "eve.key"), "2026-01-05T00:00:00Z")
+    with Swarm.open(founded.profile) as swarm:
+        for data in (SLOW_AGENT, by_a_stranger):
+            with pytest.raises(AgentRefused) as caught:
+                swarm.deploy(data)
+            assert {problem.code for problem in caught.value.problems} == {"agent_not_trusted"}
+        altered = founded.signed(SLOW_AGENT).replace(b"told to fail", b"told to lie!")
+        with pytest.raises(AgentRefused):
+            swarm.deploy(altered)
+        assert "n1" in swarm.deploy(founded.signed(SLOW_AGENT)).nodes
+
+
+def test_a_node_with_a_policy_of_its_own_does_not_host_what_the_leader_lets_in(founded, tmp_path):
+    (port,) = free_ports(1)
+    member = founded.join(founded.token(), "picky", addresses=["127.0.0.1"])
+    path = keep_membership(tmp_path, member, f"127.0.0.1:{port}", None)
+    document = yaml.safe_load(path.read_text())
+    assert document["trust"]["authors"]["ann"]["may"] == ["*"]
+    document["trust"]["authors"]["ann"]["may"] = ["vision:*"]
+    path.write_text(yaml.safe_dump(document))
+    founded.start("picky", path)
+    with Swarm.open(founded.profile) as swarm:
+        assert founded.soon(lambda: "picky" in {node.node for node in swarm.nodes()}), founded.log("picky")
+        deployed = swarm.deploy(founded.signed(SLOW_AGENT))
+        assert "picky" not in deployed.nodes
+        [slow] = [agent for agent in swarm.agents() if agent.name == "slow"]
+        assert {node: error.problems[0].code for node, error in slow.refused} == {
+            "picky": "agent_not_trusted"
+        }
+    founded.keeper.end("picky", signal.SIGTERM)
 
 
 # -- tokens that let nobody in ---------------------------------------------------------------------------

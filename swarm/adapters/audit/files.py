@@ -133,7 +133,8 @@ def read_public_key(text_or_path: str) -> str:
     text = text_or_path
     if not _KEY.fullmatch(text):
         try:
-            text = Path(text_or_path).read_bytes()[: KEY_CHARS + 2].strip().decode("ascii", "replace")
+            words = Path(text_or_path).read_bytes()[: 2 * KEY_CHARS].decode("ascii", "replace").split()
+            text = words[0] if words else ""  # a name may follow
         except OSError as error:
             raise ConfigRefused(
                 f"no public key: {error.strerror}",

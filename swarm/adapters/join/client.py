@@ -21,6 +21,7 @@ from swarm.adapters.join.frames import CALL_S, HANDSHAKE_S, read_message, write_
 from swarm.adapters.settings import host_of
 from swarm.errors import NotTrusted, ProtocolBroken, Unreachable
 from swarm.trust import Identity, Kind, Role
+from swarm.trust.authors import Author
 from swarm.trust.tokens import JoinToken
 from swarm.wire.convert import error_from_pb
 from swarm.wire.gen import join_pb2 as pb
@@ -35,6 +36,7 @@ class Membership:
     key: bytes = field(repr=False)
     authority: bytes
     coordinators: Mapping[str, str]
+    authors: tuple[Author, ...]
 
 
 async def join(token: JoinToken, address: str, name: str, addresses: Sequence[str] = ()) -> Membership:
@@ -68,6 +70,7 @@ async def join(token: JoinToken, address: str, name: str, addresses: Sequence[st
         ),
         authority.public_bytes(serialization.Encoding.PEM),
         dict(reply.joined.coordinators),
+        tuple(Author(author.name, author.key, tuple(author.may)) for author in reply.joined.authors),
     )
 
 

@@ -32,6 +32,7 @@ from swarm.adapters.tls import Authority, IdentityFiles
 from swarm.errors import NotTrusted, SwarmError, Unreachable
 from swarm.trust import Identity, Role
 from swarm.trust.audit import Event
+from swarm.trust.authors import Author
 from swarm.trust.tokens import KIND_OF_ROLE, secret_hash
 from swarm.wire.convert import error_to_pb
 from swarm.wire.gen import join_pb2 as pb
@@ -53,6 +54,7 @@ class Founded:
 
     cluster: str
     coordinators: Mapping[str, str]
+    authors: tuple[Author, ...]
 
 
 class JoinServer:
@@ -165,6 +167,10 @@ class JoinServer:
             cluster=self._founded.cluster,
             role=role.value,
             coordinators=dict(self._founded.coordinators),
+            authors=[
+                pb.TrustedAuthor(name=author.name, key=author.key, may=author.may)
+                for author in self._founded.authors
+            ],
         )
 
 

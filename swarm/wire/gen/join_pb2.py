@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from swarm.wire.gen import common_pb2 as swarm_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13swarm/v1/join.proto\x12\x08swarm.v1\x1a\x15swarm/v1/common.proto\"b\n\x08JoinCall\x12+\n\tauthority\x18\x01 \x01(\x0b\x32\x16.swarm.v1.AuthorityAskH\x00\x12!\n\x04join\x18\x02 \x01(\x0b\x32\x11.swarm.v1.JoinAskH\x00\x42\x06\n\x04\x63\x61ll\"\x0e\n\x0c\x41uthorityAsk\"b\n\x07JoinAsk\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x17\n\x0fsigning_request\x18\x05 \x01(\x0c\"q\n\tJoinReply\x12\x13\n\tauthority\x18\x01 \x01(\x0cH\x00\x12\"\n\x06joined\x18\x02 \x01(\x0b\x32\x10.swarm.v1.JoinedH\x00\x12\"\n\x07refused\x18\x03 \x01(\x0b\x32\x0f.swarm.v1.ErrorH\x00\x42\x07\n\x05reply\"\xab\x01\n\x06Joined\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x38\n\x0c\x63oordinators\x18\x04 \x03(\x0b\x32\".swarm.v1.Joined.CoordinatorsEntry\x1a\x33\n\x11\x43oordinatorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13swarm/v1/join.proto\x12\x08swarm.v1\x1a\x15swarm/v1/common.proto\"b\n\x08JoinCall\x12+\n\tauthority\x18\x01 \x01(\x0b\x32\x16.swarm.v1.AuthorityAskH\x00\x12!\n\x04join\x18\x02 \x01(\x0b\x32\x11.swarm.v1.JoinAskH\x00\x42\x06\n\x04\x63\x61ll\"\x0e\n\x0c\x41uthorityAsk\"b\n\x07JoinAsk\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x17\n\x0fsigning_request\x18\x05 \x01(\x0c\"q\n\tJoinReply\x12\x13\n\tauthority\x18\x01 \x01(\x0cH\x00\x12\"\n\x06joined\x18\x02 \x01(\x0b\x32\x10.swarm.v1.JoinedH\x00\x12\"\n\x07refused\x18\x03 \x01(\x0b\x32\x0f.swarm.v1.ErrorH\x00\x42\x07\n\x05reply\"\xd5\x01\n\x06Joined\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x38\n\x0c\x63oordinators\x18\x04 \x03(\x0b\x32\".swarm.v1.Joined.CoordinatorsEntry\x12(\n\x07\x61uthors\x18\x05 \x03(\x0b\x32\x17.swarm.v1.TrustedAuthor\x1a\x33\n\x11\x43oordinatorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"7\n\rTrustedAuthor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0b\n\x03may\x18\x03 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,7 +43,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOINREPLY']._serialized_start=272
   _globals['_JOINREPLY']._serialized_end=385
   _globals['_JOINED']._serialized_start=388
-  _globals['_JOINED']._serialized_end=559
-  _globals['_JOINED_COORDINATORSENTRY']._serialized_start=508
-  _globals['_JOINED_COORDINATORSENTRY']._serialized_end=559
+  _globals['_JOINED']._serialized_end=601
+  _globals['_JOINED_COORDINATORSENTRY']._serialized_start=550
+  _globals['_JOINED_COORDINATORSENTRY']._serialized_end=601
+  _globals['_TRUSTEDAUTHOR']._serialized_start=603
+  _globals['_TRUSTEDAUTHOR']._serialized_end=658
 # @@protoc_insertion_point(module_scope)

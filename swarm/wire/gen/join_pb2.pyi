@@ -44,7 +44,7 @@ class JoinReply(_message.Message):
     def __init__(self, authority: _Optional[bytes] = ..., joined: _Optional[_Union[Joined, _Mapping]] = ..., refused: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
 
 class Joined(_message.Message):
-    __slots__ = ("certificate", "cluster", "role", "coordinators")
+    __slots__ = ("certificate", "cluster", "role", "coordinators", "authors")
     class CoordinatorsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -56,8 +56,20 @@ class Joined(_message.Message):
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     COORDINATORS_FIELD_NUMBER: _ClassVar[int]
+    AUTHORS_FIELD_NUMBER: _ClassVar[int]
     certificate: bytes
     cluster: str
     role: str
     coordinators: _containers.ScalarMap[str, str]
-    def __init__(self, certificate: _Optional[bytes] = ..., cluster: _Optional[str] = ..., role: _Optional[str] = ..., coordinators: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    authors: _containers.RepeatedCompositeFieldContainer[TrustedAuthor]
+    def __init__(self, certificate: _Optional[bytes] = ..., cluster: _Optional[str] = ..., role: _Optional[str] = ..., coordinators: _Optional[_Mapping[str, str]] = ..., authors: _Optional[_Iterable[_Union[TrustedAuthor, _Mapping]]] = ...) -> None: ...
+
+class TrustedAuthor(_message.Message):
+    __slots__ = ("name", "key", "may")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MAY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    key: str
+    may: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., key: _Optional[str] = ..., may: _Optional[_Iterable[str]] = ...) -> None: ...
