@@ -44,6 +44,11 @@ def build(path: Path) -> AgentFile:
     return build_mapping(read_mapping(path), path.parent)
 
 
+def read_training(path: Path) -> TrainingData:
+    """The rows of an .npz with `inputs` and `targets`."""
+    return _rows(_arrays(_read(path, str(path)), str(path)), str(path))
+
+
 def read_mapping(path: Path) -> dict[str, object]:
     """The mapping of a YAML source as it stands there."""
     return load_mapping(_read(path, str(path)))
@@ -111,15 +116,19 @@ def _full_name(match: re.Match[str]) -> str:
 
 
 def _training(arrays: dict[str, NDArray[np.generic]], place: str) -> Section:
+    section = training_section(_rows(arrays, place))
+    assert section.name == TRAINING
+    return section
+
+
+def _rows(arrays: dict[str, NDArray[np.generic]], place: str) -> TrainingData:
     if sorted(arrays) != ["inputs", "targets"]:
         raise refused(place, f"its arrays are {sorted(arrays)}.", "name them inputs and targets.")
     inputs, targets = _narrowed(arrays["inputs"]), _narrowed(arrays["targets"])
     if inputs.ndim != 2 or targets.ndim != 2 or len(inputs) != len(targets):
         message = f"inputs {inputs.shape} and targets {targets.shape} are not rows side by side."
         raise refused(place, message, "give both as [rows, values].")
-    section = training_section(TrainingData(inputs, targets))
-    assert section.name == TRAINING
-    return section
+    return TrainingData(inputs, targets)
 
 
 def _narrowed(array: NDArray[np.generic]) -> NDArray[np.uint8] | Floats:
