@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from swarm.trust.identity import Role
@@ -37,3 +38,28 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
 def allowed(method: str, role: Role) -> bool:
     """Whether a caller of this role may call this method."""
     return role in PERMISSIONS.get(method, frozenset())
+
+
+def table() -> str:
+    """The table as a page for people: `python -m swarm.trust.permissions > docs/permissions.md`."""
+    roles = sorted(Role)
+    lines = [
+        "# Who may call what",
+        "",
+        "Made from `swarm/trust/permissions.py` by `python -m swarm.trust.permissions`; a test compares them,",
+        "another calls every cell with a real certificate. What is not in it is denied to everybody.",
+        "",
+        "The role is in the caller's certificate, signed by the cluster's authority. Coordinators may do",
+        "what clients do because any of them forwards for a client; only a node may say for whom it calls.",
+        "",
+        "| call | " + " | ".join(roles) + " |",
+        "|---|" + ":-:|" * len(roles),
+    ]
+    for method, allowed_roles in PERMISSIONS.items():
+        cells = ("yes" if role in allowed_roles else "" for role in roles)
+        lines.append(f"| `{method.removeprefix('/swarm.v1.')}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())
