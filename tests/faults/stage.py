@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -13,6 +14,7 @@ from swarm.daemons.local import LocalCluster, Observer
 from tests.faults.wires import Wires
 
 SMALL_DISK_MIB = 48
+BALLAST_BYTES = 4_096  # at a time, so that next to nothing is left
 CALENDAR_FILE = "calendar_offset_s"
 CALENDAR_CODE = """\
 import os
@@ -119,12 +121,8 @@ class Stage(LocalCluster):
 
     def fill_disk(self, node):
         """Leave no room on a node's disk."""
-        with Path(self.node_data(node), "ballast").open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(64 * 1024))
-                    file.flush()
-            except OSError:
+        with suppress(OSError), Path(self.node_data(node), "ballast").open("wb", buffering=0) as file:
+            while file.write(bytes(BALLAST_BYTES)) == BALLAST_BYTES:
                 pass
 
     def empty_disk(self, node):
