@@ -9,12 +9,13 @@ from typing import assert_never
 import structlog
 
 from swarm import limits
+from swarm.coordinator.given import Given
 from swarm.coordinator.links import NodeLink, NodeStatus
 from swarm.coordinator.records import Records
 from swarm.coordinator.replica import Replica
 from swarm.coordinator.watchers import Watchers
 from swarm.errors import ProtocolBroken, RunFailed, SwarmError
-from swarm.ids import Digest, NodeId, StepKey
+from swarm.ids import Digest, NodeId, RunId, StepKey
 from swarm.ports import Clock, Downlink
 from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw
 from swarm.scheduler.events import (
@@ -32,6 +33,7 @@ from swarm.wire.messages import FromNode, Heartbeat, Hello, Hosting, Outcome, Ou
 _log = structlog.get_logger("swarm.coordinator")
 
 HOSTING = "hosting"
+SWEEP_MS = 1_000  # how often what was given away in runs that are over is forgotten
 
 
 class Roster:
@@ -44,6 +46,8 @@ class Roster:
         self._records = records
         self._clock = clock
         self._flushing = False
+        self._given = Given()
+        self._sweep_ms = 0
 
     # -- links ------------------------------------------------------------------------------------
 
@@ -88,14 +92,22 @@ class Roster:
         for link in list(self.links.values()):
             link.cut(reason)
         self.links.clear()
+        self._given.clear()
 
     def cut_silent(self) -> None:
         """A node nothing was heard of for too long is gone."""
         now_ms = self._clock.monotonic_ms()
+        if now_ms >= self._sweep_ms:
+            self._sweep_ms = now_ms + SWEEP_MS
+            self._given.sweep(self._alive)
         for link in list(self.links.values()):
             if now_ms - link.heard_ms > limits.NODE_SILENCE_MS_MAX:
                 link.cut(f"nothing heard for {now_ms - link.heard_ms} ms")
                 self.detach(link)
+
+    def _alive(self, name: RunId) -> bool:
+        run = self._replica.scheduler.ledger.runs.get(name)
+        return run is not None and not run.settled
 
     def hosts(self, digest: Digest) -> list[NodeId]:
         """Attached nodes that can run this agent now."""
@@ -137,7 +149,10 @@ class Roster:
         arrived: list[StepKey] = []
         for outcome in outcomes:
             key = outcome.key
-            if not scheduler.accepts(key):
+            if not self._given.belongs(key, node, self._replica.leading_term):
+                _log.warning("a report about somebody else's step", node=node, run=key.run, step=key.step)
+                link.receipt(key)
+            elif not scheduler.accepts(key):
                 link.receipt(key)
             elif error := self._fault(outcome):
                 failed = AttemptFailed(
@@ -171,6 +186,7 @@ class Roster:
         match action:
             case Dispatch():
                 if link := self.links.get(action.node):
+                    self._given.note(action.key, action.node)
                     link.assign(action)
             case Recorded():
                 if link := self.links.get(action.node):

@@ -46,7 +46,7 @@ def table() -> str:
     lines = [
         "# Who may call what",
         "",
-        "Made from `swarm/trust/permissions.py` by `python -m swarm.trust.permissions`; a test compares them,",
+        "Made from `swarm/trust/permissions.py` by `python -m swarm.trust.permissions`; a test compares,",
         "another calls every cell with a real certificate. What is not in it is denied to everybody.",
         "",
         "The role is in the caller's certificate, signed by the cluster's authority. Coordinators may do",
