@@ -12,16 +12,18 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import wasmtime
 
+from sandbox.aot import NativeCache
 from sandbox.cell import NEXT, State
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded, Refused
 from sandbox.payload import Items, Ports
 from sandbox.spec import Attestation, CellSpec, Missing, Tier, Usage
-from sandbox.wasm import WasmAgent
+from sandbox.wasm import Compile, WasmAgent
 from sandbox.wasmlayout import PAGE_BYTES
 
 TIER: Final[Tier] = "wasm-only"
@@ -131,20 +133,25 @@ class EdgeCell:
 class EdgeWarden:
     """Makes cells where there is no process sandbox; asked for by name, never fallen back to."""
 
-    def __init__(self) -> None:
+    def __init__(self, compiler: Compile = wasmtime.Module) -> None:
+        self._compiler = compiler
         self._cells: set[EdgeCell] = set()
         self._closed = False
         self.tier: Tier = TIER
         self.attestation = Attestation(TIER, (), _MISSING, {})
 
     @classmethod
-    async def start(cls) -> Self:
-        """A warden whose one layer was attacked and held; raises `Refused` otherwise."""
+    async def start(cls, native_code: Path | None = None) -> Self:
+        """A warden whose one layer was attacked and held; raises `Refused` otherwise.
+
+        In the folder `native_code` it keeps the machine code of agents it has compiled.
+        """
+        compiler = wasmtime.Module if native_code is None else NativeCache(native_code).module
         for name, trial in TRIALS.items():
             outcome = await asyncio.to_thread(trial)
             if outcome is not None:
                 raise Refused(f"{name}: {outcome}", place=LAYER, remedy="host no agents on this machine")
-        warden = cls()
+        warden = cls(compiler)
         warden.attestation = Attestation(TIER, (LAYER,), _MISSING, {})
         return warden
 
@@ -162,7 +169,7 @@ class EdgeWarden:
             raise Exceeded("cells", CELLS_MAX, len(self._cells) + 1, place="warden")
         thread = ThreadPoolExecutor(1, thread_name_prefix="edge-cell")
         try:
-            agent = await asyncio.get_running_loop().run_in_executor(thread, load, spec)
+            agent = await asyncio.get_running_loop().run_in_executor(thread, load, spec, self._compiler)
         except BaseException:
             thread.shutdown(wait=False)
             raise
@@ -183,13 +190,13 @@ class EdgeWarden:
         await self.close()
 
 
-def load(spec: CellSpec) -> WasmAgent:
+def load(spec: CellSpec, compiler: Compile = wasmtime.Module) -> WasmAgent:
     """The agent of a spec; its memory is fixed, so the limit is checked once."""
     image, limits = spec.image, spec.limits
     pages = image.manifest.get("pages")
     if isinstance(pages, int) and pages * PAGE_BYTES > limits.memory_bytes:
         raise Exceeded("memory_bytes", limits.memory_bytes, pages * PAGE_BYTES, place=image.name)
-    return WasmAgent(image.name, image.code, image.manifest, deadline_ms=limits.wall_ms)
+    return WasmAgent(image.name, image.code, image.manifest, deadline_ms=limits.wall_ms, compiler=compiler)
 
 
 # -- the trials of the one layer ----------------------------------------------------------------------------

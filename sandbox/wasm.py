@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import wasmtime
@@ -34,20 +34,23 @@ _MAGIC: Final = b"\0asm"
 _F32: Final = np.dtype("<f4")
 
 
+Compile: TypeAlias = Callable[[wasmtime.Engine, bytes], wasmtime.Module]
+
+
 @functools.lru_cache(maxsize=_MODULES_MAX)
-def _compiled(code: bytes) -> wasmtime.Module:
+def _compiled(code: bytes, compiler: Compile) -> wasmtime.Module:
     """Agents of the same code share its machine code and, until they write, its memory."""
-    return wasmtime.Module(engine(), code)
+    return compiler(engine(), code)
 
 
 class _Module:
     """An instance whose exports, types and limits have been verified, and its two entry points."""
 
-    def __init__(self, name: str, code: bytes, pages: int, *, learns: bool) -> None:
+    def __init__(self, name: str, code: bytes, pages: int, compiler: Compile, *, learns: bool) -> None:
         if not code.startswith(_MAGIC):
             raise AgentFailed("the code is not a WebAssembly module", place=name)
         try:
-            module = _compiled(code)
+            module = _compiled(code, compiler)
             if module.imports:
                 wanted = ", ".join(f"{item.module}.{item.name}" for item in module.imports[:5])
                 raise AgentFailed(f"the module imports {wanted}; an agent has no imports", place=name)
@@ -98,16 +101,27 @@ def _function(
 
 
 class WasmAgent:
-    """Implements the five calls over one module. One thread at a time: a store is not thread-safe."""
+    """Implements the five calls over one module. One thread at a time: a store is not thread-safe.
 
-    def __init__(self, name: str, code: bytes, manifest: Mapping[str, Any], *, deadline_ms: int) -> None:
+    `compiler` makes machine code for `engine()`; a node's `NativeCache` may have it already.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        code: bytes,
+        manifest: Mapping[str, Any],
+        *,
+        deadline_ms: int,
+        compiler: Compile = wasmtime.Module,
+    ) -> None:
         self._name = name
         self._layout = layout = Layout.check(name, manifest)
         self._deadline_ms = deadline_ms
         self._deadline_ticks = max(1, round(deadline_ms / 1000 / TICK_S)) + _TICKS_LOST_MAX
         self._deadline_set_at = -1
         self._code = code
-        self._module = _Module(name, code, layout.pages, learns=layout.train is not None)
+        self._module = _Module(name, code, layout.pages, compiler, learns=layout.train is not None)
         self._inputs = self._view(layout.input)
         self._outputs = self._view(layout.output)
         self._weights = self._module.bytes[slice(*layout.weights)]

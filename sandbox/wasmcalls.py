@@ -21,6 +21,8 @@ from typing import Final
 import wasmtime
 
 TICK_S: Final = 0.001
+CONFIGURATION: Final = b"1: epochs, speed, no threads, memory64, multi-memory, relaxed simd"
+"""Names what `configuration` says; machine code made under another name is not loaded."""
 _IDLE_S: Final = 0.05  # without calls for so long, the ticker sleeps until the next one
 
 

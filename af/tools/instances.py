@@ -6,7 +6,9 @@ left out.
 """
 
 import contextlib
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import wasmtime
@@ -14,8 +16,10 @@ import wasmtime
 from af.network import Floats
 from af.tools.timing import measure, once_us
 from af.wasm.manifest import WasmManifest
+from sandbox.aot import NativeCache
 
 _POOL_INSTANCES = 8
+_CONFIGURATION = b"wasmtime's own"  # of an engine made without one
 _FUEL = 1 << 60
 
 
@@ -24,6 +28,7 @@ class InstanceCosts:
     """Microseconds, except `fuel`, the deterministic count of instructions of one row."""
 
     compile_us: float  # Cranelift: the module's machine code
+    cached_us: float  # the same out of a node's cache of machine code, its MAC checked
     first_us: float  # instantiation and the first call, code and weights not yet in any cache
     warm_us: float  # a call of an instance that has been called
     fresh_us: float  # a new instance for the call
@@ -36,6 +41,10 @@ def instance_costs(code: bytes, manifest: WasmManifest, row: Floats, budget_s: f
     engine = wasmtime.Engine()
     compile_us = once_us(lambda: wasmtime.Module(engine, code))
     module = wasmtime.Module(engine, code)
+    with tempfile.TemporaryDirectory() as folder:
+        cache = NativeCache(Path(folder, "native"), _CONFIGURATION)
+        cache.module(engine, code)
+        cached_us = once_us(lambda: cache.module(engine, code))
     first_us = once_us(lambda: _Instance(engine, module, manifest).ask(data))
     warm = _Instance(engine, module, manifest)
     candidates = {
@@ -50,6 +59,7 @@ def instance_costs(code: bytes, manifest: WasmManifest, row: Floats, budget_s: f
     pooled = times.get("pooled")
     return InstanceCosts(
         compile_us=compile_us,
+        cached_us=cached_us,
         first_us=first_us,
         warm_us=times["warm"].median_us,
         fresh_us=times["fresh"].median_us,

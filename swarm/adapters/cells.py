@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal, cast
 
 import sandbox
@@ -34,11 +35,14 @@ class SandboxCells:
         self._pools: dict[tuple[str, bytes], sandbox.Pool] = {}  # by name and code of an image
 
     @classmethod
-    async def start(cls, tier: TierChoice) -> SandboxCells:
-        """Start the warden. Raises `ConfigRefused` where this machine cannot hold the layers asked for."""
+    async def start(cls, tier: TierChoice, native_code: Path | None = None) -> SandboxCells:
+        """Start the warden. Raises `ConfigRefused` where this machine cannot hold the layers asked for.
+
+        In the folder `native_code` a tier that compiles in this process keeps machine code; cells keep none.
+        """
         try:
             if tier == "wasm-only":
-                return cls(await sandbox.EdgeWarden.start())
+                return cls(await sandbox.EdgeWarden.start(native_code))
             return cls(await sandbox.Warden.start(tier))
         except sandbox.CellError as error:
             raise ConfigRefused(

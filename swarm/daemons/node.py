@@ -116,7 +116,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         identity = _identity(config)
         clock = SystemClock()
         audit = _audit_log(config, stack)
-        cells = await SandboxCells.start(config.sandbox.tier)
+        cells = await SandboxCells.start(config.sandbox.tier, config.data_dir / "native")
         stack.push_async_callback(cells.close)
         channels = Channels(identity, dict(config.coordinators))
         stack.push_async_callback(channels.close)

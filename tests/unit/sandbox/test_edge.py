@@ -1,9 +1,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from sandbox import edge
+from sandbox.aot import NativeCache
 from sandbox.cell import State
 from sandbox.edge import EdgeWarden
 from sandbox.errors import Broken, Exceeded, Refused
@@ -39,6 +41,18 @@ def test_a_wasm_agent_answers_and_the_warden_attests_that_layer_alone() -> None:
         assert (await cell.closed).code == "cell.closed"
 
     run(body)
+
+
+def test_a_warden_that_starts_again_loads_the_machine_code_it_has_kept(tmp_path: Path) -> None:
+    async def asked() -> NativeCache:
+        async with await EdgeWarden.start(tmp_path / "native") as warden:
+            async with await warden.spawn(doubling()) as cell:
+                assert numbers((await cell.process_input("math:double", {"x": row(3)}))["y"]) == [6]
+            return warden._compiler.__self__
+
+    first, second = asyncio.run(asked()).counts, asyncio.run(asked()).counts
+    assert (first.compiled, first.hits) == (1, 0)
+    assert (second.compiled, second.hits) == (0, 1)
 
 
 def test_a_python_agent_and_an_agent_that_requires_more_are_refused() -> None:
