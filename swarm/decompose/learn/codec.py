@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swarm.decompose.learn.calibration import Calibration
+from swarm.decompose.learn.decode import Taste
 from swarm.decompose.learn.evidence import Base
 from swarm.decompose.learn.features import kinds_of_catalogue
 from swarm.decompose.learn.forest import Forest
 from swarm.decompose.learn.habits import Habits
 from swarm.decompose.learn.model import StackedModel
-from swarm.decompose.learn.neighbours import Neighbours
+from swarm.decompose.learn.neighbours import Neighbours, answers_of
 from swarm.decompose.learn.ridge import Linear
 from swarm.decompose.learn.vectors import Vocabulary
 from swarm.decompose.matching import Matcher
@@ -57,7 +58,7 @@ def encode_model(model: StackedModel) -> bytes:
         "vocabulary": sorted(base.vocabulary.index, key=lambda word: base.vocabulary.index[word]),
         "forests": {name: [forest.baseline, forest.depth] for name, forest in forests.items()},
         "habits": [habits.nodes_min, habits.chains],
-        "least": [model.node_least, model.link_least],
+        "least": [model.taste.least, model.taste.company, model.taste.custom, model.link_least],
         "calibration": [model.calibration.slope, model.calibration.offset],
         "arrays": [[name, str(array.dtype), array.shape] for name, array in arrays.items()],
     }
@@ -123,7 +124,7 @@ def _model(data: bytes) -> StackedModel:
     least, curve = [float(each) for each in head["least"]], [float(each) for each in head["calibration"]]
     kinds = kinds_of_catalogue(capabilities)
     return StackedModel(
-        capabilities, kinds, base, first, second, link, least[0], least[1], Calibration(*curve)
+        capabilities, kinds, base, first, second, link, Taste(*least[:3]), least[3], Calibration(*curve)
     )
 
 
@@ -155,7 +156,7 @@ def _neighbours(arrays: Arrays, words: int, count: int) -> Neighbours:
     for pointers, size in ((indices, words), (links[:, 0], rows), (links[:, 1:], count)):
         if pointers.size and not 0 <= int(pointers.min()) <= int(pointers.max()) < size:
             raise ValueError("a known request points outside")
-    return Neighbours(ends, indices, values, uses, links)
+    return Neighbours(ends, indices, values, uses, links, answers_of(uses))
 
 
 def _forest(name: str, numbers: list[Any], arrays: Arrays) -> Forest:

@@ -1,5 +1,8 @@
 """From probabilities to a set of nodes and a set of edges.
 
+Nodes are chosen together: two that the examples never use together, because either does, should not
+both be taken when both are fairly likely.
+
 Where every known answer was a chain, the best order of the chosen nodes is sought among all orders;
 otherwise edges above a threshold are taken, strongest first, unless one would close a circle.
 """
@@ -7,20 +10,66 @@ otherwise edges above a threshold are taken, strongest first, unless one would c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise, permutations
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, permutations, product
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 ORDERED_MAX: Final = 6  # nodes whose orders are all tried; 720 of them
 CHANCE_MIN: Final = 1e-4
 
+WEIGHED_MAX: Final = 8  # nodes whose subsets are all weighed; 256 of them
+SETS_COMPARED: Final = 24  # subsets that are looked up among known answers
+
 Link = tuple[int, int]
+Floats = NDArray[np.float64]
+_SUBSETS: Final = [np.array(list(product((0.0, 1.0), repeat=count))) for count in range(WEIGHED_MAX + 1)]
 
 
-def choose_nodes(chances: Sequence[float], least: float, count_min: int) -> list[int]:
-    """Places of the chances at or above `least`, at least `count_min` of them, best first."""
-    order = sorted(range(len(chances)), key=lambda at: -chances[at])
-    return [at for place, at in enumerate(order) if chances[at] >= least or place < count_min]
+@dataclass(frozen=True, slots=True)
+class Taste:
+    """How a set of nodes is chosen: above `least`, and how much company and custom count."""
+
+    least: float  # a node's chance that speaks neither for nor against it
+    company: float  # of two chosen nodes: how much more often than by chance they went together
+    custom: float  # of a whole set: how often it was an answer
+
+
+def choose_nodes(
+    chances: Floats, affinity: Floats, seen: Callable[[frozenset[int]], float], taste: Taste, count_min: int
+) -> list[int]:
+    """Places of the chosen chances, best first; at least `count_min` of them.
+
+    Those far above or below `least` are settled by it; among the few others every subset is weighed.
+    """
+    order = np.argsort(-chances, kind="stable")
+    gains = _log_odds(chances) - float(_log_odds(np.array(taste.least)))
+    unsure = [int(at) for at in order[:WEIGHED_MAX]]
+    settled = [int(at) for at in order[WEIGHED_MAX:] if gains[at] >= 0]
+    gain = gains[unsure] @ _SUBSETS[len(unsure)].T
+    pair = affinity[np.ix_(unsure, unsure)].copy()
+    np.fill_diagonal(pair, 0.0)
+    subsets = _SUBSETS[len(unsure)]
+    sizes = subsets.sum(1) + len(settled)
+    company = ((subsets @ pair) * subsets).sum(1) / np.maximum(2 * sizes, 1)
+    value = gain + taste.company * company
+    value[sizes < min(count_min, len(order))] = -np.inf
+    best = np.argsort(-value, kind="stable")[:SETS_COMPARED]
+    if taste.custom:
+        sets = [frozenset([*(unsure[at] for at in np.flatnonzero(subsets[row])), *settled]) for row in best]
+        value[best] += taste.custom * np.array([seen(each) for each in sets])
+    winner = subsets[int(best[value[best].argmax()])]
+    chosen = [unsure[at] for at in np.flatnonzero(winner)] + settled
+    return sorted(chosen, key=lambda at: (-chances[at], at))
+
+
+def _log_odds(chances: Floats) -> Floats:
+    held = np.clip(chances, CHANCE_MIN, 1 - CHANCE_MIN)
+    found: Floats = np.log(held / (1 - held))
+    return found
 
 
 def choose_links(chances: Mapping[Link, float], least: float) -> list[Link]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swarm.decompose.learn.calibration import Calibration
+from swarm.decompose.learn.decode import Taste, choose_nodes
 from swarm.decompose.learn.evidence import Base, Evidence
 from swarm.decompose.learn.features import Array, Kinds, node_rows, second_rows
 from swarm.decompose.learn.forest import Forest
@@ -33,7 +34,7 @@ class StackedModel:
     first: Forest
     second: Forest
     link: Forest
-    node_least: float
+    taste: Taste
     link_least: float
     calibration: Calibration
 
@@ -57,6 +58,17 @@ def candidates(evidence: Evidence, count: int = CANDIDATES_MAX) -> NDArray[np.in
     joint = evidence.whole + evidence.clauses.max(0) / 2 + evidence.match.max(0) / 8
     found: NDArray[np.int64] = np.argsort(-joint, kind="stable")[:count]
     return found
+
+
+def pick(base: Base, columns: NDArray[np.int64], chances: Array, taste: Taste) -> list[int]:
+    """Places of the candidates to take, best first."""
+    affinity = base.habits.affinity[np.ix_(columns, columns)].astype(np.float64)
+    answers = base.neighbours.answers
+
+    def seen(places: frozenset[int]) -> float:
+        return answers.get(frozenset(int(columns[at]) for at in places), 0.0)
+
+    return choose_nodes(chances, affinity, seen, taste, max(base.habits.nodes_min, 1))
 
 
 def raw_confidence(chances: Array, picked: Sequence[int]) -> float:

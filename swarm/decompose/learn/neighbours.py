@@ -6,6 +6,8 @@ capabilities belong to it though no word asks for them, and in which order they 
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -44,6 +46,7 @@ class Neighbours:
     values: NDArray[np.float16] | Floats
     uses: NDArray[np.int8]  # request x capability
     links: NDArray[np.int32]  # rows of (request, source, target), sorted by request
+    answers: dict[frozenset[int], float]  # sets of capabilities that were answers: log of 1 + how often
 
     def near(self, vector: Vector, features: int) -> Near:
         indices, values = vector
@@ -70,6 +73,12 @@ class Neighbours:
         return found
 
 
+def answers_of(uses: NDArray[np.int8]) -> dict[frozenset[int], float]:
+    """How often each set of capabilities was the answer."""
+    counts = Counter(frozenset(np.flatnonzero(row).tolist()) for row in uses)
+    return {answer: math.log1p(count) for answer, count in counts.items()}
+
+
 def fit_neighbours(
     vectors: Sequence[Vector],
     uses: NDArray[np.float32],
@@ -85,4 +94,5 @@ def fit_neighbours(
         np.concatenate([values for _, values in vectors]).astype(np.float32),
         (uses > 0).astype(np.int8),
         np.array(triples, np.int32).reshape(-1, 3),
+        answers_of((uses > 0).astype(np.int8)),
     )

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swarm.decompose.learn.calibration import Calibration, fit_calibration
-from swarm.decompose.learn.decode import choose_links, choose_nodes
+from swarm.decompose.learn.decode import Taste, choose_links
 from swarm.decompose.learn.evidence import Base, Evidence, fit_base
 from swarm.decompose.learn.features import Array, Kinds, kinds_of_catalogue, node_rows, second_rows
 from swarm.decompose.learn.forest import Forest, fit_forest
 from swarm.decompose.learn.links import link_rows
-from swarm.decompose.learn.model import StackedModel, candidates, raw_confidence
+from swarm.decompose.learn.model import StackedModel, candidates, pick, raw_confidence
 from swarm.decompose.records import Capability, Example
 
 FOLDS: Final = 5
 CANDIDATES_TRAINED: Final = 24
+LEASTS: Final = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55)
+SHIFTS: Final = (0.0, -0.05, 0.05, 0.1)
+COMPANIES: Final = (0.0, 0.5, 1.0, 2.0)
+CUSTOMS: Final = (0.0, 0.1, 0.2, 0.4)
 THRESHOLDS: Final = tuple(round(0.15 + 0.025 * step, 3) for step in range(23))
 
 Progress = Callable[[str], None]
@@ -61,13 +65,12 @@ def train(
             case.rows, case.chances, case.evidence, case.base.habits, kinds, kinds.fits, case.columns
         )
     second = _round(cases)
-    habits = cases[0].base.habits
-    node_least = _node_threshold(cases, habits.nodes_min)
-    say(f"nodes from {node_least} up")
-    link, link_least = _links(cases, kinds, index, node_least)
+    taste = _taste(cases)
+    say(str(taste))
+    link, link_least = _links(cases, kinds, index, taste)
     base = fit_base(capabilities, usable)
-    sure = _calibration(cases, node_least, habits.nodes_min)
-    return StackedModel(tuple(capabilities), kinds, base, first, second, link, node_least, link_least, sure)
+    sure = _calibration(cases, taste)
+    return StackedModel(tuple(capabilities), kinds, base, first, second, link, taste, link_least, sure)
 
 
 def _cases(
@@ -109,37 +112,40 @@ def _round(cases: Sequence[_Case]) -> Forest:
     return fit_forest(rows, labels)
 
 
-def _node_threshold(cases: Sequence[_Case], count_min: int) -> float:
-    def f1(least: float) -> float:
+def _taste(cases: Sequence[_Case]) -> Taste:
+    """What gives the best F1 of nodes, one number after the other."""
+
+    def f1(taste: Taste) -> float:
         hits = given = wanted = 0
         for case in cases:
-            chosen = choose_nodes(case.chances.tolist(), least, count_min)
+            chosen = pick(case.base, case.columns, case.chances, taste)
             hits += int(case.labels[chosen].sum())
             given += len(chosen)
             wanted += len(set(case.example.nodes))
         return 2 * hits / (given + wanted)
 
-    return max(THRESHOLDS, key=f1)
+    best = max((Taste(least, 0.0, 0.0) for least in LEASTS), key=f1)
+    best = max((replace(best, company=company) for company in COMPANIES), key=f1)
+    best = max((replace(best, custom=custom) for custom in CUSTOMS), key=f1)
+    return max((replace(best, least=best.least + shift) for shift in SHIFTS), key=f1)
 
 
-def _calibration(cases: Sequence[_Case], least: float, count_min: int) -> Calibration:
+def _calibration(cases: Sequence[_Case], taste: Taste) -> Calibration:
     raw, right = [], []
     for case in cases:
-        picked = choose_nodes(case.chances.tolist(), least, count_min)
+        picked = pick(case.base, case.columns, case.chances, taste)
         raw.append(raw_confidence(case.chances, picked))
         right.append(case.labels[picked].sum() == len(picked) == len(set(case.example.nodes)))
     return fit_calibration(np.array(raw), np.array(right, float))
 
 
-def _links(
-    cases: Sequence[_Case], kinds: Kinds, index: dict[str, int], node_least: float
-) -> tuple[Forest, float]:
+def _links(cases: Sequence[_Case], kinds: Kinds, index: dict[str, int], taste: Taste) -> tuple[Forest, float]:
     """Trees over pairs of nodes that were chosen or right, and the threshold for pairs of chosen ones."""
     pairs: list[tuple[int, tuple[int, int], bool]] = []  # (case, pair, both chosen)
     tables: list[Array] = []
     for at, case in enumerate(cases):
         chance = dict(zip(case.columns.tolist(), case.chances.tolist(), strict=True))
-        picked = choose_nodes(case.chances.tolist(), node_least, case.base.habits.nodes_min)
+        picked = pick(case.base, case.columns, case.chances, taste)
         chosen = [int(case.columns[each]) for each in picked]
         right = [index[name] for name in dict.fromkeys(case.example.nodes)]
         for nodes in [chosen] if set(chosen) == set(right) else [chosen, right]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from swarm.decompose.learn.decode import choose_chain, choose_links, choose_nodes
+from swarm.decompose.learn.decode import choose_chain, choose_links
 from swarm.decompose.learn.links import positions
-from swarm.decompose.learn.model import StackedModel, raw_confidence
+from swarm.decompose.learn.model import StackedModel, pick, raw_confidence
 from swarm.decompose.records import Capability, Decomposition, Dependency, SubTask
 
 
@@ -29,7 +29,7 @@ class StackedEngine:
         evidence = model.base.evidence(request)
         columns, likely = model.chances(evidence)
         habits = model.base.habits
-        picked = choose_nodes(likely.tolist(), model.node_least, max(habits.nodes_min, 1))
+        picked = pick(model.base, columns, likely, model.taste)
         nodes = [int(columns[at]) for at in picked]
         chance = {node: float(likely[at]) for node, at in zip(nodes, picked, strict=True)}
         links = model.links(evidence, nodes, likely[picked])

@@ -1,14 +1,39 @@
 """From probabilities to sets."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.decompose.learn.decode import choose_chain, choose_links, choose_nodes
+from swarm.decompose.learn.decode import Taste, choose_chain, choose_links, choose_nodes
+
+NOBODY = np.zeros((3, 3))
+
+
+def unseen(_):
+    return 0.0
 
 
 def test_the_likeliest_are_taken_up_to_the_least_and_never_fewer_than_asked():
-    assert choose_nodes([0.2, 0.9, 0.6], 0.5, 0) == [1, 2]
-    assert choose_nodes([0.2, 0.3, 0.1], 0.5, 2) == [1, 0]
+    plain = Taste(0.5, 0.0, 0.0)
+    assert choose_nodes(np.array([0.2, 0.9, 0.6]), NOBODY, unseen, plain, 0) == [1, 2]
+    assert choose_nodes(np.array([0.2, 0.3, 0.1]), NOBODY, unseen, plain, 2) == [1, 0]
+    assert choose_nodes(np.array([0.2]), NOBODY[:1, :1], unseen, plain, 2) == [0]
+
+
+def test_of_two_that_never_go_together_the_likelier_is_taken():
+    rivals = np.array([[0.0, -3.0, 0.0], [-3.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    chances = np.array([0.6, 0.55, 0.9])
+    assert choose_nodes(chances, rivals, unseen, Taste(0.5, 0.0, 0.0), 1) == [2, 0, 1]
+    assert choose_nodes(chances, rivals, unseen, Taste(0.5, 1.0, 0.0), 1) == [2, 0]
+
+
+def test_a_set_that_was_often_the_answer_is_preferred():
+    def seen(answer):
+        return 2.0 if answer == {1, 2} else 0.0
+
+    chances = np.array([0.1, 0.45, 0.9])
+    assert choose_nodes(chances, NOBODY, seen, Taste(0.5, 0.0, 0.0), 1) == [2]
+    assert choose_nodes(chances, NOBODY, seen, Taste(0.5, 0.0, 0.5), 1) == [2, 1]
 
 
 def test_an_edge_that_would_close_a_circle_is_left_out():
