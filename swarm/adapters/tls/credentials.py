@@ -62,25 +62,56 @@ class PeerContext(Protocol):
 
 
 class TlsIdentity:
-    """One process's identity, loaded and checked, able to serve and to dial."""
+    """One process's identity, loaded and checked, able to serve and to dial.
 
-    def __init__(self, proof: Proof) -> None:
+    When its files are exchanged for newer ones of the same identity, every handshake from then on uses those,
+    and what is connected stays connected. Files that are not whole yet, or somebody else's, are not taken.
+    """
+
+    def __init__(self, proof: Proof, files: IdentityFiles | None = None) -> None:
         self.identity: Identity = proof.identity
+        self.generation = 0  # counts exchanges
         self._proof = proof
+        self._files = files
+        self._seen = _stamp(files)
 
     @classmethod
     def load(cls, files: IdentityFiles) -> TlsIdentity:
         """Read and check the files; raises `NotTrusted` naming every fault in them."""
-        return cls(load_proof(files))
+        return cls(load_proof(files), files)
+
+    def refresh(self) -> bool:
+        """Take newer files in, if there are any. Any thread may call this."""
+        stamp = _stamp(self._files)
+        if self._files is None or stamp == self._seen:
+            return False
+        try:
+            proof = load_proof(self._files)
+        except NotTrusted:  # key and certificate are two files: looked at again at the next handshake
+            return False
+        if proof.identity != self.identity:
+            return False
+        self._proof, self._seen = proof, stamp
+        self.generation += 1
+        return True
 
     def server_credentials(self) -> grpc.ServerCredentials:
         """For a server that only talks to holders of a certificate of this cluster, over TLS 1.3."""
         require_tls13()
         if self.identity.kind is not Kind.NODE:
             raise Bug("only a node serves", place=self.identity.uri)
-        return grpc.ssl_server_credentials(
-            [(self._proof.key, self._proof.certificate)], self._proof.authority, require_client_auth=True
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(), self._newer_configuration, require_client_authentication=True
         )
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        proof = self._proof
+        return grpc.ssl_server_certificate_configuration([(proof.key, proof.certificate)], proof.authority)
+
+    def _newer_configuration(self) -> grpc.ServerCertificateConfiguration:
+        """Asked by gRPC before each handshake."""
+        self.refresh()
+        return self._configuration()
 
     def channel(self, address: str, expected: NodeId | None) -> grpc.aio.Channel:
         """Dial `address`; the handshake fails unless the other side proves to be node `expected`.
@@ -88,6 +119,7 @@ class TlsIdentity:
         With `expected` None the host in `address` has to be in the node's certificate instead: any node
         of the cluster will do, provided it is the one that was issued for that host.
         """
+        self.refresh()
         credentials = grpc.ssl_channel_credentials(
             self._proof.authority, self._proof.key, self._proof.certificate
         )
@@ -95,6 +127,18 @@ class TlsIdentity:
         if expected is not None:
             options = (*options, ("grpc.ssl_target_name_override", expected))
         return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+def _stamp(files: IdentityFiles | None) -> tuple[tuple[int, int], ...]:
+    """What changes when a file is exchanged."""
+    found = []
+    for path in (files.certificate, files.key, files.authority) if files is not None else ():
+        try:
+            stat = path.stat()
+        except OSError:  # between two renames
+            continue
+        found.append((stat.st_ino, stat.st_mtime_ns))
+    return tuple(found)
 
 
 def peer_identity(context: PeerContext) -> Identity:
