@@ -6,6 +6,8 @@ PAUSE_S = (2.0, 5.0)
 PARTITION_S = (2.0, 5.0)
 FULL_S = 3.0
 JUMP_S = 3600
+SLOW_S = 4.0
+DELAY_S = 0.1  # one way; with it a heartbeat still arrives well within an election
 
 
 async def kill_leader(stage, load, dice):
@@ -59,6 +61,15 @@ async def partition(stage, load, dice):
     await load.flowing()
 
 
+async def slow_network(stage, load, dice):
+    """Everything between daemons takes its time, and the leader stays in office."""
+    stage.wires.delay_s = DELAY_S
+    await asyncio.sleep(SLOW_S)
+    await load.flowing()
+    stage.wires.delay_s = 0.0
+    await stage.ready()
+
+
 async def disk_full(stage, load, dice):
     """A node without room on its disk stops by itself, or goes on; with room it works again."""
     node = dice.choice([await stage.leader(), *stage.running()])
@@ -89,7 +100,9 @@ async def drain(stage, load, dice):
 
 
 async def mixed(stage, load, dice):
-    await dice.choice([kill_leader, kill_worker, kill_all, pause, partition, drain])(stage, load, dice)
+    await dice.choice([kill_leader, kill_worker, kill_all, pause, partition, slow_network, drain])(
+        stage, load, dice
+    )
 
 
 SCENARIOS = {
@@ -98,6 +111,7 @@ SCENARIOS = {
     "kill-all": kill_all,
     "pause": pause,
     "partition": partition,
+    "slow-network": slow_network,
     "disk-full": disk_full,
     "clock": clock,
     "drain": drain,

@@ -18,6 +18,7 @@ class Wires:
         self._servers = []
         self._relays = set()
         self._held = set()
+        self.delay_s = 0.0  # what every piece takes longer; pieces behind it wait
         self._changed = asyncio.Event()
 
     async def lay(self, sender, receiver, address):
@@ -80,6 +81,7 @@ class Wires:
 
     async def _pump(self, way, reader, writer):
         while data := await reader.read(CHUNK_BYTES):
+            await asyncio.sleep(self.delay_s)
             await self._passes(*way)
             writer.write(data)
             await writer.drain()
