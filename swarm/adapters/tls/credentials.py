@@ -74,6 +74,7 @@ class TlsIdentity:
         self._proof = proof
         self._files = files
         self._seen = _stamp(files)
+        self._serving: list[grpc.ServerCredentials] = []
 
     @classmethod
     def load(cls, files: IdentityFiles) -> TlsIdentity:
@@ -100,9 +101,12 @@ class TlsIdentity:
         require_tls13()
         if self.identity.kind is not Kind.NODE:
             raise Bug("only a node serves", place=self.identity.uri)
-        return grpc.dynamic_ssl_server_credentials(
+        credentials = grpc.dynamic_ssl_server_credentials(
             self._configuration(), self._newer_configuration, require_client_authentication=True
         )
+        # grpc.aio keeps but a pointer to these and follows it at every handshake: they must outlive it.
+        self._serving.append(credentials)
+        return credentials
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         proof = self._proof
