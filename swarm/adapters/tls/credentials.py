@@ -64,8 +64,10 @@ class PeerContext(Protocol):
 class TlsIdentity:
     """One process's identity, loaded and checked, able to serve and to dial.
 
-    When its files are exchanged for newer ones of the same identity, every handshake from then on uses those,
-    and what is connected stays connected. Files that are not whole yet, or somebody else's, are not taken.
+    When its files are exchanged for newer ones of the same identity, every channel opened from then on uses
+    those, and what is connected stays connected. Files that are not whole yet, or somebody else's, are not
+    taken. A server goes on with the certificate it began with: gRPC can exchange that under a running server,
+    but its asyncio server crashed when many connected at once.
     """
 
     def __init__(self, proof: Proof, files: IdentityFiles | None = None) -> None:
@@ -74,7 +76,6 @@ class TlsIdentity:
         self._proof = proof
         self._files = files
         self._seen = _stamp(files)
-        self._serving: list[grpc.ServerCredentials] = []
 
     @classmethod
     def load(cls, files: IdentityFiles) -> TlsIdentity:
@@ -101,21 +102,9 @@ class TlsIdentity:
         require_tls13()
         if self.identity.kind is not Kind.NODE:
             raise Bug("only a node serves", place=self.identity.uri)
-        credentials = grpc.dynamic_ssl_server_credentials(
-            self._configuration(), self._newer_configuration, require_client_authentication=True
+        return grpc.ssl_server_credentials(
+            [(self._proof.key, self._proof.certificate)], self._proof.authority, require_client_auth=True
         )
-        # grpc.aio keeps but a pointer to these and follows it at every handshake: they must outlive it.
-        self._serving.append(credentials)
-        return credentials
-
-    def _configuration(self) -> grpc.ServerCertificateConfiguration:
-        proof = self._proof
-        return grpc.ssl_server_certificate_configuration([(proof.key, proof.certificate)], proof.authority)
-
-    def _newer_configuration(self) -> grpc.ServerCertificateConfiguration:
-        """Asked by gRPC before each handshake."""
-        self.refresh()
-        return self._configuration()
 
     def channel(self, address: str, expected: NodeId | None) -> grpc.aio.Channel:
         """Dial `address`; the handshake fails unless the other side proves to be node `expected`.
