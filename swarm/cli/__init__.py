@@ -10,7 +10,22 @@ import swarm.cli.quiet  # isort: skip  # this and the next must run before anyth
 import swarm.adapters.tls.tls13  # noqa: F401 - imported for its effect  # isort: skip
 import typer
 
-from swarm.cli import agents, audit, check, demo, deploy, dev, doctor, node, nodes, plan, runs, status, submit
+from swarm.cli import (
+    agents,
+    audit,
+    check,
+    decompose,
+    demo,
+    deploy,
+    dev,
+    doctor,
+    node,
+    nodes,
+    plan,
+    runs,
+    status,
+    submit,
+)
 from swarm.cli import init as founding
 from swarm.cli import join as joining
 from swarm.cli import token as tokens
@@ -44,6 +59,7 @@ app.command("dev", epilog=examples(dev.EXAMPLES))(dev.dev)
 app.command("node", epilog=examples(node.EXAMPLES))(node.node)
 app.command("deploy", epilog=examples(deploy.EXAMPLES))(deploy.deploy)
 app.command("check", epilog=examples(check.EXAMPLES))(check.check)
+app.add_typer(decompose.app, name="decompose", epilog=examples(decompose.EXAMPLES))
 app.command("plan", epilog=examples(plan.EXAMPLES))(plan.plan)
 app.command("submit", epilog=examples(submit.EXAMPLES))(submit.submit)
 app.add_typer(runs.app, name="runs")

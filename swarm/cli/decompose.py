@@ -1,0 +1,123 @@
+"""`swarm decompose`: teach the cluster's sentences from examples."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from swarm.cli.options import Json
+from swarm.cli.output import Output
+from swarm.decompose.learn.codec import encode_model
+from swarm.decompose.learn.training import train as train_model
+from swarm.decompose.records import Capability, Example
+from swarm.errors import ConfigRefused, Mistake, NotBuilt, TooLarge
+
+FILE_BYTES_MAX: Final = 256 << 20
+EXAMPLES_MIN: Final = 20
+EXAMPLES: Final = """\
+  swarm decompose train --capabilities tools.json --examples requests.jsonl --out requests.model
+  swarm plan "Split the text, then write a report" --model requests.model
+"""
+
+app = typer.Typer(help="Teach how sentences become graphs.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def main() -> None:
+    """Teach how sentences become graphs."""
+
+
+@app.command("train")
+def train(
+    capabilities: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help='JSON: a list of {"name", "description", "inputs", "outputs"}.'),
+    ],
+    examples: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help='JSON lines: {"text", "nodes": [name], "links": [[name, name]]}.'),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the model goes.")],
+    as_json: Json = False,
+) -> None:
+    """Train the model that `swarm plan --model` and `swarm submit --model` take."""
+    if importlib.util.find_spec("sklearn") is None:
+        raise NotBuilt(
+            "training needs scikit-learn",
+            place="swarm decompose train",
+            remedy="pip install 'neural-swarm[train]'",
+        )
+    known = list(_capabilities(capabilities))
+    material = list(_examples(examples))
+    if len(material) < EXAMPLES_MIN:
+        raise Mistake(
+            f"{len(material)} examples", place=str(examples), remedy=f"give at least {EXAMPLES_MIN}"
+        )
+    console = Output(as_json=as_json)
+    data = encode_model(train_model(known, material, console.say))
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise ConfigRefused(
+            f"the model cannot be written: {error.strerror or error}", place=str(out), remedy="check the path"
+        ) from error
+    facts = {"model": str(out), "bytes": len(data), "examples": len(material), "capabilities": len(known)}
+    console.give(facts, text=f"{out}: {len(data)} bytes, from {len(material)} examples")
+
+
+def _capabilities(path: Path) -> Iterator[Capability]:
+    for at, record in enumerate(_parsed(path, _text(path), "the file"), start=1):
+        try:
+            takes, gives = record.get("inputs", ()), record.get("outputs", ())
+            yield Capability(
+                str(record["name"]),
+                str(record.get("description", "")),
+                tuple(map(str, takes)),
+                tuple(map(str, gives)),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _broken(path, f"capability {at}", error) from None
+
+
+def _examples(path: Path) -> Iterator[Example]:
+    for at, line in enumerate(_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        record = _parsed(path, line, f"line {at}")
+        try:
+            links = tuple((str(source), str(target)) for source, target in record["links"])
+            nodes = tuple(map(str, record["nodes"]))
+            yield Example(str(record["text"]), nodes, links, (), str(record.get("id", "")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _broken(path, f"line {at}", error) from None
+
+
+def _parsed(path: Path, text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, place, error) from None
+
+
+def _broken(path: Path, place: str, error: Exception) -> Mistake:
+    return Mistake(
+        f"this is no {'example' if 'line' in place else 'list of capabilities'}: {error!r}",
+        place=f"{path}, {place}",
+        remedy="see swarm decompose train --help",
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise TooLarge(f"more than {FILE_BYTES_MAX} bytes", place=str(path), remedy="give fewer examples")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigRefused(
+            f"it cannot be read: {error}", place=str(path), remedy="check the path"
+        ) from error

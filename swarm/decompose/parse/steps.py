@@ -1,0 +1,63 @@
+"""What programs and documents of steps are read into: named actions and who needs whose result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from swarm.errors import Mistake, TooLarge
+
+SOURCE_CHARS_MAX: Final = 1_000_000
+STEPS_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action; `needs` names earlier steps, `line` is where it stands (0 where lines mean nothing)."""
+
+    name: str
+    action: str
+    needs: tuple[str, ...] = ()
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepList:
+    """Steps in the order they are written, and the form they were written in."""
+
+    form: str
+    steps: tuple[Step, ...]
+
+    @property
+    def edges(self) -> tuple[tuple[str, str], ...]:
+        return tuple((need, step.name) for step in self.steps for need in step.needs)
+
+
+def check_size(source: str) -> None:
+    """Raises TooLarge above SOURCE_CHARS_MAX."""
+    if len(source) > SOURCE_CHARS_MAX:
+        raise TooLarge(
+            f"{len(source)} characters, at most {SOURCE_CHARS_MAX}", place="request", remedy="split the work"
+        )
+
+
+def checked(form: str, steps: list[Step]) -> StepList:
+    """The list, once every name is told apart and every need is met; raises Mistake or TooLarge."""
+    if len(steps) > STEPS_MAX:
+        raise TooLarge(f"{len(steps)} steps, at most {STEPS_MAX}", place="request", remedy="split the work")
+    if not steps:
+        raise Mistake("it holds no steps", place="request", remedy="name at least one action")
+    names: set[str] = set()
+    for step in steps:
+        if step.name in names:
+            raise Mistake(
+                "two steps have this name", place=f"step {step.name!r}", remedy="rename one of them"
+            )
+        names.add(step.name)
+    for step in steps:
+        for need in step.needs:
+            if need not in names:
+                raise Mistake(
+                    f"it needs {need!r}, which is no step", place=f"step {step.name!r}", remedy="add it"
+                )
+    return StepList(form, tuple(steps))

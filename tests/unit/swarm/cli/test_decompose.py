@@ -1,0 +1,61 @@
+"""Training from files: what comes out is what `swarm plan --model` takes; broken files are refused."""
+
+import json
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+from swarm.decompose.learn import forest
+from swarm.decompose.learn.codec import decode_model
+from tests.unit.swarm.decompose.catalogues import CATALOGUE, examples
+
+
+@pytest.fixture
+def files(tmp_path):
+    tools, requests = tmp_path / "tools.json", tmp_path / "requests.jsonl"
+    tools.write_text(
+        json.dumps(
+            [
+                {"name": c.name, "description": c.description, "inputs": c.inputs, "outputs": c.outputs}
+                for c in CATALOGUE
+            ]
+        )
+    )
+    records = [{"text": each.text, "nodes": each.nodes, "links": each.links} for each in examples()]
+    requests.write_text("\n".join(map(json.dumps, records)))
+    return tools, requests, tmp_path / "model"
+
+
+def command(tools, requests, out):
+    return (
+        "decompose",
+        "train",
+        "--capabilities",
+        str(tools),
+        "--examples",
+        str(requests),
+        "--out",
+        str(out),
+        "--json",
+    )
+
+
+def test_a_model_is_trained_and_can_be_read(swarm, files, monkeypatch):
+    monkeypatch.setattr(forest, "ROUNDS", 5)
+    code, out, _ = swarm(*command(*files))
+    assert (code, out["examples"]) == (0, len(examples()))
+    assert decode_model(files[2].read_bytes()).capabilities == CATALOGUE
+
+
+def test_a_broken_line_is_refused_with_its_number(swarm, files):
+    files[1].write_text('{"text": "a", "nodes": [], "links": []}\n{"text": "b"}\n')
+    code, out, _ = swarm(*command(*files))
+    assert code == 2
+    assert "line 2" in out["error"]["place"]
+
+
+def test_too_few_examples_are_refused(swarm, files):
+    files[1].write_text('{"text": "a", "nodes": [], "links": []}\n')
+    assert swarm(*command(*files))[0] == 2
+    assert not files[2].exists()
