@@ -53,7 +53,8 @@ def test_wrong_use_exits_with_2_and_points_at_help(swarm, arguments):
 
 
 COMMANDS = (
-    "demo,dev,node,deploy,check,decompose,decompose train,plan,submit,nodes,status,runs,runs list,runs show,runs logs,runs cancel,"
+    "decompose,decompose train,plan,"
+    "demo,dev,node,deploy,check,submit,nodes,status,runs,runs list,runs show,runs logs,runs cancel,"
     "agents,agents list,agents show,agents remove,"
     "audit,audit tail,audit query,audit prove,audit verify,init,join,"
     "token,token create,token list,token revoke"
