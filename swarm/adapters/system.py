@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from swarm import limits
+from swarm.errors import OverLimit
 from swarm.ids import Digest
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: sorts, and has no look-alikes
@@ -57,6 +58,8 @@ def new_id() -> str:
 class FileJournal:
     """Lines of JSON in a file; written through to the kernel at once, so that kill -9 loses none.
 
+    Raises `OverLimit` where the disk takes no more.
+
     When the file reaches its bound it is kept as `<name>.1` and a new one begins.
     """
 
@@ -70,11 +73,18 @@ class FileJournal:
 
     def append(self, lines: Sequence[Mapping[str, object]]) -> None:
         data = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
-        if self._size + len(data) > limits.JOURNAL_BYTES_MAX // 2 and self._size:
-            os.close(self._fd)
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._open()
-        self._size += os.write(self._fd, data)
+        try:
+            if self._size + len(data) > limits.JOURNAL_BYTES_MAX // 2 and self._size:
+                os.close(self._fd)
+                self._path.replace(self._path.with_name(self._path.name + ".1"))
+                self._open()
+            self._size += os.write(self._fd, data)
+        except OSError as error:  # the attempt has not begun: another node may run it
+            raise OverLimit(
+                f"the journal takes nothing: {error.strerror}",
+                place=str(self._path),
+                remedy="make room on the disk of this node",
+            ) from error
 
     def close(self) -> None:
         os.close(self._fd)
