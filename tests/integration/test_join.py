@@ -166,6 +166,8 @@ def test_a_person_joins_and_may_do_what_the_token_says(founded, capsys, tmp_path
     secret = JoinToken.read(text).secret
     left = [path for path in founded.directory.rglob("*") if path.is_file()]
     assert not any(secret in path.read_bytes() or secret.hex().encode() in path.read_bytes() for path in left)
+    with_passphrase = [path.name for path in left if PASSPHRASE.encode() in path.read_bytes()]
+    assert with_passphrase == ["passphrase"]  # the file it was given in, and nothing the cluster wrote
 
 
 # -- whose agents may run ----------------------------------------------------------------------------------
