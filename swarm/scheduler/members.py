@@ -75,8 +75,8 @@ class Members:
         for token in self.tokens.values():
             yield token.created
             yield from token.uses
-            if token.revoked is not None:
-                yield token.revoked
+        # Last: a token revoked after others were made must not be forgotten when those are made again.
+        yield from (token.revoked for token in self.tokens.values() if token.revoked is not None)
         yield from self.revoked.values()
 
     def _forget_useless(self, at_ms: int) -> None:

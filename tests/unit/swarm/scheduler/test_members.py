@@ -57,6 +57,16 @@ def test_useless_tokens_are_forgotten_and_used_ones_are_not():
     assert found.full()
 
 
+def test_a_token_revoked_after_others_were_made_is_in_a_snapshot_too():
+    ledger, copy = Ledger(), Ledger()
+    for event in (created("t1"), created("t2"), TokenRevoked(1, "t1", "root")):
+        ledger.apply(event)
+    for event in ledger.history():
+        copy.apply(event)
+    assert copy.members.tokens == ledger.members.tokens
+    assert set(copy.members.tokens) == {"t1", "t2"}
+
+
 tokens, names = st.sampled_from(["t1", "t2", "t3"]), st.sampled_from(["n4", "n5", "ann"])
 times = st.integers(0, 20)
 events = st.one_of(
