@@ -21,7 +21,7 @@ from swarm.decompose.records import Capability, Decomposition, Dependency, SubTa
 
 MATCH_MIN: Final = 0.5  # below it a clause says nothing about a capability
 RUNNER_UP_LAG: Final = 0.03  # another capability this close to the best is meant too
-EDGE_CONFIDENCE: Final = 0.5  # a rule's edge is right about every other time
+EDGE_CONFIDENCE: Final = 0.5  # rules do not tell a sure edge from an unsure one
 SUBTASKS_MAX: Final = 64
 _ASKING: Final = frozenset(
     stem(word)
@@ -110,7 +110,7 @@ def _picks(scores: Matrix) -> list[_Pick]:
 
 
 def _confidence(score: float) -> float:
-    """A matching score as a probability; measured on requests with known answers it is about this."""
+    """A matching score squeezed into 0..1: it ranks sub-tasks, and is not calibrated."""
     return float(1.0 / (1.0 + np.exp(-4.0 * (score - MATCH_MIN))))
 
 
