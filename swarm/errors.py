@@ -4,8 +4,8 @@
       Mistake        the caller asked for something that cannot be
         GraphRefused, AgentRefused, ConfigRefused, NotFound, Conflict, NotBuilt, NotAllowed
       PeerFault      another process broke the protocol, vanished, or is not who it should be
-        NotLeader, OutcomeUnknown, NotTrusted, ProtocolBroken, Unreachable, RunFailed,
-        AgentFailed, CellLost, NeedsDecision
+        NotLeader, OutcomeUnknown, NotTrusted, ProtocolBroken, Unreachable, NotHosted,
+        RunFailed, AgentFailed, CellLost, NeedsDecision
       LimitReached   a bound said no
         TooLarge, QueueFull, OutOfTime, OverLimit
       LogDamaged     the files of a replica do not hold what was written: an operator decides
@@ -144,6 +144,12 @@ class Unreachable(PeerFault):
     """Nobody answers at the address."""
 
     code = "unreachable"
+
+
+class NotHosted(Unreachable):
+    """A node was given a step of an agent it does not host any more: nothing of it has begun."""
+
+    code = "not_hosted"
 
 
 class RunFailed(PeerFault):

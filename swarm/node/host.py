@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import structlog
 
 from swarm import limits
-from swarm.errors import AgentFailed, Mistake, SwarmError, TooLarge, Unreachable
+from swarm.errors import AgentFailed, Mistake, NotHosted, SwarmError, TooLarge
 from swarm.graph import Payload
 from swarm.ids import Digest, StepKey
 from swarm.ports import Cell, Cells, Clock, Image, Journal, Reply
@@ -268,5 +268,5 @@ def _journal_line(item: Assignment, at_ms: int) -> Mapping[str, object]:
 
 def not_hosted(item: Assignment, node: str, wall_ms: int) -> Outcome:
     """The outcome of an attempt at an agent this node does not host."""
-    error = Unreachable(f"node {node} does not host {item.agent[:12]}", place=str(item.capability))
+    error = NotHosted(f"node {node} does not host {item.agent[:12]}", place=str(item.capability))
     return Outcome(item.key, False, {}, error, True, wall_ms, 0.0)

@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 from swarm import limits
-from swarm.errors import AgentFailed, Mistake, NeedsDecision, OutOfTime, SwarmError, TooLarge, Unreachable
+from swarm.errors import (
+    AgentFailed,
+    Mistake,
+    NeedsDecision,
+    NotHosted,
+    OutOfTime,
+    SwarmError,
+    TooLarge,
+    Unreachable,
+)
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Record, Recorded, Withdraw
 from swarm.scheduler.desk import Desk, Entry, Place
@@ -161,7 +170,7 @@ class Leader:
             view.judge(failed=True)
         key = event.key
         entry.failures += 1
-        if self._was_intended(key):
+        if self._was_intended(key) and not isinstance(event.error, NotHosted):
             error = event.error if isinstance(event.error, _TOLD) else _unsure(event.node, event.error)
             record = _failure(key, event.node, error, event.started_ms, event.wall_ms)
             self._give_up(entry, record, actions)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from swarm import limits
-from swarm.errors import CellLost, NeedsDecision, OutOfTime
+from swarm.errors import CellLost, NeedsDecision, NotHosted, OutOfTime
 from swarm.ids import StepKey
 from swarm.scheduler.actions import Dispatch, Intend
 from swarm.scheduler.events import AttemptFailed
@@ -157,3 +157,18 @@ def test_a_snapshot_keeps_what_was_intended():
     for event in cluster.leader.scheduler.ledger.history():
         again.apply(event)
     assert again.runs[run].intents == cluster.leader.scheduler.ledger.runs[run].intents != {}
+
+
+def test_a_node_that_does_not_host_the_agent_has_begun_nothing_so_another_attempt_is_intended():
+    cluster, node, run = begun()
+    (key,) = node.running
+    node.running.pop(key)
+    error = NotHosted(f"node {node.name} does not host it")
+    cluster.tell(AttemptFailed(cluster.now_ms, node.name, key, error, True, 0, 0.0))
+    cluster.advance(limits.BACKOFF_MS_MAX)
+    cluster.commit()
+    ((again, second),) = cluster.running()
+    assert second.attempt == key.attempt + 1
+    cluster.finish(again, second)
+    cluster.commit()
+    assert cluster.leader.scheduler.ledger.runs[run].status is Status.SUCCEEDED
