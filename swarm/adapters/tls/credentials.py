@@ -66,8 +66,7 @@ class TlsIdentity:
 
     When its files are exchanged for newer ones of the same identity, every channel opened from then on uses
     those, and what is connected stays connected. Files that are not whole yet, or somebody else's, are not
-    taken. A server goes on with the certificate it began with: gRPC can exchange that under a running server,
-    but its asyncio server crashed when many connected at once.
+    taken. A server goes on with the certificate it began with, until its daemon is started again.
     """
 
     def __init__(self, proof: Proof, files: IdentityFiles | None = None) -> None:
