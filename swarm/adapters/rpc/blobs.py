@@ -56,6 +56,10 @@ class Assembly:
             raise _garbled("the content does not match its sha256", self._place)
         return bytes(self._data)
 
+    def drop(self) -> None:
+        """Give the memory back now: whoever still names this file may live until cycles are looked for."""
+        self._data = bytearray()
+
 
 def _garbled(message: str, place: str) -> ProtocolBroken:
     return ProtocolBroken(
@@ -66,13 +70,17 @@ def _garbled(message: str, place: str) -> ProtocolBroken:
 async def assemble(stream: AsyncIterator[pb.BlobChunk], place: str) -> bytes:
     """Put a file together again."""
     assembly: Assembly | None = None
-    async for chunk in stream:
+    try:
+        async for chunk in stream:
+            if assembly is None:
+                assembly = Assembly(chunk.size_bytes, chunk.sha256, place)
+            assembly.add(chunk.data)
         if assembly is None:
-            assembly = Assembly(chunk.size_bytes, chunk.sha256, place)
-        assembly.add(chunk.data)
-    if assembly is None:
-        raise ProtocolBroken("a transfer without a chunk", place=place)
-    return assembly.done()
+            raise ProtocolBroken("a transfer without a chunk", place=place)
+        return assembly.done()
+    finally:
+        if assembly is not None:
+            assembly.drop()
 
 
 class BlobsServicer(rpc.BlobsServicer):

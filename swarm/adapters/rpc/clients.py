@@ -225,17 +225,21 @@ async def receive_file(stream: AsyncIterator[pb.DeployRequest]) -> tuple[pb.Depl
     """An agent file as a client streams it."""
     start: pb.DeployStart | None = None
     assembly: Assembly | None = None
-    async for request in stream:
-        if assembly is None:
-            if request.WhichOneof("part") != "start":
-                raise ProtocolBroken("a deploy begins with its size and digest", place="agent file")
-            start = request.start
-            assembly = Assembly(start.size_bytes, start.sha256, "agent file")
-        else:
-            assembly.add(request.chunk)
-    if assembly is None or start is None:
-        raise ProtocolBroken("a deploy without a file", place="agent file")
-    return start, assembly.done()
+    try:
+        async for request in stream:
+            if assembly is None:
+                if request.WhichOneof("part") != "start":
+                    raise ProtocolBroken("a deploy begins with its size and digest", place="agent file")
+                start = request.start
+                assembly = Assembly(start.size_bytes, start.sha256, "agent file")
+            else:
+                assembly.add(request.chunk)
+        if assembly is None or start is None:
+            raise ProtocolBroken("a deploy without a file", place="agent file")
+        return start, assembly.done()
+    finally:
+        if assembly is not None:
+            assembly.drop()
 
 
 async def send_file(start: pb.DeployStart, data: bytes) -> AsyncIterator[pb.DeployRequest]:

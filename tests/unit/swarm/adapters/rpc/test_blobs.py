@@ -53,3 +53,20 @@ def test_a_flipped_bit_is_noticed():
 def test_an_empty_transfer_is_refused():
     with pytest.raises(ProtocolBroken, match="without a chunk"):
         put_together()
+
+
+def test_a_refused_file_gives_its_memory_back_though_the_error_is_kept(monkeypatch):
+    made = []
+    monkeypatch.setattr(Assembly, "__init__", remembered(Assembly.__init__, made))
+    with pytest.raises(ProtocolBroken) as kept:
+        put_together(pb.BlobChunk(sha256=sha256(b"abc"), size_bytes=3, data=b"abb"))
+    assert kept.value.remedy
+    assert [len(assembly._data) for assembly in made] == [0]
+
+
+def remembered(begin, made):
+    def remember(self, *args):
+        begin(self, *args)
+        made.append(self)
+
+    return remember
