@@ -7,7 +7,7 @@ from collections import deque
 
 from swarm import limits
 from swarm.coordinator.replica import Replica
-from swarm.errors import NotLeader, OutcomeUnknown
+from swarm.errors import NotLeader, OutcomeUnknown, QueueFull
 from swarm.ports import Clock
 from swarm.scheduler.events import Durable, StepIntent, StepRecord, StepsIntended, StepsRecorded
 from swarm.scheduler.ledger import payload_bytes
@@ -50,13 +50,14 @@ class Records:
                     self._waiting.extendleft(reversed(batch))
 
     async def _propose(self, event: Durable) -> bool:
-        """Whether the event is off our hands; if not, it is to be proposed again: twice is harmless."""
+        """Whether the event is off our hands; if not, it is to be proposed again: twice is harmless.
+
+        Nothing is dropped while this replica leads: nobody else would bring it.
+        """
         term = self._replica.leading_term
         try:
             await self._replica.propose(event)
-        except NotLeader:
-            return True
-        except OutcomeUnknown:
+        except (NotLeader, OutcomeUnknown, QueueFull):
             if self._replica.leading_term == term:
                 await self._clock.sleep_ms(limits.TICK_MS)
                 return False
