@@ -77,17 +77,6 @@ class TrustedAgents:
             )
 
 
-def compile_file(data: bytes) -> bytes:
-    """An agent file that nodes accept: what is not compiled is compiled, what is stays as it was."""
-    try:
-        agent = af.parse(data)
-        if problems := af.check(agent):
-            raise af.AfRefused(problems)
-        return af.write(af.compile_agent(agent))
-    except af.AfError as error:
-        raise _refused(error.problems) from error
-
-
 def _executable(data: bytes) -> af.Executable:
     try:
         return af.executable(af.parse(data))
