@@ -40,6 +40,7 @@ class Run:
         """Whether the key it was submitted with had been used before: this is that earlier run."""
         self._connection = connection
         self._lag_s = lag_s
+        self._over = False  # somebody said so: what a replica says that has not heard of it yet is incomplete
 
     def __await__(self) -> Generator[Any, None, dict[str, object]]:
         return self.result().__await__()
@@ -55,8 +56,8 @@ class Run:
         return self._events(since, follow=True)
 
     async def logs(self) -> list[StepDone]:
-        """The steps recorded so far."""
-        return [event async for event in self._events(0, follow=False) if isinstance(event, StepDone)]
+        """The steps recorded so far; of a run whose end was heard of through this object, all of them."""
+        return [event async for event in self._events(0, follow=self._over) if isinstance(event, StepDone)]
 
     async def result(self) -> dict[str, object]:
         """Wait for the end. Returns the values of the graph's outlets, or raises `RunFailed`."""
@@ -108,6 +109,7 @@ class Run:
                         wanted += 1
                         yield StepDone.from_pb(event, state)
         if state is not None and state.over:
+            self._over = True
             yield RunEnded(state)
 
     async def _shown(self, *, outputs: bool) -> client_pb2.ShowRunReply:

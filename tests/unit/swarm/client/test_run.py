@@ -82,6 +82,16 @@ def test_a_caller_that_stops_listening_leaves_nothing_open(world):
     with_run(world, {"n1": {"Watch": [[news(0, 1), asyncio.sleep(0), news(1, 2)]]}}, scenario)
 
 
+def test_whoever_heard_of_the_end_is_told_of_every_step_by_a_replica_that_is_behind_too(world):
+    async def scenario(run, _):
+        assert await run.result() == {}
+        assert [event.offset for event in await run.logs()] == [0, 1, 2]
+
+    ends, behind, later = [news(3, 3, "succeeded")], [news(0, 2)], [news(2, 3, "succeeded")]
+    script = {"Watch": [ends, behind, later], "ShowRun": [shown("succeeded")]}
+    with_run(world, {"n1": script}, scenario)
+
+
 def test_the_result_is_python_values(world):
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     outputs = items_to_pb(
