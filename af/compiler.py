@@ -36,6 +36,7 @@ class Executable:
     kind: Literal["wasm", "python"]
     code: bytes
     manifest: Mapping[str, JsonValue]
+    description: str
     capabilities: tuple[Capability, ...]
     limits: ResourceLimits
     requirements: ResourceRequirements
@@ -77,6 +78,7 @@ def executable(agent: AgentFile) -> Executable:
         kind="python" if header.kind == "python" else "wasm",
         code=_code(agent),
         manifest=header.manifest,
+        description=header.description,
         capabilities=header.capabilities,
         limits=header.resources.limits,
         requirements=header.resources.requirements,

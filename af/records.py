@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, Strict, StringConstraints
 
-from af.limits import PORTS_MAX, SHAPE_RANK_MAX
+from af.limits import PORTS_MAX, SHAPE_RANK_MAX, TEXT_CHARS_MAX
 
 Name = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 CapabilityName = Annotated[
@@ -43,6 +43,7 @@ class Capability:
     """One thing an agent can do, by its name `group:element`, with typed ports.
 
     `effects: once` says that running it twice does harm; the swarm then records its intent before it runs.
+    The description is what sentences are matched against; without one the agent's own stands for it.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -52,3 +53,4 @@ class Capability:
     outputs: Annotated[tuple[PortSpec, ...], Field(max_length=PORTS_MAX)]
     deterministic: Flag = False
     effects: Effects = "none"
+    description: Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)] = ""

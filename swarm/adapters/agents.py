@@ -22,7 +22,9 @@ def inspect(data: bytes) -> AgentRecord:
         digest=Digest(executable.sha256),
         kind=executable.kind,
         size_bytes=len(data),
-        capabilities=tuple(_signature(capability) for capability in executable.capabilities),
+        capabilities=tuple(
+            _signature(capability, executable.description) for capability in executable.capabilities
+        ),
         memory_mb=executable.limits.memory_mb,
         cpu_cores=executable.limits.cpu_cores,
         layers=frozenset(),
@@ -89,13 +91,14 @@ def _refused(problems: Iterable[af.Problem]) -> AgentRefused:
     return AgentRefused("the agent file is refused", place="agent file", problems=found)
 
 
-def _signature(capability: af.Capability) -> Signature:
+def _signature(capability: af.Capability, of_agent: str) -> Signature:
     return Signature(
         name=CapabilityName(capability.name),
         inputs=tuple(_port(port) for port in capability.inputs),
         outputs=tuple(_port(port) for port in capability.outputs),
         deterministic=capability.deterministic,
         effects=capability.effects,
+        description=capability.description or of_agent,
     )
 
 

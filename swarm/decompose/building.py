@@ -29,13 +29,12 @@ class Built:
     left_out: tuple[str, ...]
 
 
-def capabilities_of(catalogue: Catalogue, descriptions: Mapping[str, str] | None = None) -> list[Capability]:
+def capabilities_of(catalogue: Catalogue) -> list[Capability]:
     """What is deployed, as engines know it: the kinds of data are told by the names of the ports."""
-    known = descriptions or {}
     return [
         Capability(
             name,
-            known.get(name, "") or _described(signature),
+            f"{signature.description} {_described(signature)}".strip(),
             tuple(_kind(port) for port in signature.inputs if not port.optional),
             tuple(_kind(port) for port in signature.outputs),
         )

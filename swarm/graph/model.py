@@ -111,6 +111,7 @@ class Signature:
     outputs: tuple[Port, ...] = ()
     deterministic: bool = False
     effects: str = "none"
+    description: str = ""  # in words; what a sentence asks for is matched against it
 
     def input(self, name: PortName) -> Port | None:
         return next((port for port in self.inputs if port.name == name), None)

@@ -138,6 +138,7 @@ def _signature_to_pb(signature: Signature) -> pb.Capability:
         outputs=[_port_to_pb(port) for port in signature.outputs],
         deterministic=signature.deterministic,
         effects=signature.effects,
+        description=signature.description,
     )
 
 
@@ -148,6 +149,7 @@ def _signature_from_pb(capability: pb.Capability) -> Signature:
         outputs=tuple(_port_from_pb(port) for port in capability.outputs),
         deterministic=capability.deterministic,
         effects=capability.effects,
+        description=capability.description,
     )
 
 

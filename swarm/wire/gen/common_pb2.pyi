@@ -87,18 +87,20 @@ class Port(_message.Message):
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., dtype: _Optional[str] = ..., has_shape: _Optional[bool] = ..., shape: _Optional[_Iterable[int]] = ..., many: _Optional[bool] = ..., optional: _Optional[bool] = ...) -> None: ...
 
 class Capability(_message.Message):
-    __slots__ = ("name", "inputs", "outputs", "deterministic", "effects")
+    __slots__ = ("name", "inputs", "outputs", "deterministic", "effects", "description")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     DETERMINISTIC_FIELD_NUMBER: _ClassVar[int]
     EFFECTS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedCompositeFieldContainer[Port]
     outputs: _containers.RepeatedCompositeFieldContainer[Port]
     deterministic: bool
     effects: str
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., deterministic: _Optional[bool] = ..., effects: _Optional[str] = ...) -> None: ...
+    description: str
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., deterministic: _Optional[bool] = ..., effects: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Agent(_message.Message):
     __slots__ = ("name", "version", "digest", "kind", "size_bytes", "capabilities", "memory_mb", "cpu_cores", "layers")

@@ -41,6 +41,7 @@ signatures = st.builds(
     st.lists(ports, max_size=3).map(tuple),
     st.booleans(),
     st.sampled_from(["none", "once"]),
+    texts,
 )
 agents = st.builds(
     AgentRecord,
