@@ -27,6 +27,7 @@ from swarm.graph.names import (
     spoken,
 )
 from swarm.graph.ports import check_ports
+from swarm.graph.reading import CONTEXT, RESOURCES, RETRY, TIMEOUT_MS
 from swarm.graph.report import Place, Report, place_of
 from swarm.graph.sources import check_literals, check_sources, literals_bytes, sources_of
 
@@ -35,6 +36,13 @@ CIRCLE_NAMES_MAX = 8  # of a loop, in one message
 
 def problems(graph: Graph, catalogue: Catalogue | None) -> list[Problem]:
     """Every reason `graph` cannot run; an empty list means it can."""
+    known: tuple[Catalogue | None, list[Problem]] | None = graph.derived.get("problems")
+    if known is None or known[0] is not catalogue:
+        known = graph.derived["problems"] = catalogue, _problems(graph, catalogue)
+    return list(known[1])
+
+
+def _problems(graph: Graph, catalogue: Catalogue | None) -> list[Problem]:
     report = Report()
     nodes: dict[NodeName, Node] = {}
     for node in graph.nodes:
@@ -42,8 +50,9 @@ def problems(graph: Graph, catalogue: Catalogue | None) -> list[Problem]:
     _check_size(graph, report)
     _check_names(graph, report)
     _check_port_names(graph, report)
+    good: set[str] = set()
     for node in graph.nodes:
-        _check_node(node, report)
+        _check_node(node, good, report)
     _check_edges(graph, nodes, report)
     _check_ends(graph, nodes, report)
     sources = sources_of(graph, nodes)
@@ -125,10 +134,22 @@ def _check_port_names(graph: Graph, report: Report) -> None:
             report.add("bad_name", place, f"{shown(name)} is no name for a port", f"use {NAME_RULE}")
 
 
-def _check_node(node: Node, report: Report) -> None:
-    if not is_capability(node.capability):
-        message = f"{shown(node.capability)} is not the name of a capability"
-        report.add("bad_name", node, message, f"use {CAPABILITY_RULE}")
+def _check_node(node: Node, good: set[str], report: Report) -> None:
+    """One node by itself; `good` are names of capabilities that were looked at already."""
+    if node.capability not in good:
+        if is_capability(node.capability):
+            good.add(node.capability)
+        else:
+            message = f"{shown(node.capability)} is not the name of a capability"
+            report.add("bad_name", node, message, f"use {CAPABILITY_RULE}")
+    if node.literals:
+        check_literals(node, report)
+    usual = node.retry is RETRY and node.resources is RESOURCES and node.context is CONTEXT
+    if not (usual and node.timeout_ms == TIMEOUT_MS and not node.layers):
+        _check_policies(node, report)
+
+
+def _check_policies(node: Node, report: Report) -> None:
     for what, value, low, high in (
         ("timeout_ms", node.timeout_ms, 1, limits.STEP_TIMEOUT_MS_MAX),
         ("attempts_max", node.retry.attempts_max, 1, limits.ATTEMPTS_MAX),
@@ -141,8 +162,6 @@ def _check_node(node: Node, report: Report) -> None:
             report.add_out_of_bounds(node, what, value, low, high)
     for layer in sorted(layer for layer in node.layers if not is_name(layer)):
         report.add("bad_name", node, f"{shown(layer)} is no name of a sandbox layer", f"use {NAME_RULE}")
-    if node.literals:
-        check_literals(node, report)
 
 
 def _check_edges(graph: Graph, nodes: Mapping[NodeName, Node], report: Report) -> None:

@@ -13,6 +13,9 @@ as they are. Which values those are belongs to the format (`reading`), not to th
 Annotations travel with a graph but are no part of its digest: they may not change results.
 Decoding trusts nothing: size first, then the number of brackets (a bracket is two bytes that
 cost sixty), then every type and key. Whether the graph makes *sense* is `check`'s business.
+
+Graphs never change, so equal bytes give the same object for as long as it is kept, with everything that
+was worked out for it: a graph that is submitted again and again is read, checked and planned once.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from swarm import limits
 from swarm.errors import TooLarge
@@ -46,22 +50,36 @@ _Json = dict[str, object]
 
 def encode(graph: Graph) -> bytes:
     """The canonical bytes of `graph`; raises TooLarge above GRAPH_BYTES_MAX."""
-    return _canonical(graph, annotations=dict(graph.annotations))
+    data: bytes | None = graph.derived.get("bytes")
+    if data is None:
+        data = graph.derived["bytes"] = _canonical(graph, annotations=dict(graph.annotations))
+    return data
 
 
 def digest(graph: Graph) -> Digest:
     """The graph's name: sha256 of its canonical bytes, annotations left out."""
-    return Digest(hashlib.sha256(_canonical(graph, annotations={})).hexdigest())
+    name: Digest | None = graph.derived.get("digest")
+    if name is None:
+        data = _canonical(graph, annotations={}) if graph.annotations else encode(graph)
+        name = graph.derived["digest"] = Digest(hashlib.sha256(data).hexdigest())
+    return name
 
 
 def decode(data: bytes) -> Graph:
     """The graph that `data` encodes, in any order of keys; raises TooLarge or GraphRefused."""
     _bounded(len(data))
+    return _read_once(data) if len(data) <= limits.GRAPH_KEPT_BYTES_MAX else _read(data)
+
+
+def _read(data: bytes) -> Graph:
     try:
         with _no_collection():
             return read_graph(parse(data))
     except Broken as broken:
         raise broken.refusal() from None
+
+
+_read_once = lru_cache(limits.GRAPHS_KEPT_MAX)(_read)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def loops(shape: Shape) -> list[list[int]]:
         [] if shape.merges[at] else [to for to in links if not shape.merges[to]]
         for at, links in enumerate(shape.after)
     ]
-    return [sorted(group) for group in _strong_components(after) if len(group) > 1]
+    return [sorted(group) for group in _strong_components(after) if len(group) > 1] if any(after) else []
 
 
 def one_circle(shape: Shape, loop: list[int]) -> list[int]:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, NewType, TypeAlias
+from typing import Any, NamedTuple, NewType, TypeAlias
 
 from swarm import limits
 from swarm.ids import CapabilityName
@@ -121,7 +121,7 @@ class Signature:
 
 
 Catalogue: TypeAlias = Mapping[CapabilityName, Signature]
-"""What can be asked for at the moment."""
+"""What can be asked for at the moment. Never changed once made: another moment has another one."""
 
 
 class Endpoint(NamedTuple):
@@ -211,3 +211,5 @@ class Graph:
     outlets: tuple[Outlet, ...] = ()
     on_failure: OnFailure = OnFailure.STOP
     annotations: Mapping[str, str] = field(default_factory=dict)  # may not change results; not hashed
+    derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What follows from the rest, kept by whoever worked it out: bytes, digest, plan, the last check."""

@@ -66,11 +66,11 @@ def check_ports(
             if misfit := payload_misfit(payload, port):
                 report.add(misfit.code, place, f"its literal {misfit.message}", misfit.remedy)
         for name in board.required(node):
-            if (place := Endpoint(node.name, name)) not in sources:
+            if (node.name, name) not in sources:  # an endpoint is a tuple; most need not be made
                 message = "it must be given a value, and nothing leads to it"
                 report.add(
                     "missing_input",
-                    place,
+                    Endpoint(node.name, name),
                     message,
                     "connect an edge, an input of the graph or a literal to it",
                 )

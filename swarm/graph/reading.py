@@ -57,7 +57,7 @@ TIMEOUT_MS: Final = 60_000
 ITEMS_MAX: Final = 1
 
 _NODE_KEYS = frozenset(field.name for field in dataclasses.fields(Node))
-_GRAPH_KEYS = frozenset(field.name for field in dataclasses.fields(Graph)) | {"format"}
+_GRAPH_KEYS = frozenset(field.name for field in dataclasses.fields(Graph) if field.init) | {"format"}
 _EDGE_KEYS = frozenset({"bond", "items_max"})
 _FIRINGS = {firing.value: firing for firing in Firing}
 _BONDS = {bond.value: bond for bond in Bond}

@@ -80,7 +80,11 @@ def literals_bytes(graph: Graph) -> int:
 
 def check_literals(node: Node, report: Report) -> None:
     """Names, kinds and sizes of the constants of one node."""
+    total = 0
     for port, payload in node.literals:
+        total += (size := len(payload.data))
+        if is_name(port) and payload.kind in PAYLOAD_KINDS and size <= limits.VALUE_BYTES_MAX:
+            continue
         place = Endpoint(node.name, port)
         if not is_name(port):
             report.add("bad_name", place, "not a name for a port", f"use {NAME_RULE}")
@@ -91,9 +95,9 @@ def check_literals(node: Node, report: Report) -> None:
                 f"its literal is of kind {shown(payload.kind)}",
                 "use json, tensor or bytes",
             )
-        if (size := len(payload.data)) > limits.VALUE_BYTES_MAX:
+        if size > limits.VALUE_BYTES_MAX:
             message = f"its literal has {size} bytes, at most {limits.VALUE_BYTES_MAX}"
             report.add("too_large", place, message, "pass it as an input, or in parts")
-    if (size := sum(len(payload.data) for _, payload in node.literals)) > limits.STEP_BYTES_MAX:
-        message = f"its literals have {size} bytes together, at most {limits.STEP_BYTES_MAX}"
+    if total > limits.STEP_BYTES_MAX:
+        message = f"its literals have {total} bytes together, at most {limits.STEP_BYTES_MAX}"
         report.add("too_large", node, message, "pass less, or in parts")

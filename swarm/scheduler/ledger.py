@@ -58,6 +58,7 @@ class Ledger:
         self.agents: dict[AgentName, AgentDeployed] = {}  # the one deployed last at the end
         self.members = Members()
         self._serving: dict[CapabilityName, Offer] = {}
+        self._catalogue: Mapping[CapabilityName, Signature] = {}
         self._keys: dict[tuple[str, str], RunId] = {}
         self._over: deque[RunId] = deque()  # settled runs, the one that settled first at the left
         self._over_bytes = 0
@@ -102,6 +103,7 @@ class Ledger:
             for event in self.agents.values()
             for signature in event.agent.capabilities
         }
+        self._catalogue = {name: offer.signature for name, offer in self._serving.items()}
         return []
 
     def _submit(self, event: RunSubmitted) -> list[tuple[Run, list[int]]]:
@@ -162,8 +164,8 @@ class Ledger:
         return len(self.runs) - len(self._over)
 
     def catalogue(self) -> Mapping[CapabilityName, Signature]:
-        """What can be asked for now."""
-        return {name: offer.signature for name, offer in self._serving.items()}
+        """What can be asked for now; the same object until that changes."""
+        return self._catalogue
 
     def offer(self, capability: CapabilityName) -> Offer | None:
         """Who serves a capability now."""

@@ -27,6 +27,14 @@ class Plan:
 
 
 def plan(graph: Graph) -> Plan:
+    """The plan of a graph; worked out once for one object."""
+    found: Plan | None = graph.derived.get("plan")
+    if found is None:
+        found = graph.derived["plan"] = _plan(graph)
+    return found
+
+
+def _plan(graph: Graph) -> Plan:
     position = {node.name: i for i, node in enumerate(graph.nodes)}
     size = len(graph.nodes)
     incoming: list[list[tuple[int, str, str, Bond, int]]] = [[] for _ in range(size)]
@@ -50,7 +58,7 @@ def plan(graph: Graph) -> Plan:
         scatter=tuple(tuple(ports.items()) for ports in leaving),
         feeds=tuple(map(tuple, feeds)),
         watches=tuple(
-            bool(edges) and all(bond is Bond.OBSERVE for _, _, _, bond, _ in edges) for edges in incoming
+            all(bond is Bond.OBSERVE for _, _, _, bond, _ in edges) if edges else False for edges in incoming
         ),
         observer=_observers(incoming, outgoing),
         outlets={step: tuple(named) for step, named in outlets.items()},
@@ -61,6 +69,8 @@ def _observers(
     incoming: list[list[tuple[int, str, str, Bond, int]]], outgoing: list[list[tuple[int, Bond]]]
 ) -> tuple[bool, ...]:
     """Steps that only watch: fed by observe edges or other observers, and no other step needs them."""
+    if not any(bond is Bond.OBSERVE for edges in outgoing for _, bond in edges):
+        return (False,) * len(incoming)
     weighty = [sum(bond is not Bond.OBSERVE for _, _, _, bond, _ in edges) for edges in incoming]
     observer = [False] * len(incoming)
     todo = [step for step, edges in enumerate(incoming) if edges and weighty[step] == 0]

@@ -57,10 +57,19 @@ def test_an_empty_graph_is_refused():
 def test_too_many_nodes_and_edges_are_refused(monkeypatch):
     monkeypatch.setattr(limits, "GRAPH_NODES_MAX", 3)
     monkeypatch.setattr(limits, "GRAPH_EDGES_MAX", 3)
-    assert codes(problems(DIGITS, CATALOGUE)) == ["too_many_nodes", "too_many_edges"]
+    assert codes(problems(dataclasses.replace(DIGITS), CATALOGUE)) == ["too_many_nodes", "too_many_edges"]
     monkeypatch.setattr(limits, "GRAPH_NODES_MAX", 4)
     monkeypatch.setattr(limits, "GRAPH_EDGES_MAX", 4)
-    assert problems(DIGITS, CATALOGUE) == []
+    assert problems(dataclasses.replace(DIGITS), CATALOGUE) == []
+
+
+def test_the_same_graph_is_checked_again_only_against_another_catalogue():
+    whole = dataclasses.replace(DIGITS)
+    assert problems(whole, CATALOGUE) == []
+    problems(whole, CATALOGUE).append("a guest's note")
+    assert problems(whole, CATALOGUE) == []
+    assert "unknown_capability" in codes(problems(whole, {}))
+    assert problems(whole, CATALOGUE) == []
 
 
 def test_what_is_just_within_its_bounds_is_fine():

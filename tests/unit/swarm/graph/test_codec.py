@@ -189,7 +189,16 @@ def test_size_is_checked_before_anything_is_read(monkeypatch):
     with pytest.raises(TooLarge, match="at most 100"):
         decode(b"x" * 101)
     with pytest.raises(TooLarge, match="at most 100"):
-        encode(PLAIN)
+        encode(dataclasses.replace(PLAIN))
+
+
+def test_equal_bytes_give_the_same_graph_while_it_is_kept():
+    data = encode(PLAIN)
+    assert decode(data) is decode(bytes(bytearray(data)))
+    other = decode(encode(dataclasses.replace(PLAIN, name="another")))
+    assert other is not decode(data)
+    large = encode(graph([node(f"n{number}") for number in range(limits.GRAPH_KEPT_BYTES_MAX // 20)]))
+    assert decode(large) is not decode(large)
 
 
 def test_brackets_are_bounded_because_each_costs_thirty_times_its_size():
