@@ -23,6 +23,8 @@ ATTEMPTS_DEFAULT = 3
 ATTEMPTS_MAX = 20
 BACKOFF_MS_DEFAULT = 50
 BACKOFF_MS_MAX = 30_000
+CONTEXT_LEVEL_MAX = 255
+CONTEXT_PERMISSIONS_MAX = 32  # that one context asks for
 
 # -- payloads: what travels inline; larger data is refused with a clear error -----------
 VALUE_BYTES_MAX = 1 * MIB  # one payload on an edge

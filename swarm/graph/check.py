@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from swarm import limits
 from swarm.errors import Problem
 from swarm.graph import loops
+from swarm.graph.flows import check_contexts
 from swarm.graph.model import Catalogue, Endpoint, Firing, Graph, Node, NodeName, PortName
 from swarm.graph.names import (
     CAPABILITY_RULE,
@@ -59,6 +60,7 @@ def _problems(graph: Graph, catalogue: Catalogue | None) -> list[Problem]:
     check_sources(sources, nodes, catalogue, report)
     if catalogue is not None:
         check_ports(graph, nodes, catalogue, sources, report)
+    check_contexts(graph, nodes, catalogue, report)
     _check_shape(graph, nodes, report)
     return report.problems
 
@@ -156,7 +158,7 @@ def _check_policies(node: Node, report: Report) -> None:
         ("backoff_ms", node.retry.backoff_ms, 0, limits.BACKOFF_MS_MAX),
         ("memory_mb", node.resources.memory_mb, 0, math.inf),
         ("cpu_cores", node.resources.cpu_cores, 0, sys.float_info.max),
-        ("level", node.context.level, 0, math.inf),
+        ("level", node.context.level, 0, limits.CONTEXT_LEVEL_MAX),
     ):
         if not low <= value <= high:
             report.add_out_of_bounds(node, what, value, low, high)

@@ -154,6 +154,7 @@ def _node_document(node: Node) -> _Json:
             level=(int(node.context.level), CONTEXT.level),
             domain=(node.context.domain, CONTEXT.domain),
             tenant=(node.context.tenant, CONTEXT.tenant),
+            permissions=(sorted(node.context.permissions), []),
         )
     if node.retry != RETRY:
         document["retry"] = _changed(

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NewType, TypeAlias
 
 from swarm import limits
+from swarm.graph.contexts import PLAIN, Context, Transition
 from swarm.ids import CapabilityName
 
 NodeName = NewType("NodeName", str)
@@ -112,6 +113,8 @@ class Signature:
     deterministic: bool = False
     effects: str = "none"
     description: str = ""  # in words; what a sentence asks for is matched against it
+    switches_context: bool = False  # its author says that it may let data out of its context
+    switches: tuple[Transition, ...] = ()  # how a policy lets it; empty where there is none
 
     def input(self, name: PortName) -> Port | None:
         return next((port for port in self.inputs if port.name == name), None)
@@ -151,15 +154,6 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """Where data may flow: level, domain and tenant. Enforced from the first policy file on."""
-
-    level: int = 0
-    domain: str = ""
-    tenant: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Node:
     """One unit of work: the capability it needs and constants for some of its ports."""
 
@@ -168,7 +162,7 @@ class Node:
     literals: tuple[tuple[PortName, Payload], ...] = ()
     firing: Firing = Firing.ONCE
     resources: Resources = Resources()
-    context: Context = Context()
+    context: Context = PLAIN
     retry: Retry = Retry()
     timeout_ms: int = limits.STEP_TIMEOUT_MS_DEFAULT
     layers: frozenset[str] = frozenset()

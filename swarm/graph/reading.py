@@ -19,9 +19,9 @@ from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 from swarm import limits
 from swarm.errors import GraphRefused, Problem, TooLarge
+from swarm.graph.contexts import PLAIN, Context
 from swarm.graph.model import (
     Bond,
-    Context,
     Edge,
     Endpoint,
     Feed,
@@ -52,7 +52,7 @@ _REMEDY = "send what swarm.graph.encode gives"
 # What format 1 leaves out. Not the model's defaults: those may change, an old encoding may not.
 RETRY: Final = Retry(attempts_max=3, backoff_ms=50)
 RESOURCES: Final = Resources(memory_mb=0, cpu_cores=0.0)
-CONTEXT: Final = Context(level=0, domain="", tenant="")
+CONTEXT: Final = PLAIN  # what is below every context is so by definition
 TIMEOUT_MS: Final = 60_000
 ITEMS_MAX: Final = 1
 
@@ -167,6 +167,15 @@ def _literal(document: object) -> tuple[PortName, Payload]:
         raise Broken(f"is not base64: {error}", "[2]") from None
 
 
+def _words(document: object, place: str) -> frozenset[str]:
+    if type(document) is not list:
+        raise Broken("is not a list", place)
+    try:
+        return frozenset(_texts(document))
+    except Broken as broken:
+        raise broken.inside(place) from None
+
+
 def _layer(document: object) -> str:
     layer: str = _texts([document])[0]
     return layer
@@ -188,7 +197,12 @@ def _record(fields: _Json, key: str, default: _Record) -> _Record:
     names = {field.name: getattr(default, field.name) for field in dataclasses.fields(default)}
     given = _object(fields[key], frozenset(names), key)
     try:
-        values = {name: _like(value, names[name], name) for name, value in given.items()}
+        values: dict[str, Any] = {
+            name: _words(value, name)
+            if isinstance(names[name], frozenset)
+            else _like(value, names[name], name)
+            for name, value in given.items()
+        }
     except Broken as broken:
         raise broken.inside(key) from None
     return dataclasses.replace(default, **values)

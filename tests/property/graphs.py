@@ -1,5 +1,6 @@
 """Graphs for property tests: `wild_graphs` may be nonsense, `sound_graphs` have no structural problem."""
 
+import dataclasses
 import json
 
 from hypothesis import strategies as st
@@ -49,7 +50,13 @@ def nodes(name, capability, port):
         resources=st.builds(
             Resources, memory_mb=st.integers(0, 4096), cpu_cores=st.floats(0, 64) | st.integers(0, 4)
         ),
-        context=st.builds(Context, level=st.integers(0, 9), domain=texts, tenant=texts),
+        context=st.builds(
+            Context,
+            level=st.integers(0, 9),
+            domain=name | st.just(""),
+            tenant=name | st.just(""),
+            permissions=st.frozensets(name, max_size=2),
+        ),
         retry=st.builds(
             Retry,
             attempts_max=st.integers(1, limits.ATTEMPTS_MAX),
@@ -81,6 +88,11 @@ def sound_graphs(draw):
     found = draw(
         st.lists(nodes(names, capabilities, names), min_size=1, max_size=6, unique_by=lambda node: node.name)
     )
+    levels = sorted(
+        node.context.level for node in found
+    )  # edges lead to later nodes: data only flows upwards
+    contexts = [dataclasses.replace(found[0].context, level=level) for level in levels]
+    found = [dataclasses.replace(node, context=one) for node, one in zip(found, contexts, strict=True)]
     taken = {Endpoint(node.name, port) for node in found for port, _ in node.literals}
 
     def fresh(name):

@@ -95,7 +95,11 @@ def _node(node: Node) -> dict[str, Any]:
 
 def _changed(record: Any, usual: Any) -> dict[str, Any]:
     fields = ((field.name, getattr(record, field.name)) for field in dataclasses.fields(record))
-    return {name: value for name, value in fields if value != getattr(usual, name)}
+    return {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in fields
+        if value != getattr(usual, name)
+    }
 
 
 def _edge(edge: Edge, names: frozenset[NodeName]) -> str | dict[str, Any]:

@@ -64,7 +64,8 @@ def _node(name: str, section: Section) -> Node:
     section.require("capability", "capability: group:element")
     retry = section.section("retry", ("attempts_max", "backoff_ms"))
     resources = section.section("resources", ("memory_mb", "cpu_cores"))
-    context = section.section("context", ("level", "domain", "tenant"))
+    context = section.section("context", ("level", "domain", "tenant", "permissions"))
+    permissions = (context.complaints.text(found, path) for found, path in context.each("permissions"))
     layers = (section.complaints.text(found, path) for found, path in section.each("layers"))
     return Node(
         name=NodeName(name),
@@ -72,7 +73,12 @@ def _node(name: str, section: Section) -> Node:
         literals=read_literals(section),
         firing=section.choice("firing", _FIRINGS, Firing.ONCE),
         resources=Resources(resources.whole("memory_mb", 0), resources.number("cpu_cores", 0.0)),
-        context=Context(context.whole("level", 0), context.text("domain"), context.text("tenant")),
+        context=Context(
+            context.whole("level", 0),
+            context.text("domain"),
+            context.text("tenant"),
+            frozenset(permissions),
+        ),
         retry=Retry(
             retry.whole("attempts_max", limits.ATTEMPTS_DEFAULT),
             retry.whole("backoff_ms", limits.BACKOFF_MS_DEFAULT),
