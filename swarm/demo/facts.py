@@ -146,10 +146,10 @@ def times_run_again(run: RunId, node_data: Iterable[Path]) -> int:
             with path.open() as lines:
                 for line in lines:
                     if not line.endswith("\n"):
-                        break  # cut off by the kill: this attempt never began
+                        break  # cut off by the kill: these attempts never began
                     entry = json.loads(line)
                     if entry["run"] == run:
-                        started[int(entry["step"])] += 1
+                        started.update(entry["steps"])
     return sum(times - 1 for times in started.values())
 
 

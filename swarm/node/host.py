@@ -1,7 +1,7 @@
 """One agent on this node: its image, its warm cells, and the work that waits for them.
 
 Work goes to a cell in *batches*: one frame there, one frame back, a result or an error for each item. A
-batch is as large as takes about `BATCH_MS` at the pace seen so far, so that fast agents pay for a frame
+batch takes from `BATCH_MS_MIN` to `BATCH_MS` at the pace seen so far, so that fast agents pay for a frame
 once in many items and slow ones are still spread over the cells. Two batches may be under way in a cell:
 the second is there when the first one ends.
 
@@ -16,6 +16,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import structlog
 
@@ -32,7 +34,8 @@ _log = structlog.get_logger("swarm.node")
 
 BATCH_ITEMS_MAX = 128
 BATCH_BYTES_MAX = 4 * limits.MIB
-BATCH_MS = 15.0  # how long a batch should take
+BATCH_MS = 15.0  # how long a batch should take at most
+BATCH_MS_MIN = 1.5  # what takes less is not worth a frame of its own, even if other cells are idle
 BATCHES_PER_CELL = 2
 GROW_MS = 25.0  # work that waits longer than this is worth another cell
 PACE_MEMORY = 0.8  # of the running average of the time an item takes
@@ -161,8 +164,9 @@ class AgentHost:
     def _take(self) -> list[Assignment]:
         """The next batch: alike, not too long, not too heavy, and a fair share of what waits."""
         lanes = BATCHES_PER_CELL * len(self._seats)
-        share = -(-len(self._queue) // lanes)
-        items_max = max(1, min(BATCH_ITEMS_MAX, share, int(BATCH_MS / max(self._pace_ms, 1e-6))))
+        pace_ms = max(self._pace_ms, 1e-6)
+        share = max(-(-len(self._queue) // lanes), int(BATCH_MS_MIN / pace_ms))
+        items_max = max(1, min(BATCH_ITEMS_MAX, share, int(BATCH_MS / pace_ms)))
         batch: list[Assignment] = []
         weight = 0
         while self._queue and len(batch) < items_max:
@@ -187,7 +191,7 @@ class AgentHost:
         results: Sequence[Reply | SwarmError]
         try:
             cell = await self._seated(seat)
-            self._journal.append([_journal_line(item, started_ms) for item in batch])
+            self._journal.append(_journal_lines(batch, started_ms))
             results = await cell.process_batch(
                 batch[0].capability,
                 [item.inputs for item in batch],
@@ -261,9 +265,13 @@ def _oversize(outputs: Reply) -> TooLarge | None:
     return None
 
 
-def _journal_line(item: Assignment, at_ms: int) -> Mapping[str, object]:
-    key = item.key
-    return {"run": key.run, "step": key.step, "term": key.term, "attempt": key.attempt, "at_ms": at_ms}
+def _journal_lines(batch: Sequence[Assignment], at_ms: int) -> list[Mapping[str, object]]:
+    """One line for each run in a batch: `steps` and `attempts` go together."""
+    lines: list[Mapping[str, object]] = []
+    for (run, term), group in groupby((item.key for item in batch), itemgetter(0, 2)):
+        _, steps, _, attempts = zip(*group, strict=True)
+        lines.append({"run": run, "term": term, "at_ms": at_ms, "steps": steps, "attempts": attempts})
+    return lines
 
 
 def not_hosted(item: Assignment, node: str, wall_ms: int) -> Outcome:

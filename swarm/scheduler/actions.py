@@ -1,18 +1,20 @@
-"""Everything the scheduler can ask the outside to do."""
+"""Everything the scheduler can ask the outside to do.
+
+What comes in thousands is a tuple with names: a frozen dataclass costs five times as much to make.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from swarm.graph import Items
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.scheduler.events import StepIntent, StepRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(NamedTuple):
     """Run this attempt on that node."""
 
     node: NodeId
@@ -46,8 +48,7 @@ class Intend:
     intent: StepIntent
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """These attempts are in the log or no longer matter; their nodes may forget them."""
 
     node: NodeId

@@ -34,10 +34,14 @@ from swarm.scheduler.run import Run, Status
 
 def payload_bytes(values: Iterable[Items]) -> int:
     """How many bytes of payload these values hold."""
-    return sum(
-        len(items.data) if isinstance(items, Payload) else sum(len(item.data) for item in items)
-        for items in values
-    )
+    total = 0
+    for items in values:
+        if isinstance(items, Payload):
+            total += len(items.data)
+        else:
+            for item in items:
+                total += len(item.data)
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ numbers travels in columns. Rows are grouped only with their neighbours: order i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import TypeAlias
 
 from swarm.errors import ProtocolBroken
@@ -25,8 +25,10 @@ _KINDS = frozenset(KINDS) - {"any"}
 def shape(values: Mapping[str, Items]) -> Shape:
     """What rows must have in common to share columns."""
     return tuple(
-        (port, items.kind, False) if isinstance(items, Payload) else (port, _common_kind(items), True)
-        for port, items in values.items()
+        [
+            (port, items.kind, False) if isinstance(items, Payload) else (port, _common_kind(items), True)
+            for port, items in values.items()
+        ]
     )
 
 
@@ -59,6 +61,10 @@ def to_columns(rows: Sequence[Mapping[str, Items]], common: Shape) -> list[pb.Co
 
 def from_columns(columns: Iterable[pb.Column], count: int) -> list[dict[str, Items]]:
     """The reverse of `to_columns`. Raises `ProtocolBroken` where lengths or kinds do not fit."""
+    columns = list(columns)
+    if len(columns) == 1:
+        port = columns[0].port
+        return [{port: items} for items in _column(columns[0], count)]
     rows: list[dict[str, Items]] = [{} for _ in range(count)]
     seen: set[str] = set()
     for column in columns:
@@ -79,7 +85,7 @@ def _column(column: pb.Column, count: int) -> Iterator[Items]:
                 f"{len(data)} payloads of kind {kind[:20]!r} for {count} rows",
                 place=column.port[:PLACE_CHARS_MAX],
             )
-        return (Payload(kind, item) for item in data)
+        return map(Payload._make, zip(repeat(kind), data))
     kinds = column.kinds if not kind else [kind] * len(data)
     if len(kinds) != len(data) or len(column.counts) != count or sum(column.counts) != len(data):
         raise ProtocolBroken(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import assert_never
 
 from google.protobuf.message import DecodeError
@@ -266,10 +266,11 @@ def _part_from_pb(part: pb.RecordPart) -> Iterator[StepRecord]:
         run, term, node, count = RunId(results.run), results.term, NodeId(results.node), len(results.steps)
         same_length(count, results.attempts, results.started_ms, results.wall_ms)
         rows = from_columns(results.outputs, count)
-        for step, attempt, started_ms, wall_ms, outputs in zip(
-            results.steps, results.attempts, results.started_ms, results.wall_ms, rows, strict=True
-        ):
-            yield StepRecord(run, step, term, attempt, node, True, outputs, None, started_ms, wall_ms)
+        found = zip(
+            repeat(run), results.steps, repeat(term), results.attempts, repeat(node), repeat(True),
+            rows, repeat(None), results.started_ms, results.wall_ms,
+        )  # fmt: skip
+        yield from map(StepRecord._make, found)
     elif part.WhichOneof("part") == "failure":
         failure = part.failure
         yield StepRecord(

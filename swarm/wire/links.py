@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, repeat
+from operator import itemgetter
 from typing import assert_never
 
 from swarm import limits
@@ -179,10 +180,9 @@ def _results_from_pb(results: pb.Results) -> Iterator[Outcome]:
     run, term, count = RunId(results.run), results.term, len(results.steps)
     same_length(count, results.attempts, results.started_ms, results.wall_ms)
     rows = from_columns(results.outputs, count)
-    for step, attempt, started_ms, wall_ms, outputs in zip(
-        results.steps, results.attempts, results.started_ms, results.wall_ms, rows, strict=True
-    ):
-        yield Outcome(StepKey(run, step, term, attempt), True, outputs, None, False, started_ms, wall_ms)
+    keys = map(StepKey._make, zip(repeat(run), results.steps, repeat(term), results.attempts))
+    found = zip(keys, repeat(True), rows, repeat(None), repeat(False), results.started_ms, results.wall_ms)
+    return map(Outcome._make, found)
 
 
 def to_node_to_pb(message: ToNode) -> pb.ToNode:
@@ -193,9 +193,9 @@ def to_node_to_pb(message: ToNode) -> pb.ToNode:
         case Assignments():
             return pb.ToNode(assignments=pb.Assignments(orders=_orders_to_pb(message)))
         case Withdrawals():
-            return pb.ToNode(withdrawals=pb.Withdrawals(keys=[_key_to_pb(key) for key in message.keys]))
+            return pb.ToNode(withdrawals=pb.Withdrawals(keys=_attempts_to_pb(message.keys)))
         case Receipts():
-            return pb.ToNode(receipts=pb.Receipts(keys=[_key_to_pb(key) for key in message.keys]))
+            return pb.ToNode(receipts=pb.Receipts(keys=_attempts_to_pb(message.keys)))
         case AgentSet():
             return pb.ToNode(agents=pb.AgentSet(digests=message.digests))
         case Pulse():
@@ -213,15 +213,30 @@ def to_node_from_pb(message: pb.ToNode) -> ToNode:
             orders = message.assignments.orders
             return Assignments(tuple(item for order in orders for item in _order_from_pb(order)))
         case "withdrawals":
-            return Withdrawals(tuple(_key_from_pb(key) for key in message.withdrawals.keys))
+            return Withdrawals(tuple(_attempts_from_pb(message.withdrawals.keys)))
         case "receipts":
-            return Receipts(tuple(_key_from_pb(key) for key in message.receipts.keys))
+            return Receipts(tuple(_attempts_from_pb(message.receipts.keys)))
         case "agents":
             return AgentSet(tuple(map(Digest, message.agents.digests)))
         case "pulse":
             return Pulse()
         case unknown:
             raise ProtocolBroken(f"the leader said {unknown}")
+
+
+def _attempts_to_pb(keys: Sequence[StepKey]) -> list[pb.Attempts]:
+    found = []
+    for (run, term), group in groupby(keys, itemgetter(0, 2)):
+        _, steps, _, attempts = zip(*group, strict=True)
+        found.append(pb.Attempts(run=run, term=term, steps=steps, attempts=attempts))
+    return found
+
+
+def _attempts_from_pb(groups: Iterable[pb.Attempts]) -> Iterator[StepKey]:
+    for group in groups:
+        same_length(len(group.steps), group.attempts)
+        rows = zip(repeat(RunId(group.run)), group.steps, repeat(group.term), group.attempts)
+        yield from map(StepKey._make, rows)
 
 
 def _orders_to_pb(assignments: Assignments) -> list[pb.Order]:
@@ -257,5 +272,6 @@ def _order_from_pb(order: pb.Order) -> Iterator[Assignment]:
     scatter = tuple((each.port, each.count) for each in order.scatter)
     same_length(count, order.attempts)
     rows = from_columns(order.inputs, count)
-    for step, attempt, inputs in zip(order.steps, order.attempts, rows, strict=True):
-        yield Assignment(StepKey(run, step, term, attempt), agent, capability, inputs, timeout_ms, scatter)
+    keys = map(StepKey._make, zip(repeat(run), order.steps, repeat(term), order.attempts))
+    found = zip(keys, repeat(agent), repeat(capability), rows, repeat(timeout_ms), repeat(scatter))
+    return map(Assignment._make, found)

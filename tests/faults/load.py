@@ -176,5 +176,5 @@ def attempts_begun(cluster):
             for line in path.read_text().splitlines():
                 with suppress(ValueError):  # the last line of a disk that was full
                     entry = json.loads(line)
-                    begun[entry["run"], entry["step"]] += 1
+                    begun.update((entry["run"], step) for step in entry["steps"])
     return begun

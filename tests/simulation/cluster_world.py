@@ -275,7 +275,7 @@ def _check_ends(run: Run) -> None:
 def executions(cluster: MemoryCluster, run: Run) -> Counter[int]:
     """How often each step was begun, by the nodes' journals."""
     lines = [line for journal in cluster.journals.values() for line in journal.lines]
-    return Counter(line["step"] for line in lines if line["run"] == run.submitted.run)
+    return Counter(step for line in lines if line["run"] == run.submitted.run for step in line["steps"])
 
 
 def _check_once(cluster: MemoryCluster, run: Run) -> None:

@@ -153,11 +153,23 @@ class Assignments(_message.Message):
     orders: _containers.RepeatedCompositeFieldContainer[Order]
     def __init__(self, orders: _Optional[_Iterable[_Union[Order, _Mapping]]] = ...) -> None: ...
 
+class Attempts(_message.Message):
+    __slots__ = ("run", "term", "steps", "attempts")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    term: int
+    steps: _containers.RepeatedScalarFieldContainer[int]
+    attempts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class Withdrawals(_message.Message):
     __slots__ = ("keys",)
     KEYS_FIELD_NUMBER: _ClassVar[int]
-    keys: _containers.RepeatedCompositeFieldContainer[StepKey]
-    def __init__(self, keys: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ...) -> None: ...
+    keys: _containers.RepeatedCompositeFieldContainer[Attempts]
+    def __init__(self, keys: _Optional[_Iterable[_Union[Attempts, _Mapping]]] = ...) -> None: ...
 
 class Results(_message.Message):
     __slots__ = ("run", "term", "steps", "attempts", "started_ms", "wall_ms", "outputs")
@@ -208,5 +220,5 @@ class OutcomePart(_message.Message):
 class Receipts(_message.Message):
     __slots__ = ("keys",)
     KEYS_FIELD_NUMBER: _ClassVar[int]
-    keys: _containers.RepeatedCompositeFieldContainer[StepKey]
-    def __init__(self, keys: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ...) -> None: ...
+    keys: _containers.RepeatedCompositeFieldContainer[Attempts]
+    def __init__(self, keys: _Optional[_Iterable[_Union[Attempts, _Mapping]]] = ...) -> None: ...

@@ -41,16 +41,15 @@ def journal(directory, entries):
 
 def test_steps_started_twice_are_counted_over_all_journals(tmp_path):
     first = journal(
-        tmp_path / "n1", [{"run": "r", "step": 1}, {"run": "r", "step": 2}, {"run": "other", "step": 1}]
+        tmp_path / "n1",
+        [{"run": "r", "steps": [1]}, {"run": "r", "steps": [2]}, {"run": "other", "steps": [1]}],
     )
-    second = journal(
-        tmp_path / "n2", [{"run": "r", "step": 2}, {"run": "r", "step": 2}, {"run": "r", "step": 3}]
-    )
+    second = journal(tmp_path / "n2", [{"run": "r", "steps": [2]}, {"run": "r", "steps": [2, 3]}])
     assert times_run_again("r", [first, second, tmp_path / "never-started"]) == 2
 
 
 def test_a_journal_line_cut_off_by_a_kill_does_not_count(tmp_path):
-    directory = journal(tmp_path / "n1", [{"run": "r", "step": 1}])
+    directory = journal(tmp_path / "n1", [{"run": "r", "steps": [1]}])
     with (directory / "journal.jsonl").open("a") as file:
         file.write('{"run": "r", "st')
     assert times_run_again("r", [directory]) == 0

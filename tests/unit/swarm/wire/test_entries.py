@@ -76,7 +76,7 @@ events = st.one_of(
 def plain(event: Durable) -> Durable:
     """The event with errors as text: two errors are never equal."""
     if isinstance(event, StepsRecorded):
-        said = tuple(replace(record, error=repr(record.error)) for record in event.records)
+        said = tuple(record._replace(error=repr(record.error)) for record in event.records)
         return replace(event, records=said)
     return event
 

@@ -101,7 +101,7 @@ def plain(message: FromNode) -> FromNode:
     """The message with errors as text: two errors are never equal."""
     match message:
         case Outcomes():
-            return Outcomes(tuple(replace(item, error=repr(item.error)) for item in message.items))
+            return Outcomes(tuple(item._replace(error=repr(item.error)) for item in message.items))
         case Hosting():
             return replace(message, refused=tuple((d, repr(error)) for d, error in message.refused))
         case _:
