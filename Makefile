@@ -60,7 +60,7 @@ lint: venv ## style, types, layers, and the generated code against proto/
 
 # Learning frameworks are large and tests need few of them: by default the tests that do are skipped, with the
 # reason printed. CI runs everything that can run there.
-extras: venv ## torch and FANN, for the tests that compare with them
+extras: venv ## torch, FANN and etcd, for the tests that compare or speak with them
 	@echo '== extras'
 	@$(PY) -c 'import torch' 2>/dev/null || $(PY) -m pip install -q 'torch==2.13.0' \
 	  || echo '   torch cannot be had here: the tests that compare with it are skipped'
@@ -71,6 +71,11 @@ extras: venv ## torch and FANN, for the tests that compare with them
 	  $$sudo ln -sf "/usr/lib/$$(gcc -print-multiarch)/libdoublefann.so" /usr/local/lib/; \
 	  $(PY) -m pip install -q 'fann2==1.1.2'; \
 	} || echo '   fann2 cannot be had here (it needs swig and libfann-dev): its tests are skipped'
+	@command -v etcd >/dev/null || { \
+	  set -e; sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends etcd-server >/dev/null; \
+	} || echo '   etcd cannot be had here (Debian: etcd-server): its tests are skipped'
 
 test: lint $(if $(filter true,$(CI)),extras) ## lint, then every test
 	@echo '== pytest'

@@ -11,6 +11,8 @@
     slots: 256                       # steps in flight
     cells_per_agent: 4               # default: one per processor, at most 4
     raft: {election_ms: [800, 1600], heartbeat_ms: 100}
+    log: {kind: etcd, etcd: {endpoints: [10.0.0.9:2379], tls: {ca: e.pem, certificate: c.pem, key: k.pem}}}
+                                     # default: {kind: embedded}, the coordinators keep the log themselves
     audit: {keep_days: 365, keep_mb: 4096}   # older or more than this is dropped, a segment at a time
     join: {listen: 10.0.0.5:7102, authority: ../authority, passphrase_file: passphrase}
     trust: {authors: {ann: {key: <64 hexadecimal digits>, may: ["vision:*"]}}}   # whose agents may run
@@ -29,6 +31,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from swarm import limits
+from swarm.adapters.etcd.settings import ENDPOINTS_MAX
 from swarm.adapters.settings import Address, FilePath, Section, host_of, load_settings, wrong
 from swarm.adapters.tls import IdentityFiles
 from swarm.ids import NodeId
@@ -87,6 +90,30 @@ class RaftSettings(Section):
                 f"elections after {least} to {most} ms do not go with a heartbeat of {self.heartbeat_ms} ms",
                 f"write election_ms: [LEAST, MOST] with LEAST < MOST <= {ELECTION_MS_MAX} and"
                 f" LEAST at least {HEARTBEATS_PER_ELECTION_MIN} heartbeats",
+            )
+        return self
+
+
+class EtcdSection(Section):
+    """An etcd cluster that keeps the log, and what this node shows to be let in."""
+
+    endpoints: Annotated[list[Address], Field(min_length=1, max_length=ENDPOINTS_MAX)]
+    tls: TlsSettings
+    lease_s: Annotated[int, Field(ge=2, le=60)] = 3
+
+
+class LogSettings(Section):
+    """Who keeps the replicated log."""
+
+    kind: Literal["embedded", "etcd"] = "embedded"
+    etcd: EtcdSection | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.kind == "etcd") != (self.etcd is not None):
+            raise wrong(
+                "kind and etcd do not say the same",
+                "write {kind: etcd, etcd: {endpoints: [...], tls: {...}}}, or leave `log` out",
             )
         return self
 
@@ -161,6 +188,7 @@ class NodeConfig(Section):
         default_factory=_cells_default
     )
     raft: RaftSettings = RaftSettings()
+    log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
     join: JoinSettings | None = None
     trust: TrustSettings = TrustSettings()

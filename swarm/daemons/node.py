@@ -27,7 +27,6 @@ from swarm.adapters.audit import AuditLog, Retention
 from swarm.adapters.cells import SandboxCells
 from swarm.adapters.join import Founded, JoinServer
 from swarm.adapters.outbox import FileOutcomes
-from swarm.adapters.raft import PysyncobjLog, RaftSettings
 from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
 from swarm.adapters.rpc.channels import Channels
 from swarm.adapters.rpc.clients import About, ClientServicer
@@ -38,11 +37,12 @@ from swarm.adapters.rpc.work import GrpcDialer, WorkServicer
 from swarm.adapters.system import FileBlobs, FileJournal, SystemClock, SystemMachine, new_id
 from swarm.coordinator import Coordinator, Deployments
 from swarm.daemons.config import NodeConfig
+from swarm.daemons.logs import make_log
 from swarm.daemons.passphrase import read_passphrase
 from swarm.errors import Conflict, NotTrusted, Unreachable
 from swarm.node import Worker, WorkerOptions, WorkerPorts
 from swarm.trust.audit import Event
-from swarm.wire.gen import client_pb2_grpc, raft_pb2_grpc, work_pb2_grpc
+from swarm.wire.gen import client_pb2_grpc, work_pb2_grpc
 
 _log = structlog.get_logger("swarm.daemon")
 
@@ -174,18 +174,7 @@ async def _coordinate(
     stack: AsyncExitStack,
 ) -> tuple[Coordinator, ClientServicer]:
     """What a voter has beyond a worker: the log, the coordinator, and the services that need them."""
-    log = PysyncobjLog(
-        config.node,
-        config.coordinators,
-        config.data_dir / "log",
-        identity.channel,
-        cluster=config.cluster,
-        settings=RaftSettings(
-            election_ms_min=config.raft.election_ms[0],
-            election_ms_max=config.raft.election_ms[1],
-            heartbeat_ms=config.raft.heartbeat_ms,
-        ),
-    )
+    log = make_log(config, identity, server)
     coordinator = Coordinator(config.node, log, clock, new_id)
     voters = dict(config.coordinators)
     desk = ClientServicer(
@@ -199,7 +188,6 @@ async def _coordinate(
     )
     client_pb2_grpc.add_SwarmServicer_to_server(desk, server)
     work_pb2_grpc.add_WorkServicer_to_server(WorkServicer(coordinator), server)
-    raft_pb2_grpc.add_RaftServicer_to_server(log.servicer, server)
     await _listen(server, config, identity, stack)
     await coordinator.start()
     stack.push_async_callback(coordinator.stop)

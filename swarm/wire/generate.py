@@ -1,4 +1,4 @@
-"""Turns `proto/swarm/v1/*.proto` into `swarm/wire/gen/`: `python -m swarm.wire.generate [--check]`.
+"""Turns `proto/*/*/*.proto` into `swarm/wire/gen/`: `python -m swarm.wire.generate [--check]`.
 
 The generated code is committed, so that running the swarm needs no compiler; `--check` builds it
 again in a temporary folder and names every file that differs. Two things are done to protoc's
@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROTO = ROOT / "proto"
 GEN = ROOT / "swarm" / "wire" / "gen"
 PACKAGE = "swarm.wire.gen"
-_PROTO_PACKAGE = "swarm.v1"
+_HOMES = r"(?:swarm\.v1|etcd\.v3)"  # the folders in proto/: our own contract, and what we speak to etcd
 
-_HEAD = '"""Generated from proto/swarm/v1 by `python -m swarm.wire.generate`; never edited."""\n'
+_HEAD = '"""Generated from proto/ by `python -m swarm.wire.generate`; never edited."""\n'
 _VERSIONS = re.compile(
     r"(?<=Protobuf Python Version: )[\d.]+"
     r"|(?<=GRPC_GENERATED_VERSION = ')[\d.]+"
@@ -40,7 +40,7 @@ _VERSIONS = re.compile(
 
 def build(proto: Path = PROTO) -> dict[str, str]:
     """Every generated file, by its name in `swarm/wire/gen`."""
-    sources = sorted((proto / "swarm" / "v1").glob("*.proto"))
+    sources = sorted(proto.glob("*/*/*.proto"))
     if not sources:
         raise ConfigRefused("no .proto file found", place=str(proto), remedy="run it from a source checkout")
     if importlib.util.find_spec("grpc_tools") is None:
@@ -48,7 +48,6 @@ def build(proto: Path = PROTO) -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="swarm-protoc-") as folder:
         out = Path(folder)
         described = _protoc(proto, sources, out)
-        raw = out / "swarm" / "v1"
         homes = {
             f".{one.package}.{message.name}": f"{Path(one.name).stem}_pb2"
             for one in described.file
@@ -56,7 +55,7 @@ def build(proto: Path = PROTO) -> dict[str, str]:
         }
         files = {"__init__.py": _HEAD}
         for one in described.file:
-            stem = Path(one.name).stem
+            stem, raw = Path(one.name).stem, out / Path(one.name).parent
             names = [f"{stem}_pb2.py", f"{stem}_pb2.pyi"]
             if one.service:
                 names.append(f"{stem}_pb2_grpc.py")
@@ -115,10 +114,8 @@ def _protoc(proto: Path, sources: Sequence[Path], out: Path) -> FileDescriptorSe
 
 def _flat(text: str) -> str:
     """Modules move from the proto package's path to ours: in imports and in the messages' own names."""
-    text = re.sub(
-        rf"^from {re.escape(_PROTO_PACKAGE)} import", f"from {PACKAGE} import", text, flags=re.MULTILINE
-    )
-    return re.sub(rf"'{re.escape(_PROTO_PACKAGE)}\.(\w+_pb2)'", rf"'{PACKAGE}.\1'", text)
+    text = re.sub(rf"^from {_HOMES} import", f"from {PACKAGE} import", text, flags=re.MULTILINE)
+    return re.sub(rf"'{_HOMES}\.(\w+_pb2)'", rf"'{PACKAGE}.\1'", text)
 
 
 def _service_stubs(one: FileDescriptorProto, homes: dict[str, str]) -> str:
@@ -170,9 +167,7 @@ def _handler_stub(method: MethodDescriptorProto, homes: dict[str, str]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m swarm.wire.generate", description="Compile proto/swarm/v1."
-    )
+    parser = argparse.ArgumentParser(prog="python -m swarm.wire.generate", description="Compile proto/.")
     parser.add_argument("--check", action="store_true", help="compare only; exit 1 if a file differs")
     asked = parser.parse_args(argv)
     try:

@@ -1,4 +1,4 @@
-"""Generated from proto/swarm/v1 by `python -m swarm.wire.generate`; never edited."""
+"""Generated from proto/ by `python -m swarm.wire.generate`; never edited."""
 
 from collections.abc import AsyncIterator
 

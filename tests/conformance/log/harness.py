@@ -1,4 +1,4 @@
-"""Two logs behind one harness: the twin in memory, and pysyncobj over real TLS, servers and files."""
+"""Three logs behind one harness: the twin in memory, pysyncobj over real TLS, servers and files, and etcd."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import socket
 
 import grpc.aio
 
+from swarm.adapters.etcd import EtcdLog, EtcdSettings
 from swarm.adapters.raft import PysyncobjLog, RaftSettings
 from swarm.adapters.tls import SERVER_OPTIONS
 from swarm.testing.log import MemoryLogGroup
@@ -164,6 +165,42 @@ class PysyncobjCluster(Cluster):
         )
 
     async def close(self):
+        for node in list(self.replicas):
+            await self.kill(node)
+        assert not self.faults
+
+
+class EtcdCluster(Cluster):
+    """Replicas of a log in an etcd; a majority is one of etcd's members, of which there is one."""
+
+    def __init__(self, server, name):
+        super().__init__()
+        self.server, self.name = server, name
+        self.faults = []
+
+    async def boot(self, node):
+        log = EtcdLog(
+            node,
+            self.name,
+            self.server.client(timeout_s=1.3),
+            settings=EtcdSettings(lease_s=4, compact_entries=COMPACT_ENTRIES),
+            on_fatal=self.faults.append,
+        )
+        self.replicas[node] = Replica(log)
+        await self.replicas[node].start()
+
+    async def kill(self, node):
+        await self.replicas.pop(node).log.stop()
+
+    async def propose_without_majority(self, data):
+        self.server.pause()
+        return await self.leader().log.propose(data)
+
+    async def compacted(self):
+        await until(lambda: self.leader().log.snapshot_index >= COMPACT_ENTRIES, "a snapshot")
+
+    async def close(self):
+        self.server.resume()
         for node in list(self.replicas):
             await self.kill(node)
         assert not self.faults

@@ -1,0 +1,77 @@
+"""A real etcd for tests: one member over mutual TLS, whose process can be paused and killed."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from swarm.adapters.etcd import EtcdClient
+
+PATIENCE_S = 20
+START_S = 0.02
+MISSING = "etcd is not installed: its tests are skipped (apt-get install etcd-server, or `make extras`)"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class EtcdServer:
+    """`etcd` with a certificate of `authority`, which vouches for its clients too."""
+
+    def __init__(self, directory, authority, *options):
+        program = shutil.which("etcd")
+        if program is None:
+            pytest.skip(MISSING)
+        self.directory = directory
+        self.tls = authority.issue_node("etcd", ["127.0.0.1"], directory / "identity")
+        port, peers = free_port(), f"http://127.0.0.1:{free_port()}"
+        self.endpoint = f"127.0.0.1:{port}"
+        self._command = [
+            program, "--name", "only", "--data-dir", str(directory / "data"), "--logger", "zap",
+            "--listen-client-urls", f"https://{self.endpoint}",
+            "--advertise-client-urls", f"https://{self.endpoint}",
+            "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
+            "--initial-cluster", f"only={peers}",
+            "--cert-file", str(self.tls.certificate), "--key-file", str(self.tls.key),
+            "--client-cert-auth", "--trusted-ca-file", str(self.tls.authority),
+            "--log-level", "error", *options,
+        ]  # fmt: skip
+        self._process = None
+        self.start()
+
+    def client(self, timeout_s=2.0):
+        return EtcdClient([self.endpoint], self.tls, timeout_s=timeout_s)
+
+    def start(self):
+        with (self.directory / "etcd.log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        host, port = self.endpoint.split(":")
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                socket.create_connection((host, int(port)), 1).close()
+            except OSError:
+                assert self._process.poll() is None, (self.directory / "etcd.log").read_text()[-2000:]
+                assert time.monotonic() < until, "etcd does not listen"
+                time.sleep(START_S)
+            else:
+                return
+
+    def pause(self):
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        if self._process is not None:
+            self.resume()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
