@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -46,7 +45,7 @@ def started() -> tuple[ModelCluster, Dispatch]:
 def test_a_dispatch_beyond_the_slots_is_noticed(change, message):
     cluster, sent = started()
     with pytest.raises(AssertionError, match=message):
-        cluster._carry_out([replace(sent, key=sent.key._replace(**change))])
+        cluster._carry_out([sent._replace(key=sent.key._replace(**change))])
 
 
 def test_every_other_wrong_dispatch_is_noticed():
@@ -54,9 +53,9 @@ def test_every_other_wrong_dispatch_is_noticed():
     node = cluster.nodes[NodeId("n")]
     node.slots = 2
     wrong = {
-        "began before": replace(sent, key=sent.key._replace(step=1)),
-        "in term 1": replace(sent, key=sent.key._replace(term=7)),
-        "has no such agent": replace(sent, agent=model_agent(CAPABILITIES[1]).digest),
+        "began before": sent._replace(key=sent.key._replace(step=1)),
+        "in term 1": sent._replace(key=sent.key._replace(term=7)),
+        "has no such agent": sent._replace(agent=model_agent(CAPABILITIES[1]).digest),
         "twice": sent,
     }
     for message, dispatch in wrong.items():
@@ -69,7 +68,7 @@ def test_every_other_wrong_dispatch_is_noticed():
     cluster.finish(node, sent.key)
     cluster.commit()
     with pytest.raises(AssertionError, match="recorded already"):
-        cluster._carry_out([replace(sent, key=sent.key._replace(attempt=2))])
+        cluster._carry_out([sent._replace(key=sent.key._replace(attempt=2))])
 
 
 def test_a_run_that_falls_silent_is_noticed(monkeypatch):
