@@ -24,12 +24,18 @@ from af.workflow import PYTHON_MODULE, workflow_problems
 WASM_MODULE = "wasm_module"
 PYTHON_ABI = "af-python-1"
 
+PORT_MAX = 65_535
+
 _MIB = 1024 * 1024
 
 
 def check(agent: AgentFile) -> list[Problem]:
     """Everything that is wrong with the file; an empty list means it can be compiled or run."""
-    problems = [*_capability_problems(agent.header.capabilities), *workflow_problems(agent)]
+    problems = [
+        *_capability_problems(agent.header.capabilities),
+        *_resource_problems(agent.header),
+        *workflow_problems(agent),
+    ]
     match agent.header.kind:
         case "neural":
             problems += _neural_problems(agent)
@@ -65,6 +71,23 @@ def _capability_problems(capabilities: tuple[Capability, ...]) -> Iterator[Probl
                 if port.kind != "tensor" and (port.dtype is not None or port.shape is not None):
                     message = f"the port {port.name} is {port.kind}; dtype and shape are for tensors."
                     yield Problem(place, message, "remove them, or make it a tensor.")
+
+
+def _resource_problems(header: Header) -> Iterator[Problem]:
+    resources, place = header.resources, "header: resources.egress"
+    for name in sorted({name for name in resources.egress if resources.egress.count(name) > 1}):
+        yield Problem(place, f"{name} is listed twice.", "keep one of the two.")
+    for name in resources.egress:
+        if int(name.rpartition(":")[2]) > PORT_MAX:
+            yield Problem(place, f"{name} has no usable port.", f"write a port from 1 to {PORT_MAX}.")
+    if resources.egress and resources.limits.network_bandwidth_mbps == 0:
+        message = "the agent connects to places and may send no byte there."
+        yield Problem(place, message, "set resources.limits.network_bandwidth_mbps.")
+    if header.kind != "python":
+        for key in ("egress", "native_libraries"):
+            if getattr(resources, key):
+                message = f"an agent of kind {header.kind} has no use for it."
+                yield Problem(f"header: resources.{key}", message, "remove it; it is for Python agents.")
 
 
 def _needs_section(agent: AgentFile, name: str) -> list[Problem]:

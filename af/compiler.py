@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from af.agentfile import AgentFile, write
 from af.check import WASM_MODULE, check, python_manifest, source_digest
 from af.errors import AfRefused, refused
-from af.header import NeuralConfig, ResourceLimits, ResourceRequirements
+from af.header import NeuralConfig, Resources
 from af.records import Capability
 from af.sections import Section, encode_section
 from af.wasm.assembly import Precision
@@ -38,8 +38,7 @@ class Executable:
     manifest: Mapping[str, JsonValue]
     description: str
     capabilities: tuple[Capability, ...]
-    limits: ResourceLimits
-    requirements: ResourceRequirements
+    resources: Resources
     workflow: WorkflowPlan
     sha256: str
 
@@ -80,8 +79,7 @@ def executable(agent: AgentFile) -> Executable:
         manifest=header.manifest,
         description=header.description,
         capabilities=header.capabilities,
-        limits=header.resources.limits,
-        requirements=header.resources.requirements,
+        resources=header.resources,
         workflow=workflow_plan(agent),
         sha256=agent.digest or hashlib.sha256(write(agent)).hexdigest(),
     )

@@ -11,7 +11,15 @@ from pydantic import Field, JsonValue, Strict, StringConstraints, model_validato
 
 from af.layers import HiddenActivation, LayerSpec, OutputActivation
 from af.layers.plain import Dense
-from af.limits import CAPABILITIES_MAX, HIDDEN_LAYERS_MAX, LAYERS_MAX, TEXT_CHARS_MAX, WORKFLOW_STEPS_MAX
+from af.limits import (
+    CAPABILITIES_MAX,
+    EGRESS_MAX,
+    HIDDEN_LAYERS_MAX,
+    LAYERS_MAX,
+    SANDBOX_LAYERS_MAX,
+    TEXT_CHARS_MAX,
+    WORKFLOW_STEPS_MAX,
+)
 from af.mappings import HeaderMapping, Width
 from af.records import AgentKind, Capability, Name
 
@@ -23,6 +31,12 @@ Whole = Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)]
 Amount = Annotated[float, Strict(), Field(ge=0, le=1e9)]
 Sha256 = Annotated[str, Strict(), StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Steps = Annotated[tuple[Text, ...], Field(max_length=WORKFLOW_STEPS_MAX)]
+Place = Annotated[
+    str,
+    Strict(),
+    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?:[1-9][0-9]{0,4}$"),
+]
+LayerName = Annotated[str, Strict(), StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}(\.[a-z0-9_]{1,31})?$")]
 
 
 class Runtime(HeaderMapping):
@@ -81,26 +95,33 @@ class NeuralConfig(HeaderMapping):
 
 
 class ResourceLimits(HeaderMapping):
-    """The most the agent may use; the cell enforces it."""
+    """The most the agent may use; the cell enforces it. Where None stands, the cell's own bound holds."""
 
     memory_mb: Annotated[int, Strict(), Field(ge=1, le=1_048_576)] = 512
     cpu_cores: Annotated[float, Strict(), Field(gt=0, le=4_096)] = 1.0
     disk_mb: Whole = 16
     network_bandwidth_mbps: Whole = 0
+    wall_ms: Annotated[int, Strict(), Field(ge=1, le=86_400_000)] | None = None  # of one call
+    output_mb: Annotated[int, Strict(), Field(ge=1, le=1_024)] | None = None
+    open_files: Annotated[int, Strict(), Field(ge=16, le=4_096)] | None = None
+    threads: Annotated[int, Strict(), Field(ge=4, le=1_024)] | None = None
 
 
 class ResourceRequirements(HeaderMapping):
-    """The least a node must have free to be offered the agent."""
+    """The least a node must have free, and which layers of its sandbox must hold, to be offered the agent."""
 
     minimum_memory_mb: Whole = 0
     minimum_cpu_cores: Amount = 0.0
+    sandbox_layers: Annotated[tuple[LayerName, ...], Field(max_length=SANDBOX_LAYERS_MAX)] = ()
 
 
 class Resources(HeaderMapping):
-    """Limits and requirements."""
+    """Limits and requirements, and the places on the network (`host:port`) the agent connects to."""
 
     limits: ResourceLimits = Field(default_factory=ResourceLimits)
     requirements: ResourceRequirements = Field(default_factory=ResourceRequirements)
+    egress: Annotated[tuple[Place, ...], Field(max_length=EGRESS_MAX)] = ()
+    native_libraries: Annotated[bool, Strict()] = False  # may map libraries after it has been locked down
 
 
 class Workflows(HeaderMapping):

@@ -18,6 +18,8 @@ CAPABILITIES_MAX = 64
 PORTS_MAX = 32  # per capability and direction
 SHAPE_RANK_MAX = 8
 WORKFLOW_STEPS_MAX = 64
+SANDBOX_LAYERS_MAX = 32
+EGRESS_MAX = 8  # places one agent connects to
 
 LAYER_WIDTH_MAX = 65_536
 HIDDEN_LAYERS_MAX = 64

@@ -1,9 +1,11 @@
 """The only way out of a cell: connections the daemon makes to places an operator allowed, by name.
 
-A cell has no sockets and cannot make any. An agent that declares egress gets one descriptor for each place it
-names, connected to this broker, which joins it to a TLS connection of its own: the daemon resolves the name,
-checks that the address is none of its own networks, proves the certificate, counts and slows down the bytes,
-and tells the audit log of every connection, whatever became of it. What the agent says inside is its own.
+A cell has no sockets and cannot make any. An agent that declares egress may ask for a connection to a place
+it names, and gets one end of a socket pair. At the other end is this broker, which joins it to a TLS
+connection of its own: the daemon resolves the name, checks that the address is none of its own networks,
+has the server prove its certificate, counts and slows down the bytes, and tells the audit log of every
+connection, before a byte leaves and when it has ended. What the agent says inside is its own. Too many
+bytes end the cell, by a typed error.
 """
 
 from __future__ import annotations
@@ -14,16 +16,20 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
-from sandbox.errors import Refused, clean_text
+from sandbox.errors import CellError, Exceeded, Refused, clean_text
 from sandbox.spec import CellSpec
 
 CONNECTIONS_MAX: Final = 256  # of one broker, asked for or open
+CONNECTIONS_PER_CELL_MAX: Final = 8  # at a time
+CONNECTION_EVERY_S: Final = 0.1  # of one cell, on the average: each is two lines in the audit log
+CONNECTIONS_BURST: Final = 16
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 60.0  # without a byte either way
 BYTES_MAX: Final = 256 << 20  # of one connection, both ways together
+MBPS_MAX: Final = 1_000  # of one cell, whatever its agent declares
 _CHUNK_BYTES: Final = 32 << 10
 _BYTES_PER_MBIT: Final = 125_000
 
@@ -44,14 +50,19 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One connection, told to the audit log when it has ended."""
+    """One connection as the audit log is told of it: when it is about to be made, and when it has ended."""
 
     agent: str
     destination: str
     address: str  # empty: it never came to be
     bytes_out: int
     bytes_in: int
-    outcome: str  # closed | unused | idle | bytes | refused: why | failed: why
+    outcome: str  # opening; then closed | unused | idle | bytes | cancelled | refused: why | failed: why
+
+
+OPENING: Final = "opening"
+Audit: TypeAlias = Callable[[Connection], None]
+"""Records a connection. What it raises for one that is opening keeps it from being opened."""
 
 
 class _Pace:
@@ -96,16 +107,49 @@ class _Traffic:
         await asyncio.wait_for(writer.drain(), self._idle_s)  # a side that does not read is idle, too
 
 
+class Admission:
+    """What one cell may reach; asked whenever its agent wants a connection."""
+
+    def __init__(
+        self, broker: Broker, spec: CellSpec, pace: _Pace, on_over: Callable[[CellError], None]
+    ) -> None:
+        self.agent = spec.image.name
+        self.pace = pace
+        self.on_over = on_over
+        self._broker = broker
+        self._declared = frozenset(spec.egress)
+        self._open: set[asyncio.Task[None]] = set()
+        self._earliest = 0.0
+
+    def open(self, name: str) -> socket.socket:
+        """The cell's end of a connection; the caller closes it. Raises `Refused` or `Exceeded`."""
+        if name not in self._declared:
+            raise Refused(f"{clean_text(name, 200)} is not among the places it declares", place="egress")
+        if len(self._open) >= CONNECTIONS_PER_CELL_MAX:
+            raise Exceeded("connections", CONNECTIONS_PER_CELL_MAX, len(self._open) + 1, place=self.agent)
+        now = asyncio.get_running_loop().time()
+        earliest = max(self._earliest, now - CONNECTION_EVERY_S * CONNECTIONS_BURST)
+        if earliest > now:
+            limit = 1 / CONNECTION_EVERY_S
+            raise Exceeded("connections_per_s", limit, "more", place=self.agent, remedy="keep one open")
+        self._earliest = earliest + CONNECTION_EVERY_S
+        stream, task = self._broker.join(self, name)
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+        return stream
+
+
 class Broker:
     """Makes and watches the connections of all cells of a daemon; off unless a warden is given one."""
 
     def __init__(
         self,
         allowed: Iterable[Destination],
-        audit: Callable[[Connection], None],
+        audit: Audit,
         *,
         context: ssl.SSLContext | None = None,
         bytes_max: int = BYTES_MAX,
+        mbps_max: int = MBPS_MAX,
         idle_s: float = IDLE_S,
     ) -> None:
         self._allowed = {destination.name: destination for destination in allowed}
@@ -113,44 +157,40 @@ class Broker:
         self._context = context or ssl.create_default_context()
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._bytes_max = bytes_max
+        self._mbps_max = mbps_max
         self._idle_s = idle_s
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def check(self, spec: CellSpec) -> None:
-        """Raise `Refused` unless all an agent declares is allowed, and it may use any bandwidth at all."""
+    def admit(self, spec: CellSpec, on_over: Callable[[CellError], None]) -> Admission:
+        """What an agent may reach; raises `Refused` unless that is all it declares, at any bandwidth at all.
+
+        `on_over` hears of the limit that one of its connections went over.
+        """
         for name in spec.egress:
             if name not in self._allowed:
                 raise Refused(
                     f"{spec.image.name} asks for a connection to {clean_text(name, 200)}",
                     place="egress",
-                    remedy="allow that host and port, or take it out of the agent",
+                    remedy="allow that host and port on this node, or take it out of the agent",
                 )
-        if spec.egress and spec.limits.network_mbps <= 0:
+        if spec.limits.network_mbps <= 0:
             raise Refused(
                 f"{spec.image.name} declares egress and a bandwidth of 0",
                 place="limits.network_mbps",
                 remedy="set the agent's network_bandwidth_mbps",
             )
-        if len(self._tasks) + len(spec.egress) > CONNECTIONS_MAX:
-            raise Refused(
-                f"{CONNECTIONS_MAX} connections are open", place="egress", remedy="close some cells"
-            )
+        mbps = min(spec.limits.network_mbps, self._mbps_max)
+        return Admission(self, spec, _Pace(mbps * _BYTES_PER_MBIT), on_over)
 
-    def open(self, spec: CellSpec) -> list[tuple[str, socket.socket]]:
-        """The cell's end of each connection it declared; the caller hands them in and closes them."""
-        self.check(spec)
-        pace = _Pace(max(spec.limits.network_mbps, 1) * _BYTES_PER_MBIT)
-        made = []
-        for name in spec.egress:
-            ours, theirs = socket.socketpair()
-            traffic = _Traffic(pace, self._bytes_max, self._idle_s)
-            task = asyncio.get_running_loop().create_task(
-                self._serve(spec.image.name, self._allowed[name], ours, traffic)
-            )
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            made.append((name, theirs))
-        return made
+    def join(self, admission: Admission, name: str) -> tuple[socket.socket, asyncio.Task[None]]:
+        """The cell's end of a new connection, and the task that serves the other one."""
+        if len(self._tasks) >= CONNECTIONS_MAX:
+            raise Refused(f"{CONNECTIONS_MAX} connections are open on this node", place="egress")
+        ours, theirs = socket.socketpair()
+        task = asyncio.get_running_loop().create_task(self._serve(admission, self._allowed[name], ours))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return theirs, task
 
     async def close(self) -> None:
         """End every connection."""
@@ -158,32 +198,39 @@ class Broker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(
-        self, agent: str, destination: Destination, ours: socket.socket, traffic: _Traffic
-    ) -> None:
-        address, outcome = "", "cancelled"
+    async def _serve(self, admission: Admission, destination: Destination, ours: socket.socket) -> None:
+        traffic = _Traffic(admission.pace, self._bytes_max, self._idle_s)
+        record = Connection(admission.agent, destination.name, "", 0, 0, "cancelled")
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
             first = await reader.read(_CHUNK_BYTES)  # nothing is opened before the agent has said something
             if not first:
-                outcome = "unused"
+                record = replace(record, outcome="unused")
                 return
-            address = await self._resolve(destination)
-            upstream = await self._connect(destination, address)
-            outcome = await self._join((reader, writer), upstream, first, traffic)
+            record = replace(record, address=await self._resolve(destination))
+            self._audit(replace(record, outcome=OPENING))
+            upstream = await self._connect(destination, record.address)
+            record = replace(record, outcome=await self._join((reader, writer), upstream, first, traffic))
         except _Ended as error:
-            outcome = str(error)
-        except (OSError, ssl.SSLError, TimeoutError) as error:
-            outcome = f"failed: {clean_text(str(error) or type(error).__name__, 200)}"
+            record = replace(record, outcome=str(error))
+        except Exception as error:  # noqa: BLE001 - the network's errors, and the audit log's: told to it, and the agent
+            record = replace(record, outcome=f"failed: {clean_text(str(error) or type(error).__name__, 200)}")
         finally:
-            if outcome == "closed":
+            if record.outcome == "closed":
                 writer.close()  # what the other side said last still gets there
             else:
                 writer.transport.abort()
-            record = Connection(
-                agent, destination.name, address, traffic.bytes_out, traffic.bytes_in, outcome
+            self._audit(replace(record, bytes_out=traffic.bytes_out, bytes_in=traffic.bytes_in))
+        if record.outcome == "bytes":
+            passed = traffic.bytes_out + traffic.bytes_in
+            admission.on_over(
+                Exceeded(
+                    "connection_bytes",
+                    self._bytes_max,
+                    passed,
+                    place=f"{admission.agent}, {destination.name}",
+                )
             )
-            self._audit(record)
 
     async def _resolve(self, destination: Destination) -> str:
         """An address of the name; raises `_Ended` if it is one of ours and was not meant to be."""

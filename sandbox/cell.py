@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Sequence
 from enum import Enum
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from sandbox.calls import Calls
 from sandbox.cgroups import Group
@@ -25,6 +24,9 @@ from sandbox.nursery import Exit
 from sandbox.process import Process
 from sandbox.shared import Lender
 from sandbox.spec import CellSpec, Usage
+
+if TYPE_CHECKING:
+    from sandbox.broker import Broker
 
 LOAD_S: Final = 30.0  # to lock down, and again to load the agent
 _CLOSE_S: Final = 5.0
@@ -55,9 +57,13 @@ NEXT: Final = {
 class Cell(Calls):
     """An agent ready to be called. Made by `Warden.spawn`; `closed` resolves to the reason of its end."""
 
-    def __init__(self, spec: CellSpec, stream: socket.socket, output: int, group: Group) -> None:
+    def __init__(
+        self, spec: CellSpec, stream: socket.socket, output: int, group: Group, broker: Broker | None = None
+    ) -> None:
         lender = Lender(spec.limits.memory_bytes)
-        super().__init__(spec, Channel(stream, spec.limits.output_bytes, self._late, self._broken, lender))
+        connect = broker.admit(spec, self._stop).open if broker is not None and spec.egress else None
+        channel = Channel(stream, spec.limits.output_bytes, self._late, self._broken, lender, connect)
+        super().__init__(spec, channel)
         self._process = Process(spec, output, group, self._stop)
         self._reason: CellError | None = None
         self.state = State.STARTING
@@ -78,11 +84,6 @@ class Cell(Calls):
     def begin(self) -> asyncio.Future[Answer]:
         """Start waiting for the report of the lockdown; call before the process exists."""
         return self._channel.expect(LOAD_S)
-
-    def connect(self, made: Sequence[tuple[str, socket.socket]]) -> None:
-        """Hand connections in; before the agent is loaded, so that it finds them."""
-        for name, stream in made:
-            self._channel.hand_over(name, stream.detach())
 
     async def load(self, ready: asyncio.Future[Answer]) -> None:
         """Send the agent in, and wait until it is locked down and loaded."""

@@ -18,15 +18,17 @@ from typing import Final, NamedTuple
 
 from sandbox import failures
 from sandbox.bodies import MessageError
-from sandbox.errors import Broken, CellError, Exceeded
+from sandbox.errors import Broken, CellError, Exceeded, Refused
 from sandbox.frames import Data, Frame, FrameError, FrameReader, Kind, pack
 from sandbox.rows import Payable
 from sandbox.shared import GRANT, WANT, Lender, Piece, fill
-from sandbox.spec import PIECE_BYTES_MAX
+from sandbox.spec import PIECE_BYTES_MAX, PLACE_BYTES_MAX
 
 CALLS_MAX: Final = 1024  # outstanding in one cell
 QUEUED_BYTES_MAX: Final = 512 << 20  # not yet taken by the socket
+UNHEARD_BYTES_MAX: Final = 64 << 10  # of what we say to a cell that goes on asking
 _ANSWER, _FAILURE, _WANT = int(Kind.ANSWER), int(Kind.FAILURE), int(Kind.WANT)
+_CONNECT = int(Kind.CONNECT)
 _ANSWERS: Final = frozenset({_ANSWER, int(Kind.ANSWER_KEPT)})
 _OVERHEAD_BYTES: Final = 1 << 20  # framing around the output an agent may produce
 
@@ -63,12 +65,14 @@ class Channel:
         on_late: Callable[[float], None],
         on_broken: Callable[[CellError | None], None],
         lender: Lender | None = None,
+        connect: Callable[[str], socket.socket] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stream = stream
         self._reader = FrameReader(output_bytes_max + _OVERHEAD_BYTES)
         self._on_late = on_late
         self._on_broken = on_broken
+        self._connect = connect
         self.lender = lender or Lender(0)
         self._calls: deque[_Call] = deque()
         self._queue: deque[_Unsent] = deque()
@@ -149,10 +153,6 @@ class Channel:
         self.bytes_out += size
         return piece.number
 
-    def hand_over(self, name: str, descriptor: int) -> None:
-        """Give the cell a connection; the descriptor is closed here."""
-        self._send(pack(Kind.EGRESS, 0, (name.encode(),)), descriptor)
-
     def _tell_of(self, piece: Piece, *, is_new: bool, writable: bool) -> None:
         descriptor = piece.handle(writable=writable) if is_new else -1
         self._send(pack(Kind.PIECE, piece.number, (GRANT.pack(piece.size, is_new),)), descriptor)
@@ -220,6 +220,9 @@ class Channel:
         if frame.kind == _WANT:
             self._grant(frame)
             return
+        if frame.kind == _CONNECT:
+            self._give_connection(frame.body)
+            return
         if frame.kind in _ANSWERS:
             # Copied now: the next answer may be written to the same room before this one's caller wakes up.
             shared = self.lender.take(self._granted) if self._granted else None
@@ -254,6 +257,19 @@ class Channel:
         piece, is_new = self.lender.grant(size)
         self.bytes_in += size
         self._tell_of(piece, is_new=is_new, writable=True)
+
+    def _give_connection(self, body: Data) -> None:
+        """A connection to a place, or why not. What a cell does not listen to cannot pile up here."""
+        if len(body) > PLACE_BYTES_MAX or self._queued_bytes > UNHEARD_BYTES_MAX:
+            raise MessageError("connections asked by a cell that does not hear the answers")
+        try:
+            if self._connect is None:
+                raise Refused("this agent declares no egress", place="egress")
+            made = self._connect(bytes(body).decode(errors="replace"))
+        except CellError as error:
+            self._send(pack(Kind.REFUSED, 0, failures.write(error)))
+        else:
+            self._send(pack(Kind.CONNECTED, 0, ()), made.detach())
 
     def _break(self, error: CellError | None) -> None:
         self._detach()

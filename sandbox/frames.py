@@ -35,11 +35,13 @@ class Kind(IntEnum):
     RESTORE = 6
     QUIT = 7
     PIECE = 8  # of shared memory: a new one, with its descriptor, or room in it for an answer
-    EGRESS = 9  # a connection the daemon made, with its descriptor
+    CONNECTED = 9  # a connection the daemon made, with its descriptor
+    REFUSED = 10  # why it made none
     ANSWER = 64
     FAILURE = 65
     ANSWER_KEPT = 66  # an answer whose agent still holds the shared memory of its input
     WANT = 67  # room for the answer to the call under way
+    CONNECT = 68  # to a place the agent declared
 
 
 class FrameError(ValueError):

@@ -26,12 +26,12 @@ from sandbox.messages import read_items, read_load, read_process, write_results
 from sandbox.payload import Items, Ports
 from sandbox.rows import BULK_BYTES, Payable
 from sandbox.shared import GRANT, WANT, Borrower
-from sandbox.spec import PIECE_BYTES_MAX
+from sandbox.spec import PIECE_BYTES_MAX, PLACE_BYTES_MAX
 
 BatchCall: TypeAlias = Callable[[str, Sequence[Ports]], list[dict[str, Items] | CellError]]
 
 _PROCESS, _QUIT, _PIECE, _ANSWER = int(Kind.PROCESS), int(Kind.QUIT), int(Kind.PIECE), int(Kind.ANSWER)
-_EGRESS = int(Kind.EGRESS)
+_CONNECTED, _REFUSED = int(Kind.CONNECTED), int(Kind.REFUSED)
 _EXTRA_BYTES: Final = socket.CMSG_SPACE(4 * 4)  # room for four descriptors in one read
 _EPOCH_GRACE_MS = 500  # the daemon's own deadline comes first; this one holds where there is no daemon
 
@@ -42,6 +42,7 @@ def serve(stream: socket.socket, order: Order, base: Base) -> None:
         sys.modules["numpy"].random.seed()  # every fork would draw the same numbers
     threading.stack_size(THREAD_STACK_BYTES)
     link = _Link(stream)
+    egress.serve(link.connect)
     resident = _Resident(order, base, link)
     while (frame := link.next()) is not None and frame.kind != _QUIT:
         stream.sendall(resident.answer(frame))
@@ -55,7 +56,9 @@ class _Link:
         self._reader = FrameReader(FRAME_BYTES_MAX)
         self._frames: deque[Frame] = deque()
         self._descriptors: deque[int] = deque()
+        self._call = 0  # the one under way
         self._has_room = False
+        self._connections: deque[int | CellError] = deque()  # what came of asking for one
         self.memory = Borrower()
 
     def next(self) -> Frame | None:
@@ -63,7 +66,9 @@ class _Link:
         while not self._frames:
             if not self._receive():
                 return None
-        return self._frames.popleft()
+        frame = self._frames.popleft()
+        self._call = frame.call
+        return frame
 
     def _receive(self) -> bool:
         """Wait for bytes; says whether there were any."""
@@ -73,11 +78,13 @@ class _Link:
         for frame in self._reader.filled(count) if count else ():
             if frame.kind == _PIECE:
                 size, is_new = GRANT.unpack(frame.body)
-                if is_new:
-                    self.memory.add(frame.call, size, self._descriptors.popleft())
-                self._has_room = True
-            elif frame.kind == _EGRESS:
-                egress.register(bytes(frame.body).decode(), self._descriptors.popleft())
+                # What is not new is room for an answer; a new one may be for the input of a later call.
+                if not is_new or self.memory.add(frame.call, size, self._descriptors.popleft()):
+                    self._has_room = True
+            elif frame.kind == _CONNECTED:
+                self._connections.append(self._descriptors.popleft())
+            elif frame.kind == _REFUSED:
+                self._connections.append(failures.read(frame.body))
             else:
                 self._frames.append(frame)
         return count > 0
@@ -94,6 +101,17 @@ class _Link:
         self.memory.fill(payloads)
         payloads.clear()  # or the arrays would seem to be kept
         return call
+
+    def connect(self, place: str) -> int:
+        """A connection the daemon makes; raises why it does not."""
+        self._stream.sendall(pack(Kind.CONNECT, self._call, (place.encode()[:PLACE_BYTES_MAX],)))
+        while not self._connections:
+            if not self._receive():
+                raise Broken("the daemon is gone")
+        made = self._connections.popleft()
+        if isinstance(made, CellError):
+            raise made
+        return made
 
 
 class _Resident:

@@ -189,18 +189,19 @@ class Borrower:
         self._views: list[memoryview] = []
         self._number = 0
 
-    def add(self, number: int, size: int, descriptor: int) -> None:
-        """Map a new piece; which kind it is, the descriptor says."""
+    def add(self, number: int, size: int, descriptor: int) -> bool:
+        """Map a new piece; whether it is room for answers, the descriptor says."""
         writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
         protection = mmap.PROT_READ | mmap.PROT_WRITE if writable else mmap.PROT_READ
         memory = mmap.mmap(descriptor, size, prot=protection)
         os.close(descriptor)
         if writable:
             self._answers = memory
-            return
+            return True
         if len(self._inputs) >= INPUT_PIECES_MAX:
             self._inputs.pop(min(self._inputs))  # the daemon has given it up
         self._inputs[number] = memory
+        return False
 
     def open(self, number: int, size: int) -> Bulk:
         """The payloads of a call, as they lie in their piece."""

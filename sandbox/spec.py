@@ -16,7 +16,13 @@ PROFILES: Final[tuple[Profile, ...]] = ("strict", "native", "wasm")
 CODE_BYTES_MAX: Final = 64 << 20  # an agent's code travels in one frame
 PIECE_BYTES_MAX: Final = 256 << 20  # of memory shared with a cell
 INPUT_PIECES_MAX: Final = 2  # lent to one cell at once; one more is for its answers
-EGRESS_MAX: Final = 8  # connections of one cell
+EGRESS_MAX: Final = 8  # places one agent may declare
+PLACE_BYTES_MAX: Final = 300
+LAYERS: Final = (
+    *("network", "filesystem", "processes", "privileges", "namespaces", "syscalls", "executable_memory"),
+    *("descriptors", "memory", "threads", "disk", "open_files"),
+    *("cgroup.memory", "cgroup.cpu", "cgroup.pids", "wasm"),
+)  # all that a host may attest
 NAME_CHARS_MAX: Final = 200
 _MIB: Final = 1 << 20
 
@@ -81,11 +87,11 @@ class CellSpec:
     limits: CellLimits = field(default_factory=CellLimits)
     profile: Profile | None = None
     requires: tuple[str, ...] = ()  # layers without which the agent must not run
-    egress: tuple[str, ...] = ()  # "host:port", one connection each; needs a broker that allows them
+    egress: tuple[str, ...] = ()  # "host:port" each; needs a broker that allows them
 
     def __post_init__(self) -> None:
         if len(self.egress) > EGRESS_MAX:
-            raise Refused(f"{len(self.egress)} connections, at most {EGRESS_MAX}", place="spec.egress")
+            raise Refused(f"{len(self.egress)} places, at most {EGRESS_MAX}", place="spec.egress")
         if self.egress and self.image.kind == "wasm":
             raise Refused("a wasm agent has no way to use a connection", place="spec.egress")
         if self.profile is None:

@@ -12,10 +12,9 @@ import os
 import socket
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
 from sandbox import doctor, linux, trials
-from sandbox.broker import Broker
 from sandbox.cell import Cell
 from sandbox.cgroups import Cgroups, Group
 from sandbox.errors import Broken, CellError, Exceeded, Refused
@@ -23,6 +22,9 @@ from sandbox.lockdown import Order
 from sandbox.nursery import FIRST_ID, Nursery
 from sandbox.pool import Phase, Pool
 from sandbox.spec import Attestation, CellSpec, Missing, Profile, Tier
+
+if TYPE_CHECKING:
+    from sandbox.broker import Broker
 
 Programs: TypeAlias = Mapping[Profile, tuple[bytes, bytes]]
 
@@ -139,9 +141,9 @@ class Warden:
                 raise Refused(
                     f"{spec.image.name} declares egress, and the network is off here",
                     place="egress",
-                    remedy="configure the destinations this daemon allows",
+                    remedy="allow its destinations on this node, under `egress:` in its settings file",
                 )
-            self.broker.check(spec)
+            self.broker.admit(spec, lambda _: None)  # refuses before there is a process
         return await self._make(spec)
 
     def pool(self, spec: CellSpec, spares: int = 1) -> Pool:
@@ -181,7 +183,7 @@ class Warden:
         ours, theirs = socket.socketpair()
         output, output_end = os.pipe2(_PIPE_FLAGS)
         os.set_blocking(output, False)
-        cell = Cell(spec, ours, output, group)
+        cell = Cell(spec, ours, output, group, self.broker)
         self._cells.add(cell)
         cell.closed.add_done_callback(lambda _: self._forget(cell, group))
         ready = cell.begin()
@@ -201,8 +203,6 @@ class Warden:
                 os.close(descriptor)
         cell.adopt(handle)
         try:
-            if spec.egress and self.broker is not None:
-                cell.connect(self.broker.open(spec))
             await cell.load(ready)
         except BaseException:
             cell.kill()

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 from swarm.errors import SwarmError
 from swarm.graph import Items
 from swarm.ids import AgentName, CapabilityName, Digest, NodeId, StepKey
-from swarm.wire.messages import FromNode, Hello, Outcome, ToNode
+from swarm.wire.messages import FromNode, Hello, Lack, Outcome, ToNode
 
 # -- time -----------------------------------------------------------------------------------
 
@@ -131,7 +131,10 @@ class Downlink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a cell needs to run an agent: code and nothing else of the file."""
+    """What a cell needs to run an agent: its code, its bounds, and what it cannot do without.
+
+    Where a bound is None, the cell's own holds.
+    """
 
     name: AgentName
     kind: str  # wasm | python
@@ -140,6 +143,14 @@ class Image:
     memory_mb: int
     cpu_cores: float
     disk_mb: int
+    wall_ms: int | None = None  # of one call
+    output_mb: int | None = None
+    open_files: int | None = None
+    threads: int | None = None
+    network_mbps: int = 0
+    egress: tuple[str, ...] = ()  # places it connects to, `host:port`
+    layers: frozenset[str] = frozenset()  # of the sandbox, without which it must not run
+    native_libraries: bool = False
 
 
 Reply: TypeAlias = Mapping[str, Items]
@@ -173,6 +184,10 @@ class Cells(Protocol):
     @property
     def layers(self) -> tuple[str, ...]:
         """Sandbox layers that were attested to hold here."""
+
+    @property
+    def lacks(self) -> tuple[Lack, ...]:
+        """Layers that do not, why, and what would mend that."""
 
     @property
     def tier(self) -> str: ...

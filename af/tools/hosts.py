@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -110,7 +110,14 @@ async def cell_host(run: Executable) -> AsyncIterator[CellHost]:
     """A cell with the agent in it; AfNotReady if this machine has no sandbox to offer."""
     image = sandbox.AgentImage(run.name, run.kind, run.code, run.manifest)
     try:
-        spec = sandbox.CellSpec(image, cell_limits(run.limits))
+        native: Literal["native"] | None = "native" if run.resources.native_libraries else None
+        spec = sandbox.CellSpec(
+            image,
+            cell_limits(run.resources.limits),
+            profile=native,
+            requires=run.resources.requirements.sandbox_layers,
+            egress=run.resources.egress,  # refused: this tool gives no way out
+        )
         async with await sandbox.Warden.start() as warden:
             yield CellHost(await warden.spawn(spec))
     except sandbox.Refused as error:
@@ -125,10 +132,18 @@ def cell_limits(limits: ResourceLimits) -> sandbox.CellLimits:
     memory_least, _ = sandbox.CellLimits.RANGES["memory_bytes"]
     disk_least, _ = sandbox.CellLimits.RANGES["disk_bytes"]
     cpu_least, _ = sandbox.CellLimits.RANGES["cpu_cores"]
+    given = {
+        "wall_ms": limits.wall_ms,
+        "output_bytes": limits.output_mb and limits.output_mb * MIB,
+        "open_files": limits.open_files,
+        "threads": limits.threads,
+    }
     return sandbox.CellLimits(
         memory_bytes=max(int(memory_least), limits.memory_mb * MIB),
         cpu_cores=max(cpu_least, limits.cpu_cores),
         disk_bytes=max(int(disk_least), limits.disk_mb * MIB),
+        network_mbps=limits.network_bandwidth_mbps,
+        **{name: value for name, value in given.items() if value is not None},
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from af.agentfile import AgentFile, parse
 from af.check import check
 from af.errors import AfError, AfRefused
+from af.header import Resources
 from af.limits import FILE_BYTES_MAX
 from af.network import Network
 from af.records import PortSpec
@@ -115,11 +116,7 @@ def _lines(agent: AgentFile, network: Network | None, weights: bool) -> list[str
         lines.append(f"  {capability.name}: {inputs} -> {outputs}")
     if network is not None:
         lines += _network_lines(network, weights)
-    limits = header.resources.limits
-    lines.append(
-        f"limits: {limits.memory_mb} MiB, {limits.cpu_cores:g} cores, {limits.disk_mb} MiB disk, "
-        f"{limits.network_bandwidth_mbps} Mbit/s"
-    )
+    lines += _resource_lines(header.resources)
     lines += _workflow_lines(workflow_plan(agent))
     lines.append("sections" if agent.sections else "sections: none")
     for section in agent.sections:
@@ -144,6 +141,26 @@ def _network_lines(network: Network, weights: bool) -> list[str]:
         lines.append(f"  {number}: {layer_title(layer.spec)}  {_shape(before)} -> {_shape(after)}, {own:,}")
         if weights:
             lines += [f"       {name}: {_spread(tensor)}" for name, tensor in layer.tensors.items()]
+    return lines
+
+
+def _resource_lines(resources: Resources) -> list[str]:
+    limits, told = resources.limits, []
+    for value, unit in (
+        (limits.wall_ms, "ms a call"),
+        (limits.output_mb, "MiB of output"),
+        (limits.open_files, "open files"),
+        (limits.threads, "threads"),
+    ):
+        told += [f", {value} {unit}"] if value is not None else []
+    told.insert(0, f", {limits.disk_mb} MiB disk, {limits.network_bandwidth_mbps} Mbit/s")
+    lines = [f"limits: {limits.memory_mb} MiB, {limits.cpu_cores:g} cores{''.join(told)}"]
+    if layers := resources.requirements.sandbox_layers:
+        lines.append(f"needs the sandbox layers {', '.join(layers)}")
+    if resources.egress:
+        lines.append(f"connects to {', '.join(resources.egress)}")
+    if resources.native_libraries:
+        lines.append("maps native libraries after it has been locked down")
     return lines
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 import af
+from sandbox.spec import LAYERS
 from swarm.errors import AgentRefused, Problem
 from swarm.graph import Port, PortName, Signature
 from swarm.ids import AgentName, CapabilityName, Digest
@@ -16,6 +18,9 @@ from swarm.trust.authors import AgentPolicy
 def inspect(data: bytes) -> AgentRecord:
     """What placement needs to know of an agent file. Raises `AgentRefused` with every reason."""
     executable = _executable(data)
+    limits, requirements = executable.resources.limits, executable.resources.requirements
+    if problems := _layer_problems(requirements.sandbox_layers):
+        raise _refused(problems)
     return AgentRecord(
         name=AgentName(executable.name),
         version=executable.version,
@@ -25,23 +30,33 @@ def inspect(data: bytes) -> AgentRecord:
         capabilities=tuple(
             _signature(capability, executable.description) for capability in executable.capabilities
         ),
-        memory_mb=executable.limits.memory_mb,
-        cpu_cores=executable.limits.cpu_cores,
-        layers=frozenset(),
+        memory_mb=limits.memory_mb,
+        cpu_cores=limits.cpu_cores,
+        layers=frozenset(requirements.sandbox_layers),
     )
 
 
 def open_image(data: bytes) -> Image:
     """What a cell needs to run an agent. Raises `AgentRefused` with every reason."""
     executable = _executable(data)
+    resources = executable.resources
+    limits = resources.limits
     return Image(
         name=AgentName(executable.name),
         kind=executable.kind,
         code=executable.code,
         manifest=executable.manifest,
-        memory_mb=executable.limits.memory_mb,
-        cpu_cores=executable.limits.cpu_cores,
-        disk_mb=executable.limits.disk_mb,
+        memory_mb=limits.memory_mb,
+        cpu_cores=limits.cpu_cores,
+        disk_mb=limits.disk_mb,
+        wall_ms=limits.wall_ms,
+        output_mb=limits.output_mb,
+        open_files=limits.open_files,
+        threads=limits.threads,
+        network_mbps=limits.network_bandwidth_mbps,
+        egress=resources.egress,
+        layers=frozenset(resources.requirements.sandbox_layers),
+        native_libraries=resources.native_libraries,
     )
 
 
@@ -84,6 +99,18 @@ def _executable(data: bytes) -> af.Executable:
         return af.executable(af.parse(data))
     except af.AfError as error:
         raise _refused(error.problems) from error
+
+
+def _layer_problems(layers: Iterable[str]) -> list[af.Problem]:
+    """Layers that no node could ever attest."""
+    found = []
+    for name in layers:
+        if name not in LAYERS:
+            near = difflib.get_close_matches(name, LAYERS, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"use some of {', '.join(LAYERS)}."
+            place = "header: resources.requirements.sandbox_layers"
+            found.append(af.Problem(place, f"there is no layer {name}.", remedy))
+    return found
 
 
 def _refused(problems: Iterable[af.Problem]) -> AgentRefused:

@@ -20,6 +20,7 @@ from swarm.errors import (
 from swarm.graph import Items, Payload
 from swarm.ids import CapabilityName
 from swarm.ports import Image, Reply
+from swarm.wire.messages import Lack
 
 _MIB = 1 << 20
 SPARES = 1  # warm cells of each agent beside those in use
@@ -35,15 +36,20 @@ class SandboxCells:
         self._pools: dict[tuple[str, bytes], sandbox.Pool] = {}  # by name and code of an image
 
     @classmethod
-    async def start(cls, tier: TierChoice, native_code: Path | None = None) -> SandboxCells:
+    async def start(
+        cls, tier: TierChoice, native_code: Path | None = None, broker: sandbox.Broker | None = None
+    ) -> SandboxCells:
         """Start the warden. Raises `ConfigRefused` where this machine cannot hold the layers asked for.
 
         In the folder `native_code` a tier that compiles in this process keeps machine code; cells keep none.
+        Without a broker no agent reaches a network.
         """
         try:
             if tier == "wasm-only":
                 return cls(await sandbox.EdgeWarden.start(native_code))
-            return cls(await sandbox.Warden.start(tier))
+            warden = await sandbox.Warden.start(tier)
+            warden.broker = broker
+            return cls(warden)
         except sandbox.CellError as error:
             raise ConfigRefused(
                 f"this machine cannot lock agents down: {error.message}",
@@ -54,6 +60,11 @@ class SandboxCells:
     @property
     def layers(self) -> tuple[str, ...]:
         return self._warden.attestation.held
+
+    @property
+    def lacks(self) -> tuple[Lack, ...]:
+        missing = self._warden.attestation.missing
+        return tuple(Lack(item.layer, item.reason, item.remedy) for item in missing)
 
     @property
     def tier(self) -> str:
@@ -144,16 +155,26 @@ class SandboxCell:
 
 
 def _spec(image: Image) -> sandbox.CellSpec:
-    kind = cast("Literal['wasm', 'python']", image.kind)
+    bounds = {
+        "wall_ms": image.wall_ms or limits.STEP_TIMEOUT_MS_MAX,  # each call says how long it may take
+        "output_bytes": image.output_mb and image.output_mb * _MIB,
+        "open_files": image.open_files,
+        "threads": image.threads,
+    }
     return sandbox.CellSpec(
-        image=sandbox.AgentImage(image.name, kind, image.code, image.manifest),
-        # Output, open files and threads have no place in an image: the sandbox's own bounds hold.
+        image=sandbox.AgentImage(
+            image.name, cast("Literal['wasm', 'python']", image.kind), image.code, image.manifest
+        ),
         limits=sandbox.CellLimits(
             memory_bytes=max(image.memory_mb * _MIB, _MEMORY_BYTES_MIN),
             cpu_cores=image.cpu_cores,
             disk_bytes=max(image.disk_mb, 1) * _MIB,
-            wall_ms=limits.STEP_TIMEOUT_MS_MAX,  # each call says how long it may take
+            network_mbps=image.network_mbps,
+            **{name: value for name, value in bounds.items() if value is not None},
         ),
+        profile="native" if image.native_libraries else None,
+        requires=tuple(sorted(image.layers)),
+        egress=image.egress,
     )
 
 

@@ -8,8 +8,9 @@ from typing import TypeAlias
 from swarm.errors import SwarmError
 from swarm.graph import Signature
 from swarm.ids import AgentName, CapabilityName, Digest, NodeId, RunId
-from swarm.wire.convert import agent_from_pb, error_from_pb
+from swarm.wire.convert import agent_from_pb, error_from_pb, lack_from_pb
 from swarm.wire.gen import client_pb2, common_pb2
+from swarm.wire.messages import Lack
 
 RUNNING = "running"
 SUCCEEDED = "succeeded"
@@ -188,6 +189,7 @@ class NodeInfo:
     agents: tuple[AgentName, ...]
     load: float
     steps_done: int
+    lacks: tuple[Lack, ...]
 
     @classmethod
     def from_pb(cls, node: client_pb2.NodeState) -> NodeInfo:
@@ -203,6 +205,7 @@ class NodeInfo:
             agents=tuple(AgentName(name) for name in node.agents),
             load=node.load,
             steps_done=node.steps_done,
+            lacks=tuple(lack_from_pb(lack) for lack in node.lacks),
         )
 
 

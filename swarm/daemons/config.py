@@ -8,6 +8,7 @@
     coordinators: {n1: 127.0.0.1:7101, n2: 127.0.0.1:7102, n3: 127.0.0.1:7103}
     tls: {ca: authority.pem, certificate: certificate.pem, key: key.pem}
     sandbox: {tier: auto}            # auto | root | user | reduced | wasm-only
+    egress: {allow: [api.example.org:443]}   # where agents may connect that declare it; default: nowhere
     slots: 256                       # steps in flight
     cells_per_agent: 4               # default: one per processor, at most 4
     raft: {election_ms: [800, 1600], heartbeat_ms: 100}
@@ -44,6 +45,7 @@ VOTERS = (1, 3, 5)
 CELLS_PER_AGENT_DEFAULT_MAX = 4
 ELECTION_MS_MAX = 60_000
 AUTHORS_MAX = 1_000
+EGRESS_PLACES_MAX = 1_000
 PATTERNS_MAX = 100
 HEARTBEATS_PER_ELECTION_MIN = 3  # one lost packet must not depose a leader
 
@@ -74,6 +76,20 @@ class SandboxSettings(Section):
     """How strongly cells are locked down; `reduced` and `wasm-only` must be asked for by name."""
 
     tier: Literal["auto", "root", "user", "reduced", "wasm-only"] = "auto"
+
+
+class EgressSettings(Section):
+    """Places the agents of this node may connect to, by name and over TLS; an agent has to declare them, too.
+
+    A name in `allow` that leads to an address of a private network is not followed; one in `allow_private`
+    is. `roots` are certificates trusted in place of this machine's own.
+    """
+
+    allow: Annotated[list[Address], Field(max_length=EGRESS_PLACES_MAX)] = Field(default_factory=list)
+    allow_private: Annotated[list[Address], Field(max_length=EGRESS_PLACES_MAX)] = Field(default_factory=list)
+    roots: FilePath | None = None
+    connection_mb_max: Annotated[int, Field(ge=1, le=1_000_000)] = 256  # of one connection, both ways
+    mbps_max: Annotated[int, Field(ge=1, le=100_000)] = 1_000  # of one cell, whatever its agent declares
 
 
 class RaftSettings(Section):
@@ -183,6 +199,7 @@ class NodeConfig(Section):
     coordinators: dict[Annotated[NodeId, AfterValidator(_name)], Address]
     tls: TlsSettings
     sandbox: SandboxSettings = SandboxSettings()
+    egress: EgressSettings = EgressSettings()
     slots: Annotated[int, Field(ge=1, le=limits.NODE_SLOTS_MAX)] = limits.NODE_SLOTS_DEFAULT
     cells_per_agent: Annotated[int, Field(ge=1, le=limits.CELLS_PER_AGENT_MAX)] = Field(
         default_factory=_cells_default

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swarm.adapters import tls  # isort: skip  # must run before anything loads grpc
 import grpc.aio
@@ -43,6 +43,9 @@ from swarm.errors import Conflict, NotTrusted, Unreachable
 from swarm.node import Worker, WorkerOptions, WorkerPorts
 from swarm.trust.audit import Event
 from swarm.wire.gen import client_pb2_grpc, work_pb2_grpc
+
+if TYPE_CHECKING:
+    from sandbox import Broker
 
 _log = structlog.get_logger("swarm.daemon")
 
@@ -116,7 +119,8 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         identity = _identity(config)
         clock = SystemClock()
         audit = _audit_log(config, stack)
-        cells = await SandboxCells.start(config.sandbox.tier, config.data_dir / "native")
+        broker = _broker(config, audit, clock)
+        cells = await SandboxCells.start(config.sandbox.tier, config.data_dir / "native", broker)
         stack.push_async_callback(cells.close)
         channels = Channels(identity, dict(config.coordinators))
         stack.push_async_callback(channels.close)
@@ -227,6 +231,24 @@ async def _listen(
         ) from error
     await server.start()
     stack.push_async_callback(server.stop, STOP_S)
+
+
+def _broker(config: NodeConfig, audit: AuditLog, clock: SystemClock) -> Broker | None:
+    """The way out for agents, where the operator allows one."""
+    settings = config.egress
+    if not settings.allow and not settings.allow_private:
+        return None
+    from swarm.adapters.egress import make_broker  # noqa: PLC0415 - few nodes need it
+
+    return make_broker(
+        settings.allow,
+        settings.allow_private,
+        audit,
+        clock,
+        roots=settings.roots,
+        connection_mb_max=settings.connection_mb_max,
+        mbps_max=settings.mbps_max,
+    )
 
 
 def _audit_log(config: NodeConfig, stack: AsyncExitStack) -> AuditLog:

@@ -144,6 +144,7 @@ class Worker:
             tier=self._ports.cells.tier,
             memory_mb=self._ports.machine.memory_mb(),
             cpu_cores=self._ports.machine.cpu_cores(),
+            lacks=self._ports.cells.lacks,
         )
 
     def _running(self) -> list[StepKey]:

@@ -18,6 +18,7 @@ from swarm.graph import Items, Signature
 from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.ports import Clock, Image, Reply
 from swarm.scheduler.events import AgentRecord
+from swarm.wire.messages import Lack
 
 Behaviour: TypeAlias = Callable[[Mapping[str, Items]], Reply]
 """What an agent does: from the items on its input ports to those on its output ports."""
@@ -89,6 +90,7 @@ class MemoryCells:
         spawn_ms: float = 10.0,
     ) -> None:
         self.layers = layers
+        self.lacks: tuple[Lack, ...] = ()
         self.fate: Callable[[CapabilityName], Fate] = lambda _: Fate.WELL
         self.refuses: set[AgentName] = set()  # agents that cannot be spawned here
         self.cells: list[MemoryCell] = []

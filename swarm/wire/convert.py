@@ -14,6 +14,7 @@ from swarm.graph import KINDS, Items, Payload, Port, PortName, Signature
 from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.scheduler.events import AgentRecord
 from swarm.wire.gen import common_pb2 as pb
+from swarm.wire.messages import Lack
 
 _ERRORS = by_code()
 PLACE_CHARS_MAX = 100  # of a stranger's name in an error
@@ -174,3 +175,13 @@ def _port_from_pb(port: pb.Port) -> Port:
         many=port.many,
         optional=port.optional,
     )
+
+
+def lack_to_pb(lack: Lack) -> pb.Lack:
+    """What a machine does not give."""
+    return pb.Lack(layer=lack.layer, reason=lack.reason, remedy=lack.remedy)
+
+
+def lack_from_pb(lack: pb.Lack) -> Lack:
+    """The reverse of `lack_to_pb`."""
+    return Lack(lack.layer, lack.reason, lack.remedy)

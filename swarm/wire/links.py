@@ -11,7 +11,7 @@ from swarm import limits
 from swarm.errors import ProtocolBroken
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
-from swarm.wire.convert import error_from_pb, error_to_pb
+from swarm.wire.convert import error_from_pb, error_to_pb, lack_from_pb, lack_to_pb
 from swarm.wire.gen import work_pb2 as pb
 from swarm.wire.messages import (
     AgentSet,
@@ -30,6 +30,7 @@ from swarm.wire.messages import (
     Withdrawals,
 )
 
+LAYERS_MAX = 100
 CPU_CORES_MAX = 4_096.0  # of one machine; what claims more, or no number, has none
 
 
@@ -52,6 +53,9 @@ def hello_to_pb(hello: Hello) -> pb.FromNode:
             running=[_key_to_pb(key) for key in hello.running],
             address=hello.address,
             tier=hello.tier,
+            memory_mb=hello.memory_mb,
+            cpu_cores=hello.cpu_cores,
+            lacks=[lack_to_pb(lack) for lack in hello.lacks],
         )
     )
 
@@ -63,6 +67,8 @@ def hello_from_pb(message: pb.FromNode) -> Hello:
     hello = message.hello
     if len(hello.running) > limits.NODE_SLOTS_MAX:
         raise ProtocolBroken(f"a node runs {len(hello.running)} attempts, at most {limits.NODE_SLOTS_MAX}")
+    if max(len(hello.layers), len(hello.lacks)) > LAYERS_MAX:
+        raise ProtocolBroken(f"a node speaks of more than {LAYERS_MAX} sandbox layers")
     return Hello(
         node=NodeId(hello.node),
         slots=hello.slots,
@@ -73,6 +79,7 @@ def hello_from_pb(message: pb.FromNode) -> Hello:
         tier=hello.tier,
         memory_mb=hello.memory_mb,
         cpu_cores=hello.cpu_cores if 0.0 <= hello.cpu_cores <= CPU_CORES_MAX else 0.0,
+        lacks=tuple(lack_from_pb(lack) for lack in hello.lacks),
     )
 
 

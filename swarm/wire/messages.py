@@ -18,6 +18,15 @@ from swarm.ids import CapabilityName, Digest, NodeId, StepKey
 
 
 @dataclass(frozen=True, slots=True)
+class Lack:
+    """A sandbox layer that a node's machine does not give: why, and what its operator can do."""
+
+    layer: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """A node introduces itself, and says what it is still running from before."""
 
@@ -30,6 +39,7 @@ class Hello:
     tier: str
     memory_mb: int = 0  # of the machine
     cpu_cores: float = 0.0
+    lacks: tuple[Lack, ...] = ()
 
 
 class Outcome(NamedTuple):

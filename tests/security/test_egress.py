@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sandbox import (
     AgentFailed,
     AgentImage,
+    Broken,
     Broker,
     Cell,
     CellLimits,
     CellSpec,
     Connection,
     Destination,
+    Exceeded,
     Refused,
     Warden,
 )
+from sandbox.broker import CONNECTIONS_PER_CELL_MAX, OPENING
 from tests.security.support import MIB, TEST_S, children, value
 
 BYTES_MAX = 64 << 10
@@ -41,6 +44,64 @@ class Agent:
                 break
         stream.close()
         return {"got": got}
+"""
+
+
+SHY = """
+from sandbox.egress import connection
+
+class Agent:
+    def process_input(self, capability, inputs):
+        connection(inputs["to"]).close()
+        return {}
+"""
+HOARDER = """
+import threading
+
+from sandbox.egress import connection
+
+class Agent:
+    def process_input(self, capability, inputs):
+        if capability == "elsewhere":
+            return {"error": self.elsewhere(inputs["to"])}
+        kept = []
+        for _ in range(100):
+            kept.append(connection(inputs["to"]))
+            if capability == "churn":
+                kept.pop().close()
+        return {}
+
+    def elsewhere(self, place):
+        met = []
+        def ask():
+            try:
+                connection(place)
+            except ConnectionRefusedError as error:
+                met.append(str(error))
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join()
+        return met[0]
+"""
+DEAF = """
+import socket
+from sandbox.frames import Kind, pack
+
+class Agent:
+    def process_input(self, capability, inputs):
+        stream = next(
+            socket.socket(fileno=number) for number in range(3, 64) if is_socket(number)
+        )
+        stream.setblocking(True)
+        while True:
+            stream.sendall(pack(Kind.CONNECT, 2, (b"nowhere:1",)) * 100)
+
+def is_socket(number):
+    import os, stat
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:
+        return False
 """
 
 
@@ -81,10 +142,21 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
+class Audited(list[Connection]):
+    """What was audited; while it is full, nothing may be opened."""
+
+    full = False
+
+    def take(self, record: Connection) -> None:
+        if self.full and record.outcome == OPENING:
+            raise OSError("the disk is full")
+        self.append(record)
+
+
 class Scene:
     """An echo server on this machine, a warden with a broker that allows it, and what was audited."""
 
-    def __init__(self, warden: Warden, port: int, audited: list[Connection]) -> None:
+    def __init__(self, warden: Warden, port: int, audited: Audited) -> None:
         self.warden = warden
         self.name = f"localhost:{port}"
         self.port = port
@@ -99,9 +171,9 @@ class Scene:
         return value((await cell.process_input("call", question))["got"])
 
     async def record(self) -> Connection:
-        """What was audited, once it has been."""
+        """How the connection ended that was audited, once it has been."""
         for _ in range(500):
-            if self.audited:
+            if self.audited and self.audited[-1].outcome != OPENING:
                 return self.audited.pop()
             await asyncio.sleep(0.01)
         raise AssertionError("nothing was audited")
@@ -120,12 +192,12 @@ def play(
         identity = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         identity.load_cert_chain(certificate)
         trust = ssl.create_default_context(cafile=str(certificate) if trusted else None)
-        audited: list[Connection] = []
+        audited = Audited()
         server = await asyncio.start_server(echo, "localhost", 0, ssl=identity)
         port = server.sockets[0].getsockname()[1]
         async with server, await Warden.open() as warden:
             allowed = [Destination("localhost", port, private=private)]
-            warden.broker = Broker(allowed, audited.append, context=trust, bytes_max=bytes_max, idle_s=idle_s)
+            warden.broker = Broker(allowed, audited.take, context=trust, bytes_max=bytes_max, idle_s=idle_s)
             await asyncio.wait_for(body(Scene(warden, port, audited)), TEST_S)
 
     before = children()
@@ -138,6 +210,8 @@ def test_what_is_allowed_is_reached_over_tls_and_audited_with_its_bytes(certific
         async with await scene.warden.spawn(scene.spec(scene.name)) as cell:
             assert await scene.call(cell, 10_000) == 10_001
             record = await scene.record()
+        (opening,) = scene.audited
+        assert opening == replace(record, bytes_out=0, bytes_in=0, outcome=OPENING)
         assert (record.agent, record.destination) == ("caller", scene.name)
         assert (record.bytes_out, record.bytes_in, record.outcome) == (10_001, 10_001, "closed")
         assert record.address in {"127.0.0.1", "::1"}
@@ -145,12 +219,44 @@ def test_what_is_allowed_is_reached_over_tls_and_audited_with_its_bytes(certific
     play(certificate, body)
 
 
-def test_a_connection_serves_once_and_only_the_declared_one(certificate: Path) -> None:
+def test_a_place_may_be_reached_again_and_no_other_one(certificate: Path) -> None:
     async def body(scene: Scene) -> None:
         async with await scene.warden.spawn(scene.spec(scene.name)) as cell:
-            await scene.call(cell)
-            with pytest.raises(Exception, match="not declared, or has been taken"):
+            for _ in range(3):
+                assert await scene.call(cell) == 101
+            scene.name = "localhost:1"
+            with pytest.raises(AgentFailed, match="localhost:1 is not among the places it declares"):
                 await scene.call(cell)
+        async with await scene.warden.spawn(scene.spec()) as cell:
+            with pytest.raises(AgentFailed, match="declares no egress"):
+                await scene.call(cell)
+
+    play(certificate, body)
+
+
+def test_connections_of_one_cell_are_few_at_a_time_and_few_in_a_second(certificate: Path) -> None:
+    async def body(scene: Scene) -> None:
+        image = AgentImage("hoarder", "python", HOARDER.encode())
+        spec = CellSpec(image, CellLimits(network_mbps=1), egress=(scene.name,))
+        question = {"to": ("json", f'"{scene.name}"'.encode())}
+        async with await scene.warden.spawn(spec) as cell:
+            with pytest.raises(Exceeded, match=f"connections is {CONNECTIONS_PER_CELL_MAX}"):
+                await cell.process_input("hoard", question)
+            with pytest.raises(Exceeded, match="connections_per_s"):
+                await cell.process_input("churn", question)
+        async with await scene.warden.spawn(spec) as cell:
+            answer = await cell.process_input("elsewhere", question)
+            assert "in the thread of the call" in str(value(answer["error"]))
+
+    play(certificate, body)
+
+
+def test_a_cell_that_asks_and_never_listens_is_ended(certificate: Path) -> None:
+    async def body(scene: Scene) -> None:
+        image = AgentImage("deaf", "python", DEAF.encode())
+        async with await scene.warden.spawn(CellSpec(image)) as cell:
+            with pytest.raises(Broken, match="does not hear the answers"):
+                await cell.process_input("ask", {})
 
     play(certificate, body)
 
@@ -192,11 +298,14 @@ def test_a_server_that_cannot_prove_its_name_gets_nothing(certificate: Path) -> 
 def test_more_bytes_than_allowed_end_the_connection(certificate: Path) -> None:
     async def body(scene: Scene) -> None:
         async with await scene.warden.spawn(scene.spec(scene.name)) as cell:
-            with suppress(AgentFailed):  # where the end met it while it was sending
-                assert await scene.call(cell, 100_000) != 100_001
+            with pytest.raises(Exceeded) as caught:
+                await scene.call(cell, 100_000)
             record = await scene.record()
             assert record.outcome == "bytes"
             assert record.bytes_out + record.bytes_in <= 2 * BYTES_MAX
+            assert (caught.value.limit, caught.value.value) == ("connection_bytes", BYTES_MAX)
+            assert caught.value.asked == record.bytes_out + record.bytes_in
+            assert scene.name in caught.value.place
 
     play(certificate, body, bytes_max=BYTES_MAX)
 
@@ -224,9 +333,23 @@ def test_bytes_pass_no_faster_than_the_agent_was_given(certificate: Path) -> Non
 
 def test_a_connection_nobody_used_is_audited_as_such(certificate: Path) -> None:
     async def body(scene: Scene) -> None:
-        async with await scene.warden.spawn(scene.spec(scene.name)):
-            pass
+        image = AgentImage("shy", "python", SHY.encode())
+        spec = CellSpec(image, CellLimits(network_mbps=1), egress=(scene.name,))
+        async with await scene.warden.spawn(spec) as cell:
+            await cell.process_input("call", {"to": ("json", f'"{scene.name}"'.encode())})
         record = await scene.record()
         assert (record.outcome, record.address) == ("unused", "")
+
+    play(certificate, body)
+
+
+def test_what_cannot_be_audited_is_not_connected(certificate: Path) -> None:
+    async def body(scene: Scene) -> None:
+        async with await scene.warden.spawn(scene.spec(scene.name)) as cell:
+            scene.audited.full = True
+            assert await scene.call(cell) == 0
+            record = await scene.record()
+            assert record.outcome == "failed: the disk is full"
+            assert (record.bytes_out, record.bytes_in) == (0, 0)
 
     play(certificate, body)

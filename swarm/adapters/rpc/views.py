@@ -9,7 +9,7 @@ from swarm.coordinator import Coordinator, NodeLink
 from swarm.ids import AgentName, Digest, NodeId
 from swarm.scheduler.machine import Place
 from swarm.scheduler.run import Run, Step
-from swarm.wire.convert import agent_to_pb, error_to_pb, items_to_pb
+from swarm.wire.convert import agent_to_pb, error_to_pb, items_to_pb, lack_to_pb
 from swarm.wire.gen import client_pb2 as pb
 
 _STEP_STATUS = {
@@ -123,5 +123,6 @@ def _fill_attached(state: pb.NodeState, link: NodeLink, names: Mapping[Digest, A
     state.slots = status.hello.slots
     state.layers.extend(status.hello.layers)
     state.tier = status.hello.tier
+    state.lacks.extend(lack_to_pb(lack) for lack in status.hello.lacks)
     state.agents.extend(sorted(names[digest] for digest in status.agents if digest in names))
     state.load = status.load

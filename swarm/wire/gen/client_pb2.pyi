@@ -266,7 +266,7 @@ class ListNodesRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class NodeState(_message.Message):
-    __slots__ = ("node", "address", "role", "state", "slots", "in_flight", "layers", "tier", "agents", "load", "steps_done")
+    __slots__ = ("node", "address", "role", "state", "slots", "in_flight", "layers", "tier", "agents", "load", "steps_done", "lacks")
     NODE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -278,6 +278,7 @@ class NodeState(_message.Message):
     AGENTS_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     STEPS_DONE_FIELD_NUMBER: _ClassVar[int]
+    LACKS_FIELD_NUMBER: _ClassVar[int]
     node: str
     address: str
     role: str
@@ -289,7 +290,8 @@ class NodeState(_message.Message):
     agents: _containers.RepeatedScalarFieldContainer[str]
     load: float
     steps_done: int
-    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., state: _Optional[str] = ..., slots: _Optional[int] = ..., in_flight: _Optional[int] = ..., layers: _Optional[_Iterable[str]] = ..., tier: _Optional[str] = ..., agents: _Optional[_Iterable[str]] = ..., load: _Optional[float] = ..., steps_done: _Optional[int] = ...) -> None: ...
+    lacks: _containers.RepeatedCompositeFieldContainer[_common_pb2.Lack]
+    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., state: _Optional[str] = ..., slots: _Optional[int] = ..., in_flight: _Optional[int] = ..., layers: _Optional[_Iterable[str]] = ..., tier: _Optional[str] = ..., agents: _Optional[_Iterable[str]] = ..., load: _Optional[float] = ..., steps_done: _Optional[int] = ..., lacks: _Optional[_Iterable[_Union[_common_pb2.Lack, _Mapping]]] = ...) -> None: ...
 
 class ListNodesReply(_message.Message):
     __slots__ = ("nodes", "freshness")

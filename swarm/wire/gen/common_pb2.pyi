@@ -68,6 +68,16 @@ class Error(_message.Message):
     hint: str
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., place: _Optional[str] = ..., remedy: _Optional[str] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., hint: _Optional[str] = ...) -> None: ...
 
+class Lack(_message.Message):
+    __slots__ = ("layer", "reason", "remedy")
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    layer: str
+    reason: str
+    remedy: str
+    def __init__(self, layer: _Optional[str] = ..., reason: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
+
 class Port(_message.Message):
     __slots__ = ("name", "kind", "dtype", "has_shape", "shape", "many", "optional")
     NAME_FIELD_NUMBER: _ClassVar[int]

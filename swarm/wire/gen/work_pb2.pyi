@@ -54,7 +54,7 @@ class StepKey(_message.Message):
     def __init__(self, run: _Optional[str] = ..., step: _Optional[int] = ..., term: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("node", "slots", "agents", "layers", "running", "address", "tier", "memory_mb", "cpu_cores")
+    __slots__ = ("node", "slots", "agents", "layers", "running", "address", "tier", "memory_mb", "cpu_cores", "lacks")
     NODE_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +64,7 @@ class Hello(_message.Message):
     TIER_FIELD_NUMBER: _ClassVar[int]
     MEMORY_MB_FIELD_NUMBER: _ClassVar[int]
     CPU_CORES_FIELD_NUMBER: _ClassVar[int]
+    LACKS_FIELD_NUMBER: _ClassVar[int]
     node: str
     slots: int
     agents: _containers.RepeatedScalarFieldContainer[str]
@@ -73,7 +74,8 @@ class Hello(_message.Message):
     tier: str
     memory_mb: int
     cpu_cores: float
-    def __init__(self, node: _Optional[str] = ..., slots: _Optional[int] = ..., agents: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ..., address: _Optional[str] = ..., tier: _Optional[str] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ...) -> None: ...
+    lacks: _containers.RepeatedCompositeFieldContainer[_common_pb2.Lack]
+    def __init__(self, node: _Optional[str] = ..., slots: _Optional[int] = ..., agents: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ..., address: _Optional[str] = ..., tier: _Optional[str] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., lacks: _Optional[_Iterable[_Union[_common_pb2.Lack, _Mapping]]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("term",)

@@ -28,7 +28,7 @@ def test_the_executable_of_a_neural_agent():
     assert run.code.startswith(b"\0asm")
     assert run.sha256 == hashlib.sha256(data).hexdigest()
     assert run.capabilities[0].name == "test:sample"
-    assert run.limits.memory_mb == 512
+    assert run.resources.limits.memory_mb == 512
     manifest = json.loads(json.dumps(run.manifest))
     assert list(manifest) == ["abi", "capability", "input", "output", "batch_max", "pages", "weights"]
     assert manifest["input"] == {"port": "x", "offset": manifest["input"]["offset"], "size": 3, "stride": 3}

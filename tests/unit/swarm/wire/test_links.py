@@ -27,6 +27,7 @@ from swarm.wire.messages import (
     Heartbeat,
     Hello,
     Hosting,
+    Lack,
     Outcome,
     Outcomes,
     Pulse,
@@ -54,6 +55,9 @@ hellos = st.builds(
     some_keys,
     texts,
     texts,
+    small,
+    st.floats(0, 4096),
+    st.lists(st.builds(Lack, texts, texts, texts), max_size=2).map(tuple),
 )
 few_keys = st.builds(StepKey, st.sampled_from(["run-1", "run-2"]).map(RunId), small, st.integers(1, 2), small)
 outcomes = st.one_of(
