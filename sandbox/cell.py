@@ -12,8 +12,9 @@ import contextlib
 import json
 import socket
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
+from sandbox.broker import Broker
 from sandbox.calls import Calls
 from sandbox.cgroups import Group
 from sandbox.channel import Answer, Channel
@@ -24,9 +25,6 @@ from sandbox.nursery import Exit
 from sandbox.process import Process
 from sandbox.shared import Lender
 from sandbox.spec import CellSpec, Usage
-
-if TYPE_CHECKING:
-    from sandbox.broker import Broker
 
 LOAD_S: Final = 30.0  # to lock down, and again to load the agent
 _CLOSE_S: Final = 5.0

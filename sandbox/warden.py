@@ -12,9 +12,10 @@ import os
 import socket
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 from sandbox import doctor, linux, trials
+from sandbox.broker import Broker
 from sandbox.cell import Cell
 from sandbox.cgroups import Cgroups, Group
 from sandbox.errors import Broken, CellError, Exceeded, Refused
@@ -22,9 +23,6 @@ from sandbox.lockdown import Order
 from sandbox.nursery import FIRST_ID, Nursery
 from sandbox.pool import Phase, Pool
 from sandbox.spec import Attestation, CellSpec, Missing, Profile, Tier
-
-if TYPE_CHECKING:
-    from sandbox.broker import Broker
 
 Programs: TypeAlias = Mapping[Profile, tuple[bytes, bytes]]
 

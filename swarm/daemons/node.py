@@ -15,16 +15,18 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from swarm.adapters import tls  # isort: skip  # must run before anything loads grpc
 import grpc.aio
 import structlog
 
+from sandbox import Broker
 from swarm import limits
 from swarm.adapters.agents import TrustedAgents
 from swarm.adapters.audit import AuditLog, Retention
 from swarm.adapters.cells import SandboxCells
+from swarm.adapters.egress import make_broker
 from swarm.adapters.join import Founded, JoinServer
 from swarm.adapters.outbox import FileOutcomes
 from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
@@ -43,9 +45,6 @@ from swarm.errors import Conflict, NotTrusted, Unreachable
 from swarm.node import Worker, WorkerOptions, WorkerPorts
 from swarm.trust.audit import Event
 from swarm.wire.gen import client_pb2_grpc, work_pb2_grpc
-
-if TYPE_CHECKING:
-    from sandbox import Broker
 
 _log = structlog.get_logger("swarm.daemon")
 
@@ -238,8 +237,6 @@ def _broker(config: NodeConfig, audit: AuditLog, clock: SystemClock) -> Broker |
     settings = config.egress
     if not settings.allow and not settings.allow_private:
         return None
-    from swarm.adapters.egress import make_broker  # noqa: PLC0415 - few nodes need it
-
     return make_broker(
         settings.allow,
         settings.allow_private,

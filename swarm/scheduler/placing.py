@@ -156,8 +156,10 @@ class Placer:
         needed = [f"layers {', '.join(sorted(layers))}"] if layers else []
         needed += [f"{needs.memory_mb} MB of memory"] if needs.memory_mb else []
         needed += [f"{needs.cpu_cores:g} processors"] if needs.cpu_cores else []
+        unmet = sorted(layers.difference(*(view.layers for view in self._desk.nodes.values())))
+        why = f": none has attested {', '.join(unmet)}" if unmet else ""
         return RunFailed(
-            f"no attached node can run {capability}{' with ' + ' and '.join(needed) if needed else ''}",
+            f"no attached node can run {capability}{' with ' + ' and '.join(needed) if needed else ''}{why}",
             place=str(capability),
-            remedy="swarm agents shows which nodes host what; add a node that can",
+            remedy="swarm agents shows who hosts what, swarm nodes --json who lacks what; add one that can",
         )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import af
+from af.header import Resources
 from af.trainingdata import TrainingData, training_section
 from tests.unit.af.samples import neural_agent, neural_header, python_agent, texts
 
@@ -161,3 +162,40 @@ def test_a_network_larger_than_its_memory_limit_is_refused():
     agent = neural_agent((512, 600, 10), resources={"limits": {"memory_mb": 1}})
     with pytest.raises(af.AfRefused, match="the network needs 2 MiB, the limit is 1"):
         af.compile_agent(agent)
+
+
+def resourceful(agent, **resources):
+    header = agent.header.model_copy(update={"resources": Resources.model_validate(resources)})
+    return agent.with_header(header)
+
+
+def test_places_need_a_bandwidth_a_usable_port_and_a_python_agent():
+    bandwidth = {"network_bandwidth_mbps": 1}
+    fine = resourceful(python_agent(), limits=bandwidth, egress=["api.example.org:443"])
+    assert not af.check(fine)
+    assert "may send no byte there" in problems_of(resourceful(python_agent(), egress=["a:1"]))
+    twice = resourceful(python_agent(), limits=bandwidth, egress=["a:1", "a:1"])
+    assert "a:1 is listed twice" in problems_of(twice)
+    beyond = resourceful(python_agent(), limits=bandwidth, egress=["a:65536"])
+    assert "a:65536 has no usable port" in problems_of(beyond)
+    neural = resourceful(neural_agent(), limits=bandwidth, egress=["a:1"], native_libraries=True)
+    assert "header: resources.egress: an agent of kind neural has no use for it" in problems_of(neural)
+    assert "header: resources.native_libraries" in problems_of(neural)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"egress": ["example.org"]},
+        {"egress": ["Example.org:443"]},
+        {"egress": ["https://example.org:443"]},
+        {"egress": ["example.org:0443"]},
+        {"egress": ["a:1"] * 9},
+        {"requirements": {"sandbox_layers": ["no layer"]}},
+        {"limits": {"threads": 1}},
+        {"limits": {"wall_ms": 0}},
+    ],
+)
+def test_resources_nobody_can_mean_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"resources|egress|sandbox_layers|threads|wall_ms"):
+        Resources.model_validate(wrong)

@@ -1,6 +1,10 @@
 import pytest
 
 from sandbox import AgentImage, CellLimits, CellSpec, Refused
+from sandbox.attempts import ATTEMPTS
+from sandbox.cgroups import CONTROLLERS
+from sandbox.edge import LAYER
+from sandbox.spec import LAYERS
 
 
 def test_the_profile_follows_the_kind() -> None:
@@ -48,3 +52,8 @@ def test_an_image_that_is_none_is_refused(arguments: tuple, place: str) -> None:
 def test_an_unknown_profile_is_refused() -> None:
     with pytest.raises(Refused, match="unknown"):
         CellSpec(AgentImage("a", "python", b""), profile="loose")
+
+
+def test_the_layers_one_may_require_are_those_a_host_can_attest():
+    tried = {attempt.layer for attempt in ATTEMPTS.values()}
+    assert set(LAYERS) == {*tried, *(f"cgroup.{name}" for name in CONTROLLERS), LAYER}

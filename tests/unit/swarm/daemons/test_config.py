@@ -81,3 +81,14 @@ def test_what_makes_no_sense_is_refused_with_place_and_remedy(load, changes, mes
         load(**changes)
     assert message in str(caught.value)
     assert all(problem.place for problem in caught.value.problems)
+
+
+def test_agents_may_connect_nowhere_unless_the_operator_says_where(load, tmp_path):
+    assert load().egress.allow == load().egress.allow_private == []
+    egress = load(egress={"allow": ["api.example.org:443"], "roots": "roots.pem"}).egress
+    assert egress.allow == ["api.example.org:443"]
+    assert egress.roots == tmp_path / "roots.pem"
+    with pytest.raises(ConfigRefused, match="is no address"):
+        load(egress={"allow": ["*"]})
+    with pytest.raises(ConfigRefused, match="did you mean 'allow'"):
+        load(egress={"alow": []})

@@ -188,15 +188,19 @@ def test_a_step_whose_agent_was_removed_is_given_up_with_a_reason():
 def test_a_step_no_node_may_run_is_given_up_with_a_reason():
     cluster = ModelCluster(model_agent(THIRD, layers=["seccomp"]))
     cluster.join("n", 4)
+    cluster.join("other", 4, layers=["wasm"])
     graph = wide_graph(1, THIRD)
     nodes = tuple(replace(node, layers=frozenset({"wasm", "landlock"})) for node in graph.nodes)
     run = submit_unhosted(cluster, replace(graph, nodes=nodes))
     plain = submit_unhosted(cluster)
     wait_in_vain(cluster)
     assert reason(cluster, run) == (
-        "step s0: no attached node can run model:c with layers landlock, seccomp, wasm"
+        "step s0: no attached node can run model:c with layers landlock, seccomp, wasm:"
+        " none has attested landlock, seccomp"
     )
-    assert reason(cluster, plain) == "step s0: no attached node can run model:c with layers seccomp"
+    assert reason(cluster, plain) == (
+        "step s0: no attached node can run model:c with layers seccomp: none has attested seccomp"
+    )
 
 
 def test_a_cluster_without_nodes_gives_up_too():
