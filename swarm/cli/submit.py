@@ -5,22 +5,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from swarm.cli.check import read_graph
 from swarm.cli.inputs import INPUT_HELP, read_inputs
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output
-from swarm.cli.understanding import ModelFile, Understood, catalogue_of, show, understand
+from swarm.cli.understanding import (
+    ModelFile,
+    TaskText,
+    Understood,
+    catalogue_of,
+    native_graph,
+    show,
+    understand,
+)
 from swarm.client import Event, RunEnded, StepDone, Swarm
 from swarm.errors import Mistake
 from swarm.graph import Graph, Priority
-
-GRAPH_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 
 
 class PriorityName(StrEnum):
@@ -36,15 +40,13 @@ EXAMPLES: Final = """\
   swarm submit graph.yaml --input image=@seven.npy --wait
   swarm submit graph.yaml --input 'labels:=[7, 2]' --input photo=photo.png
   swarm submit graph.json --key nightly-2026-01-05       safe to repeat
+  swarm submit pipeline.py --yes                         a program, as the graph of its calls
   swarm submit "Recognise the digit in the image" --input image=seven.npy --yes --wait
 """
 
 
 def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
-    task: Annotated[
-        str,
-        typer.Argument(metavar="GRAPH", help="A task document (YAML or JSON), or what to do in a sentence."),
-    ],
+    task: TaskText,
     inputs: Annotated[
         list[str] | None, typer.Option("--input", "-i", metavar="NAME=...", help=INPUT_HELP)
     ] = None,
@@ -52,7 +54,7 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     priority: Annotated[PriorityName, typer.Option(help="How urgent it is.")] = PriorityName.MEDIUM,
     key: Annotated[str, typer.Option(help="Two submissions with one key are one run.")] = "",
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Run a sentence's graph without asking whether it is right.")
+        bool, typer.Option("--yes", "-y", help="Run what was understood without asking whether it is right.")
     ] = False,
     model: ModelFile = None,
     cluster: Cluster = None,
@@ -60,12 +62,12 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
 ) -> None:
     """Submit a graph. When this returns, a majority of the cluster will not forget it.
 
-    A sentence becomes a graph over the agents deployed, which is shown before anything runs.
+    A sentence, a program or a list of steps becomes a graph over the agents deployed, which is shown before
+    anything runs.
     Without --wait the run's id is printed; `swarm runs show RUN` tells how it stands.
     """
     out = Output(as_json=as_json)
-    spoken = is_sentence(task)
-    graph, values = None if spoken else read_graph(Path(task)), read_inputs(inputs or ())
+    graph, values = native_graph(task), read_inputs(inputs or ())
     with Swarm.open(cluster) as swarm:
         document = graph or _agreed(
             out, understand(task, catalogue_of(swarm.agents()), model), values, yes=yes
@@ -86,13 +88,8 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
         out.say(f"{name} = {value}") if not as_json else None
 
 
-def is_sentence(task: str) -> bool:
-    """Words with spaces between them that name no file."""
-    return " " in task.strip() and Path(task).suffix not in GRAPH_SUFFIXES and not Path(task).is_file()
-
-
 def _agreed(out: Output, found: Understood, values: Mapping[str, object], *, yes: bool) -> Graph:
-    """The graph of a sentence, once a person has seen it and said yes."""
+    """The graph of a task, once a person has seen it and said yes."""
     show(out, found)
     missing = sorted({feed.name for feed in found.graph.feeds} - values.keys())
     if missing:

@@ -1,45 +1,94 @@
-"""From a sentence on the command line to a graph over what is deployed, and how that is shown.
+"""From what stands on the command line to a graph over what is deployed, and how that is shown.
 
-`swarm plan` and `swarm submit` share it, so what is agreed to is what runs.
+A task is a sentence, a program, or a document: our own form of a graph keeps its door, every other list of
+steps is read by what it says. `swarm plan` and `swarm submit` share this, so what is agreed to is what runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
+from swarm.cli.check import read_graph
+from swarm.cli.engines import engine_for
 from swarm.cli.output import Output, table
 from swarm.client import AgentInfo
-from swarm.decompose.building import build_graph, capabilities_of
-from swarm.decompose.learn.codec import MODEL_BYTES_MAX, decode_model
+from swarm.decompose.analysis.describe import Analysis, analyze, describe
+from swarm.decompose.analysis.describe import document_of as analysis_document
+from swarm.decompose.building import Built, build_graph
 from swarm.decompose.optimizing import optimize
-from swarm.decompose.records import Decomposition, Engine
-from swarm.decompose.strategies.heuristic import HeuristicEngine
-from swarm.decompose.strategies.hybrid import HybridEngine
-from swarm.decompose.strategies.stacked import StackedEngine
-from swarm.errors import ConfigRefused, GraphRefused
-from swarm.graph import Catalogue, Graph, problems, unsupported
+from swarm.decompose.parse.code import parse_code
+from swarm.decompose.parse.steps import SOURCE_CHARS_MAX, StepList
+from swarm.decompose.parse.structured import Form, load_structured, parse_structured
+from swarm.decompose.parse.syntax import parse_syntax
+from swarm.decompose.records import SubTask
+from swarm.decompose.stepgraph import build_steps
+from swarm.errors import ConfigRefused, GraphRefused, Mistake, TooLarge
+from swarm.graph import Catalogue, Graph, NodeName, problems, unsupported
 
-TITLE_CHARS = 60
+TITLE_CHARS: Final = 60
+LANGUAGE_OF: Final = {
+    ".js": "javascript",
+    ".mjs": "javascript",
+    ".ts": "typescript",
+    ".go": "go",
+    ".java": "java",
+    ".rs": "rust",
+}
+FORM_OF: Final[dict[str, Form]] = {
+    ".json": "",
+    ".yaml": "",
+    ".yml": "",
+    ".xml": "xml",
+    ".dax": "xml",
+    ".csv": "csv",
+}
+NATIVE_KEYS: Final = frozenset({"graph", "nodes"})  # of a document in our own form
 
+TaskText = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A sentence, or a file: a graph or any list of steps (YAML, JSON, XML, CSV), or a program"
+        " (.py, .js, .ts, .go, .java, .rs).",
+    ),
+]
 ModelFile = Annotated[
     Path | None,
-    typer.Option("--model", metavar="FILE", help="A model of `swarm decompose train`; without it, rules."),
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="A model of `swarm decompose train`; without it the shipped one helps the rules.",
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A sentence, what it was taken to ask for, and the graph that would run."""
+    """A task, what it was taken to ask for, and the graph that would run."""
 
-    decomposition: Decomposition
+    request: str
+    engine: str  # what understood it: an engine for sentences, the form of a document, a language
+    confidence: float
     graph: Graph
-    left_out: tuple[str, ...]
-    changes: tuple[str, ...]
+    catalogue: Catalogue
+    origins: Mapping[NodeName, SubTask] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+    @property
+    def spoken(self) -> bool:
+        """Whether it was a sentence, which may have been misunderstood."""
+        return self.engine in {"heuristic", "stacked", "neural", "hybrid", "llm"}
+
+    def analysis(self) -> Analysis:
+        """What the analysis layer says of it."""
+        return analyze(self.request, self.graph, self.catalogue, spoken=self.spoken)
 
 
 def catalogue_of(agents: list[AgentInfo]) -> Catalogue:
@@ -47,34 +96,91 @@ def catalogue_of(agents: list[AgentInfo]) -> Catalogue:
     return {capability.name: capability for agent in agents for capability in agent.capabilities}
 
 
-def understand(sentence: str, catalogue: Catalogue, model: Path | None) -> Understood:
-    """The graph of a sentence; raises if nothing of it can be mapped or the graph could not run."""
-    decomposition = _engine(catalogue, model).decompose(sentence)
-    built = build_graph(decomposition, catalogue, _title(sentence))
+def is_sentence(task: str) -> bool:
+    """Words with spaces between them that name no file."""
+    suffix = Path(task).suffix
+    named = suffix in FORM_OF or suffix in LANGUAGE_OF or suffix == ".py"
+    return " " in task.strip() and not named and not Path(task).is_file()
+
+
+def native_graph(task: str) -> Graph | None:
+    """The graph of a document in our own form; None if the task is anything else."""
+    path = Path(task)
+    if is_sentence(task) or path.suffix in LANGUAGE_OF or path.suffix in {".py", ".xml", ".dax", ".csv"}:
+        return None
+    if path.suffix in FORM_OF and path.is_file():
+        try:
+            document = load_structured(_source(path))
+        except (Mistake, TooLarge):
+            return read_graph(path)  # says where it is broken
+        if isinstance(document, list) or (isinstance(document, dict) and not NATIVE_KEYS & document.keys()):
+            return None
+    return read_graph(path)
+
+
+def understand(task: str, catalogue: Catalogue, model: Path | None) -> Understood:
+    """The graph of a task; raises if nothing of it can be mapped or the graph could not run."""
+    if graph := native_graph(task):
+        return Understood(task, "document", 1.0, graph, catalogue)
+    if is_sentence(task):
+        decomposition = engine_for(catalogue, model).decompose(task)
+        built = build_graph(decomposition, catalogue, _title(task))
+        return _finished(task, decomposition.engine, decomposition.confidence, built, catalogue)
+    path = Path(task)
+    steps = _steps(path)
+    built = build_steps(steps, catalogue, _title(path.stem))
+    sure = min(each.confidence for each in built.origins.values())
+    return _finished(task, steps.form, sure, built, catalogue)
+
+
+def _finished(task: str, engine: str, sure: float, built: Built, catalogue: Catalogue) -> Understood:
     better = optimize(built.graph, catalogue)
     wrong = [*problems(better.graph, catalogue), *unsupported(better.graph)]
     if wrong:
         raise GraphRefused(
             "the graph of this request cannot run", place="request", remedy=wrong[0].remedy, problems=wrong
         )
-    return Understood(decomposition, better.graph, built.left_out, better.changes)
+    return Understood(
+        task, engine, sure, better.graph, catalogue, built.origins, built.left_out, better.changes
+    )
 
 
-def document_of(found: Understood) -> dict[str, object]:
+def _steps(path: Path) -> StepList:
+    source = _source(path)
+    try:
+        if path.suffix == ".py":
+            return parse_code(source)
+        if language := LANGUAGE_OF.get(path.suffix):
+            return parse_syntax(source, language)
+        return parse_structured(source, FORM_OF.get(path.suffix, ""))
+    except (Mistake, TooLarge) as error:
+        error.place = f"{path}, {error.place}"
+        raise
+
+
+def _source(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(4 * SOURCE_CHARS_MAX + 1).decode("utf-8")
+    except OSError as error:
+        raise ConfigRefused(
+            f"the task cannot be read: {error.strerror or error}", place=str(path), remedy="check the path"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise Mistake(
+            f"byte {error.start} is not UTF-8 text", place=str(path), remedy="save it as UTF-8"
+        ) from error
+
+
+def document_of(found: Understood, *, explained: bool = False) -> dict[str, object]:
     """What was understood, for a program."""
-    graph, decomposition = found.graph, found.decomposition
-    sure = {step.capability: step for step in decomposition.subtasks}
-    return {
-        "request": decomposition.request,
-        "engine": decomposition.engine,
-        "confidence": round(decomposition.confidence, 3),
+    graph = found.graph
+    document: dict[str, object] = {
+        "request": found.request,
+        "engine": found.engine,
+        "confidence": round(found.confidence, 3),
         "steps": [
-            {
-                "step": node.name,
-                "capability": node.capability,
-                "words": sure[node.capability].words,
-                "confidence": round(sure[node.capability].confidence, 3),
-            }
+            {"step": node.name, "capability": node.capability, **_origin(found, node.name)}
             for node in graph.nodes
         ],
         "edges": [[str(edge.source), str(edge.target)] for edge in graph.edges],
@@ -83,47 +189,42 @@ def document_of(found: Understood) -> dict[str, object]:
         "left_out": found.left_out,
         "changes": found.changes,
     }
+    return document | ({"analysis": analysis_document(found.analysis())} if explained else {})
 
 
-def show(out: Output, found: Understood) -> None:
+def _origin(found: Understood, name: NodeName) -> dict[str, Any]:
+    origin = found.origins.get(name)
+    return {"words": origin.words, "confidence": round(origin.confidence, 3)} if origin else {}
+
+
+def show(out: Output, found: Understood, *, explained: bool = False) -> None:
     """What was understood, for a person."""
     graph = found.graph
-    out.console.print(_steps(found))
+    out.console.print(_table(found))
     out.say(f"takes {', '.join(sorted({feed.name for feed in graph.feeds})) or 'nothing'}")
     out.say(f"gives {', '.join(outlet.name for outlet in graph.outlets) or 'nothing'}")
     for change in found.changes:
         out.say(f"better: {change}")
     for text in found.left_out:
         out.say(f"not mapped: {text}", "yellow")
+    for line in describe(found.analysis()) if explained else ():
+        out.say(line)
 
 
-def _steps(found: Understood) -> Table:
-    words = {step.capability: step for step in found.decomposition.subtasks}
+def _table(found: Understood) -> Table:
     rows = []
     for node in found.graph.nodes:
-        step = words[node.capability]
+        origin = found.origins.get(node.name)
         takes = [
             f"{edge.target.port} of {edge.source}"
             for edge in found.graph.edges
             if edge.target.node == node.name
         ]
         takes += [f"input {feed.name}" for feed in found.graph.feeds if feed.target.node == node.name]
-        rows.append((node.name, node.capability, ", ".join(takes), f"{step.confidence:.0%}", step.words))
+        takes += [f"{port} given" for port, _ in node.literals]
+        sure, words = (f"{origin.confidence:.0%}", origin.words) if origin else ("", "")
+        rows.append((node.name, node.capability, ", ".join(takes), sure, words))
     return table("step", "capability", "takes", "sure#", "because of", rows=rows)
-
-
-def _engine(catalogue: Catalogue, model: Path | None) -> Engine:
-    capabilities = capabilities_of(catalogue)
-    if model is None:
-        return HeuristicEngine(capabilities)
-    try:
-        with model.open("rb") as file:
-            data = file.read(MODEL_BYTES_MAX + 1)
-    except OSError as error:
-        raise ConfigRefused(
-            f"the model cannot be read: {error.strerror or error}", place=str(model), remedy="check the path"
-        ) from error
-    return HybridEngine(capabilities, StackedEngine(decode_model(data)))
 
 
 def _title(sentence: str) -> str:

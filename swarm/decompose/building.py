@@ -9,7 +9,7 @@ person who agrees to the graph must see what it does not do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm.decompose.lexicon import KIND_OF_WORD
@@ -18,6 +18,7 @@ from swarm.errors import NotFound
 from swarm.graph import Catalogue, Edge, Endpoint, Feed, Graph, Node, NodeName, Outlet, Port, Signature
 from swarm.ids import CapabilityName
 
+NAME_CHARS = 40  # of a node, before what tells it from others of that name
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -27,6 +28,7 @@ class Built:
 
     graph: Graph
     left_out: tuple[str, ...]
+    origins: Mapping[NodeName, SubTask]  # what each node is there for
 
 
 def capabilities_of(catalogue: Catalogue) -> list[Capability]:
@@ -47,25 +49,36 @@ def build_graph(found: Decomposition, catalogue: Catalogue, title: str = "reques
     left_out = [f"no capability for: {clause}" for clause in found.unmapped]
     steps = _steps(found.subtasks, catalogue, left_out)
     if not steps:
-        offered = ", ".join(sorted(catalogue)) or "nothing"
-        raise NotFound(
-            "nothing that is deployed does what this asks for",
-            place="request",
-            remedy=f"say it in other words, or deploy an agent for it; offered are: {offered}",
-        )
+        raise nothing_fits(catalogue)
     edges = _edges(found, steps, left_out)
+    nodes = [Node(name, signature.name) for name, signature in steps.values()]
+    words = {subtask.capability: subtask for subtask in found.subtasks}
+    origins = {name: words[capability] for capability, (name, _) in steps.items()}
+    return Built(closed(title, nodes, edges, catalogue), tuple(left_out), origins)
+
+
+def nothing_fits(catalogue: Catalogue) -> NotFound:
+    """Nothing of a request could be mapped; says what there is."""
+    offered = ", ".join(sorted(catalogue)) or "nothing"
+    return NotFound(
+        "nothing that is deployed does what this asks for",
+        place="request",
+        remedy=f"say it in other words, or deploy an agent for it; offered are: {offered}",
+    )
+
+
+def closed(title: str, nodes: Sequence[Node], edges: Sequence[Edge], catalogue: Catalogue) -> Graph:
+    """These nodes and edges as a graph: what nothing feeds is its input, what nobody takes its result."""
     fed = {edge.target for edge in edges}
+    fed |= {Endpoint(node.name, port) for node in nodes for port, _ in node.literals}
+    steps = [(node.name, catalogue[node.capability]) for node in nodes]
     feeds = [
         Feed(port.name, Endpoint(name, port.name))
-        for name, signature in steps.values()
+        for name, signature in steps
         for port in signature.inputs
         if not port.optional and Endpoint(name, port.name) not in fed
     ]
-    nodes = tuple(Node(name, signature.name) for name, signature in steps.values())
-    return Built(
-        Graph(title, nodes, tuple(edges), tuple(feeds), tuple(_outlets(steps.values(), edges))),
-        tuple(left_out),
-    )
+    return Graph(title, tuple(nodes), tuple(edges), tuple(feeds), tuple(_outlets(steps, edges)))
 
 
 _Step = tuple[NodeName, Signature]
@@ -79,12 +92,13 @@ def _steps(subtasks: Sequence[SubTask], catalogue: Catalogue, left_out: list[str
             left_out.append(f"{subtask.capability} is not deployed: {subtask.words}")
             continue
         taken = {name for name, _ in steps.values()}
-        steps.setdefault(subtask.capability, (_name(signature, taken), signature))
+        steps.setdefault(subtask.capability, (node_name(signature.name.partition(":")[2], taken), signature))
     return steps
 
 
-def _name(signature: Signature, taken: Iterable[str]) -> NodeName:
-    base = _NOT_A_NAME.sub("_", signature.name.partition(":")[2]).strip("_") or "step"
+def node_name(wanted: str, taken: Iterable[str]) -> NodeName:
+    """A name for a node, as near to the wanted one as may be."""
+    base = _NOT_A_NAME.sub("_", wanted).strip("_")[:NAME_CHARS] or "step"
     used = set(taken)
     name, count = base, 1
     while name in used:
@@ -100,7 +114,7 @@ def _edges(found: Decomposition, steps: Mapping[str, _Step], left_out: list[str]
         if link.source not in steps or link.target not in steps:
             continue
         (source, gives), (target, takes) = steps[link.source], steps[link.target]
-        pair = _ports(gives, takes, target, fed)
+        pair = best_ports(gives, takes, target, fed)
         if pair is None:
             left_out.append(f"{source} gives nothing that {target} still takes")
             continue
@@ -109,8 +123,8 @@ def _edges(found: Decomposition, steps: Mapping[str, _Step], left_out: list[str]
     return edges
 
 
-def _ports(
-    gives: Signature, takes: Signature, target: NodeName, fed: set[Endpoint]
+def best_ports(
+    gives: Signature, takes: Signature, target: NodeName, fed: Collection[Endpoint]
 ) -> tuple[Port, Port] | None:
     """The two ports that fit best: of one name, then of one kind; a single input takes one edge."""
     free = [port for port in takes.inputs if port.many or Endpoint(target, port.name) not in fed]

@@ -12,7 +12,7 @@ import ast
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
-from swarm.decompose.parse.steps import Step, StepList, check_size, checked
+from swarm.decompose.parse.steps import Given, Step, StepList, check_size, checked, constant
 from swarm.errors import Mistake
 
 CALLS_DEPTH_MAX: Final = 8
@@ -153,7 +153,10 @@ class _Reader:
             needs += each
         action = self._action(node.func)
         name = f"{action.rpartition('.')[2]}_{len(self.steps) + 1}"
-        self.steps.append(Step(name, action, _unique(needs), node.lineno))
+        values = [("", each, found) for each, found in zip(node.args, handed, strict=True)]
+        values += [(each.arg or "", each.value, named[each.arg or ""]) for each in node.keywords]
+        given = tuple(one for port, each, found in values if (one := _given(port, each, found)))
+        self.steps.append(Step(name, action, _unique(needs), node.lineno, given))
         return (name,)
 
     def _action(self, function: ast.expr) -> str:
@@ -165,6 +168,16 @@ class _Reader:
         if isinstance(function, ast.Name):
             parts.append(self._imported.get(function.id, function.id))
         return ".".join(reversed(parts)) or "call"
+
+
+def _given(port: str, node: ast.expr, steps: tuple[str, ...]) -> Given | None:
+    """What is known of an argument: it is one step's result, or a constant that JSON can say."""
+    if steps:
+        return Given(port, steps[-1]) if len(steps) == 1 else None
+    try:
+        return Given(port, json=constant(ast.literal_eval(node)))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None  # a name nothing was assigned to: it becomes an input
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

@@ -15,11 +15,11 @@ from typing import Final
 from swarm.decompose.lexicon import CONCEPT_OF_WORD, KIND_OF_WORD, STOPWORDS, spoken_list
 from swarm.errors import Mistake, TooLarge
 
-_QUOTED: Final = re.compile(
+QUOTED: Final = re.compile(
     r"(?<![A-Za-z0-9])(['\"\u2018\u201c])(.{1,2000}?)(['\"\u2019\u201d])(?![A-Za-z0-9])", re.DOTALL
 )
-_URL: Final = re.compile(r"(?:https?://|www\.)[^\s'\",)]+", re.IGNORECASE)
-_FILE: Final = re.compile(
+URL: Final = re.compile(r"(?:https?://|www\.)[^\s'\",)]+", re.IGNORECASE)
+FILE: Final = re.compile(
     r"\b[\w-]+\.(jpe?g|png|gif|bmp|mp4|mov|avi|mkv|webm|wav|mp3|flac|ogg|m4a|txt|docx?|pdf|md|csv|tsv|xlsx|json)\b",
     re.IGNORECASE,
 )
@@ -125,9 +125,9 @@ def parse_sentence(text: str) -> Sentence:
 
 def _without_data(text: str) -> str:
     """The same text, as long as before, with addresses, file names and quoted data put as their kind."""
-    text = _URL.sub(lambda found: " url".ljust(len(found[0])), text)
-    text = _FILE.sub(lambda found: _file_kind(found[1]).ljust(len(found[0]))[: len(found[0])], text)
-    return _QUOTED.sub(_quoted, text)
+    text = URL.sub(lambda found: " url".ljust(len(found[0])), text)
+    text = FILE.sub(lambda found: _file_kind(found[1]).ljust(len(found[0]))[: len(found[0])], text)
+    return QUOTED.sub(_quoted, text)
 
 
 def _file_kind(ending: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,16 @@ STEPS_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """One argument of a step: a constant, or a part of the result of another step."""
+
+    port: str  # the name it is given under; empty where only its place among the others tells
+    source: str = ""  # the step whose result it is; empty for a constant
+    field: str = ""  # which part of that result; empty for all of it
+    json: str = ""  # a constant, as JSON
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One action; `needs` names earlier steps, `line` is where it stands (0 where lines mean nothing)."""
 
@@ -19,6 +30,12 @@ class Step:
     action: str
     needs: tuple[str, ...] = ()
     line: int = 0
+    given: tuple[Given, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for a person."""
+        return f"line {self.line}" if self.line else f"step {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,11 @@ class StepList:
     @property
     def edges(self) -> tuple[tuple[str, str], ...]:
         return tuple((need, step.name) for step in self.steps for need in step.needs)
+
+
+def constant(value: object) -> str:
+    """A constant as JSON, written in one way only; raises ValueError or TypeError if JSON cannot say it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def check_size(source: str) -> None:

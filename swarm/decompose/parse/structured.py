@@ -1,4 +1,4 @@
-"""StructuredDataParser: JSON and YAML documents of steps, in the forms people already have.
+"""StructuredDataParser: JSON, YAML, XML and CSV documents of steps, in the forms people already have.
 
     wfformat   WfCommons workflows: tasks with parents
     actions    GitHub Actions: jobs with `needs`; a job's steps follow each other
@@ -6,8 +6,10 @@
     calls      lists of calls with `label` and `arguments` that mention `$label.field$`
     steps      lists, or mappings by name, of steps with `depends_on`, `needs` or `after`
 
-The form is told by what the document has, most particular first. YAML is read by its safe loader, and a
-document that refers to itself or is nested too deeply is refused.
+The form is told by what the document has, most particular first. XML and CSV become the same mappings first
+(`tables`, `markup`). YAML is read by its safe loader, and a document that refers to itself or is nested too
+deeply is refused. Arguments of a step (`with`, `arguments`, `inputs`) are kept: constants, and which part of
+which other step's result goes where.
 """
 
 from __future__ import annotations
@@ -15,16 +17,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 
-from swarm.decompose.parse.steps import Step, StepList, check_size, checked
+from swarm.decompose.parse.markup import parse_markup
+from swarm.decompose.parse.steps import Given, Step, StepList, check_size, checked, constant
+from swarm.decompose.parse.tables import parse_table
 from swarm.errors import Mistake
 
 DEPTH_MAX: Final = 32
 VALUES_MAX: Final = 500_000  # aliases of YAML counted wherever they stand
-_REFERENCE: Final = re.compile(r"\$\{?([A-Za-z_][\w-]*)(?:\.[^$\s]*)?\$?")
+_REFERENCE: Final = re.compile(
+    r"\$?\{\{-?\s*(?:tasks|steps|needs|jobs)\.(?P<task>[\w-]+)(?:\.[\w.-]*?)?(?:\.(?P<part>[\w-]+))?\s*\}\}"
+    r"|\$\{?(?P<name>[A-Za-z_][\w-]*)(?:\.(?P<field>[\w.-]*[\w-]))?[^$\s}]*\}?\$?"
+)
 _NEEDS: Final = ("depends_on", "dependsOn", "needs", "after", "dependencies", "parents")
 _ACTIONS: Final = (
     "capability",
@@ -39,16 +46,22 @@ _ACTIONS: Final = (
     "name",
 )
 _NAMES: Final = ("id", "label", "name", "step")
+_ARGUMENTS: Final = ("arguments", "args", "with", "inputs", "parameters", "params", "input")
 _LISTS: Final = ("steps", "tasks", "nodes", "jobs")
 
 _Record = Mapping[str, Any]
+Form = Literal["", "xml", "csv"]
 
 
-def parse_structured(source: str) -> StepList:
-    """The steps of a document; raises Mistake or TooLarge."""
+def parse_structured(source: str, form: Form = "") -> StepList:
+    """The steps of a document; raises Mistake or TooLarge. Without a form, the first character tells."""
     check_size(source)
-    document = _loaded(source)
+    document = load_structured(source, form)
     _check_depth(document)
+    return _read(document)
+
+
+def _read(document: Any) -> StepList:
     if isinstance(document, dict):
         if isinstance(tasks := _at(document, "workflow", "specification", "tasks"), list):
             return checked("wfformat", _steps(tasks))
@@ -67,6 +80,17 @@ def parse_structured(source: str) -> StepList:
         calls = any(isinstance(each, dict) and "label" in each and "arguments" in each for each in document)
         return checked("calls" if calls else "steps", _steps(document))
     raise Mistake("it is no list of steps", place="document", remedy="put the steps under `steps`")
+
+
+def load_structured(source: str, form: Form = "") -> Any:
+    """The values of a document; raises Mistake with the place where it is broken."""
+    match form or ("xml" if source.lstrip()[:1] == "<" else ""):
+        case "xml":
+            return parse_markup(source)
+        case "csv":
+            return parse_table(source)
+        case _:
+            return _loaded(source)
 
 
 def _loaded(source: str) -> Any:
@@ -115,7 +139,8 @@ def _steps(listed: Any) -> list[Step]:
     for name, record in records:
         needs = [need for key in _NEEDS for need in _listed(record.get(key), name)]
         mentioned = [each for each in _references(record) if each in names and each != name]
-        found.append(Step(name, _first(record, _ACTIONS) or name, tuple(dict.fromkeys(needs + mentioned))))
+        action, given = _first(record, _ACTIONS) or name, tuple(_arguments(record, names))
+        found.append(Step(name, action, tuple(dict.fromkeys(needs + mentioned)), 0, given))
     return found
 
 
@@ -152,7 +177,7 @@ def _jobs(jobs: _Record) -> list[Step]:
             before.append(last[need])
         for at, (_, record) in enumerate(steps, start=1):
             action = _first(record, ("uses", "run", "name")) or name
-            found.append(Step(f"{name}.{at}", action, tuple(before)))
+            found.append(Step(f"{name}.{at}", action, tuple(before), 0, tuple(_arguments(record, set()))))
             before = [f"{name}.{at}"]
     return found
 
@@ -173,9 +198,28 @@ def _first(record: _Record, keys: Iterable[str]) -> str:
     return next((str(record[key]) for key in keys if isinstance(record.get(key), str | int)), "")
 
 
+def _arguments(record: _Record, names: set[str]) -> Iterable[Given]:
+    """The arguments of a step that are one constant, or one reference to another step."""
+    found: Any = next((record[key] for key in _ARGUMENTS if isinstance(record.get(key), dict | list)), {})
+    listed = found.get("parameters") if isinstance(found, dict) else found
+    if isinstance(listed, list):  # as in Argo: [{name, value}]
+        found = {
+            str(each["name"]): each.get("value")
+            for each in listed
+            if isinstance(each, dict) and "name" in each
+        }
+    for port, value in found.items() if isinstance(found, dict) else ():
+        whole = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        if whole and (whole["task"] or whole["name"]) in names:
+            part = whole["part"] or whole["field"] or ""
+            yield Given(str(port), whole["task"] or whole["name"], part)
+        elif not names.intersection(_references(value)):
+            yield Given(str(port), json=constant(value))
+
+
 def _references(value: Any) -> list[str]:
-    """Names mentioned as `$name.field$`, `${name.field}` or `$name` anywhere inside."""
+    """Names mentioned as `$name.field$`, `${name.field}`, `$name` or `{{tasks.name...}}` anywhere inside."""
     if isinstance(value, str):
-        return _REFERENCE.findall(value)
+        return [found["task"] or found["name"] for found in _REFERENCE.finditer(value)]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [name for each in inner for name in _references(each)]

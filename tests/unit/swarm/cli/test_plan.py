@@ -85,3 +85,65 @@ def test_an_input_the_graph_takes_and_nobody_gives_is_told_before_anything_runs(
     assert code == 2
     assert "--input text=" in err
     assert not cluster.calls("Submit")
+
+
+def test_a_program_is_planned_as_the_graph_of_its_calls(cluster, swarm, tmp_path):
+    path = tmp_path / "flow.py"
+    path.write_text("english = translate(notes)\nshrink(english)\nprint(summarize(english))\n")
+    code, out, _ = swarm("plan", str(path), "--json", "--explain")
+    assert code == 0
+    assert out["engine"] == "python"
+    assert out["edges"] == [["translate_1.text", "summarize_3.text"]]
+    assert out["left_out"] == ["no capability for: shrink (line 2)"]
+    assert out["analysis"]["complexity"]["depth"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", "steps:\n- {id: a, action: translate}\n- {id: b, action: summarize, depends_on: a}\n"),
+        (
+            "a.json",
+            '[{"label": "a", "name": "translate"},\n{"label": "b", "tool": "summarize", "args": ["$a"]}]',
+        ),
+        ("a.csv", "id,action,needs\na,translate,\nb,summarize,a\n"),
+        ("a.xml", '<f><step id="a" action="translate"/><step id="b" action="summarize" needs="a"/></f>'),
+    ],
+)
+def test_a_list_of_steps_is_planned_and_run(cluster, swarm, tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    code, out, _ = swarm("plan", str(path), "--json")
+    assert (code, out["edges"]) == (0, [["a.text", "b.text"]])
+    code, out, _ = swarm("submit", str(path), "--input", 'text:="hallo"', "--yes")
+    assert (code, out.strip().splitlines()[-1]) == (0, "run-7")
+
+
+def test_a_document_in_our_own_form_keeps_its_door(cluster, swarm, tmp_path):
+    path = tmp_path / "graph.yaml"
+    path.write_text("graph: g\nnodes: {a: {capability: text:translate}}\ninputs: {text: a.text}\n")
+    code, out, _ = swarm("plan", str(path), "--json")
+    assert (code, out["engine"], out["steps"]) == (
+        0,
+        "document",
+        [{"step": "a", "capability": "text:translate"}],
+    )
+    path.write_text("graph: g\nnodes: {a: {capabilty: text:translate}}\n")
+    code, _, err = swarm("plan", str(path))
+    assert code == 2
+    assert "capability" in err
+
+
+def test_a_broken_program_is_refused_with_its_line(cluster, swarm, tmp_path):
+    path = tmp_path / "flow.py"
+    path.write_text("a = f()\nb = (\n")
+    code, _, err = swarm("plan", str(path))
+    assert code == 2
+    assert "flow.py, line 2" in err
+
+
+def test_what_a_sentence_means_is_explained(cluster, swarm):
+    _, out, _ = swarm("plan", SENTENCE, "--explain")
+    assert "intent: " in out
+    assert "does: translate text" in out
+    assert "complexity: simple" in out
