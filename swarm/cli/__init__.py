@@ -19,6 +19,7 @@ from swarm.cli import (
     deploy,
     dev,
     doctor,
+    explain,
     node,
     nodes,
     plan,
@@ -63,6 +64,7 @@ app.add_typer(decompose.app, name="decompose", epilog=examples(decompose.EXAMPLE
 app.command("plan", epilog=examples(plan.EXAMPLES))(plan.plan)
 app.command("submit", epilog=examples(submit.EXAMPLES))(submit.submit)
 app.add_typer(runs.app, name="runs")
+app.command("explain", epilog=examples(explain.EXAMPLES))(explain.explain)
 app.add_typer(agents.app, name="agents")
 app.command("nodes", epilog=examples(nodes.EXAMPLES))(nodes.nodes)
 app.command("doctor", epilog=examples(doctor.EXAMPLES))(doctor.doctor)

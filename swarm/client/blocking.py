@@ -111,6 +111,7 @@ class BlockingRun:
     result = waits(Run.result)
     wait = waits(Run.wait)
     show = waits(Run.show)
+    explain = waits(Run.explain)
     cancel = waits(Run.cancel)
 
 

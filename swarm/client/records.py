@@ -90,6 +90,51 @@ class StepInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceInfo:
+    """One node as a place for a step: the weighted terms of its score, or why it could not be."""
+
+    node: NodeId
+    why_not: str
+    score: float
+    terms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacingInfo:
+    """Why a step is where it is; where `placed` is false, where it would be placed now."""
+
+    step: str
+    capability: CapabilityName
+    status: str
+    placed: bool
+    node: NodeId | None
+    runner_up: NodeId | None
+    how: str
+    note: str
+    candidates: tuple[PlaceInfo, ...]
+
+    @classmethod
+    def from_pb(cls, reply: client_pb2.ExplainStepReply) -> PlacingInfo:
+        candidates = (
+            PlaceInfo(
+                NodeId(each.node), each.why_not, each.score, {term.name: term.value for term in each.terms}
+            )
+            for each in reply.candidates
+        )
+        return cls(
+            step=reply.step,
+            capability=CapabilityName(reply.capability),
+            status=reply.status,
+            placed=reply.placed,
+            node=NodeId(reply.node) if reply.node else None,
+            runner_up=NodeId(reply.runner_up) if reply.runner_up else None,
+            how=reply.how,
+            note=reply.note,
+            candidates=tuple(candidates),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RunDetails:
     """A run with the state of each of its steps."""
 

@@ -13,6 +13,7 @@ from swarm.client.records import (
     RUNNING,
     SUCCEEDED,
     Event,
+    PlacingInfo,
     RunDetails,
     RunEnded,
     RunInfo,
@@ -79,6 +80,14 @@ class Run:
         """The run and each of its steps as they stand now."""
         reply = await self._shown(outputs=False)
         return RunDetails(RunInfo.from_pb(reply.run), tuple(StepInfo.from_pb(step) for step in reply.steps))
+
+    async def explain(self, step: str) -> PlacingInfo:
+        """Why this step is where it is, or where it would be placed now; told by the leader."""
+        request = client_pb2.ExplainStepRequest(run=self.id, step=step)
+        reply = await self._connection.ask(
+            lambda stub, timeout_s: stub.ExplainStep(request, timeout=timeout_s), lag_s=self._lag_s
+        )
+        return PlacingInfo.from_pb(reply)
 
     async def cancel(self, reason: str = "") -> RunInfo:
         """End it. A run that is over stays as it is."""

@@ -33,7 +33,9 @@ from swarm.scheduler.events import (
     RunSubmitted,
     Tick,
 )
+from swarm.scheduler.machine import DEFAULTS
 from swarm.scheduler.run import Run, Status
+from swarm.scheduler.together import Options
 from swarm.tasks import Tasks
 from swarm.wire.entries import encode_event
 
@@ -44,12 +46,14 @@ TICK_LATE_MS_MAX = 500  # a tick later than this says nothing about the nodes: w
 class Coordinator:
     """One coordinator; see the head of this module."""
 
-    def __init__(self, node: NodeId, log: Log, clock: Clock, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, node: NodeId, log: Log, clock: Clock, new_id: Callable[[], str], options: Options = DEFAULTS
+    ) -> None:
         self.node = node
         self._clock = clock
         self._new_id = new_id
         self._tasks = Tasks()
-        self.replica = Replica(node, log, clock, self._tasks)
+        self.replica = Replica(node, log, clock, self._tasks, options)
         self._records = Records(self.replica, clock)
         self.roster = Roster(self.replica, self._records, clock)
         self.replica.act = self.roster.act

@@ -20,7 +20,8 @@ from swarm.ids import NodeId, RunId
 from swarm.ports import Clock, Committed, Leadership, Log
 from swarm.scheduler.actions import Action, Changed
 from swarm.scheduler.events import AgentDeployed, AgentRemoved, Deposed, Durable, Elected, Event
-from swarm.scheduler.machine import Scheduler
+from swarm.scheduler.machine import DEFAULTS, Scheduler
+from swarm.scheduler.together import Options
 from swarm.tasks import Tasks
 from swarm.wire.entries import decode_event, decode_history, encode_event, encode_history
 
@@ -30,7 +31,9 @@ _log = structlog.get_logger("swarm.coordinator")
 class Replica:
     """The state machine the log drives. What it asks for goes to `act`; `settled` follows a batch of it."""
 
-    def __init__(self, node: NodeId, log: Log, clock: Clock, tasks: Tasks) -> None:
+    def __init__(
+        self, node: NodeId, log: Log, clock: Clock, tasks: Tasks, options: Options = DEFAULTS
+    ) -> None:
         self.node = node
         self.watchers: Watchers[RunId] = Watchers()
         self.act: Callable[[Action], None] = lambda _: None
@@ -40,7 +43,8 @@ class Replica:
         self._log = log
         self._clock = clock
         self._tasks = tasks
-        self._scheduler = Scheduler()
+        self._options = options
+        self._scheduler = Scheduler(options)
         self._backlog: list[bytes] = []  # committed entries nobody has asked about yet
         self._backlog_bytes = 0
         self._proposed: dict[bytes, Durable] = {}  # our own entries on their way
@@ -75,7 +79,7 @@ class Replica:
         return encode_history(self.scheduler.ledger.history())
 
     def restore(self, data: bytes, index: int) -> None:
-        self._scheduler, self._backlog, self._backlog_bytes = Scheduler(), [], 0
+        self._scheduler, self._backlog, self._backlog_bytes = Scheduler(self._options), [], 0
         for event in decode_history(data):
             self._scheduler.apply(event)
         self.watchers.all_changed()

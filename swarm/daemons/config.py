@@ -15,6 +15,7 @@
     log: {kind: etcd, etcd: {endpoints: [10.0.0.9:2379], tls: {ca: e.pem, certificate: c.pem, key: k.pem}}}
                                      # default: {kind: embedded}, the coordinators keep the log themselves
     audit: {keep_days: 365, keep_mb: 4096}   # older or more than this is dropped, a segment at a time
+    placement: {assigner: auto, rebalance: true}   # auto | greedy | hungarian | auction | genetic
     join: {listen: 10.0.0.5:7102, authority: ../authority, passphrase_file: passphrase}
     trust: {authors: {ann: {key: <64 hexadecimal digits>, may: ["vision:*"]}}}   # whose agents may run
     log_level: info
@@ -36,6 +37,7 @@ from swarm.adapters.etcd.settings import ENDPOINTS_MAX
 from swarm.adapters.settings import Address, FilePath, Section, host_of, load_settings, wrong
 from swarm.adapters.tls import IdentityFiles
 from swarm.ids import NodeId
+from swarm.scheduler.together import AssignerName, Options
 from swarm.trust import Role
 from swarm.trust.authors import KEY, PATTERN, AgentPolicy, Author
 from swarm.trust.identity import is_name
@@ -70,6 +72,16 @@ class TlsSettings(Section):
 
     def files(self) -> IdentityFiles:
         return IdentityFiles(certificate=self.certificate, key=self.key, authority=self.ca)
+
+
+class PlacementSettings(Section):
+    """How this node, while it leads, finds places for steps; see `swarm.scheduler.together`."""
+
+    assigner: AssignerName = "auto"
+    rebalance: bool = True
+
+    def options(self) -> Options:
+        return Options(self.assigner, self.rebalance)
 
 
 class SandboxSettings(Section):
@@ -200,6 +212,7 @@ class NodeConfig(Section):
     tls: TlsSettings
     sandbox: SandboxSettings = SandboxSettings()
     egress: EgressSettings = EgressSettings()
+    placement: PlacementSettings = PlacementSettings()
     slots: Annotated[int, Field(ge=1, le=limits.NODE_SLOTS_MAX)] = limits.NODE_SLOTS_DEFAULT
     cells_per_agent: Annotated[int, Field(ge=1, le=limits.CELLS_PER_AGENT_MAX)] = Field(
         default_factory=_cells_default

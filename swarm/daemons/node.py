@@ -178,7 +178,7 @@ async def _coordinate(
 ) -> tuple[Coordinator, ClientServicer]:
     """What a voter has beyond a worker: the log, the coordinator, and the services that need them."""
     log = make_log(config, identity, server)
-    coordinator = Coordinator(config.node, log, clock, new_id)
+    coordinator = Coordinator(config.node, log, clock, new_id, config.placement.options())
     voters = dict(config.coordinators)
     desk = ClientServicer(
         About(config.cluster, config.node, voters, os.getpid(), clock.monotonic_ms()),

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -123,14 +123,14 @@ class Desk:
 
     def queue(
         self, entry: Entry, where: Where, name: tuple[RunId, int], priority: Priority, now_ms: int,
-        *, front: bool = False,
+        *, front: bool = False, ranks: Sequence[float] | None = None,
     ) -> None:  # fmt: skip
-        """Let it wait for room; `front` for one that had its turn already."""
+        """Let it wait for room; `front` for one that had its turn already; first the one of highest rank."""
         self._move(entry, Place.QUEUED, now_ms)
         queue = self.queues.get(where)
         if queue is None:
             queue = self.queues[where] = FairQueue()
-        queue.push(priority, *name, front=front)
+        queue.push(priority, *name, front=front, ranks=ranks)
 
     def fly(self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, node: Node) -> None:
         """A node works on it."""

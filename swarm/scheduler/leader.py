@@ -35,11 +35,14 @@ from swarm.scheduler.events import (
     StepsRecorded,
     Tick,
 )
+from swarm.scheduler.explaining import Explanation, explain
 from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.placement import NodeView, sane_load
 from swarm.scheduler.placing import Placer
+from swarm.scheduler.ranking import Ranks
 from swarm.scheduler.retry import may_retry, rest_ms
 from swarm.scheduler.run import Run, Step
+from swarm.scheduler.together import Options
 
 CLAIMED_ATTEMPT_MAX = 1 << 20  # a higher one was never ordered by anybody
 
@@ -50,13 +53,14 @@ Happening: TypeAlias = NodeJoined | NodeChanged | NodeLost | OutcomesArrived | A
 class Leader:
     """One term of leadership, from the election on."""
 
-    def __init__(self, ledger: Ledger, term: int, now_ms: int) -> None:
+    def __init__(self, ledger: Ledger, term: int, now_ms: int, options: Options) -> None:
         self.desk = Desk()
+        self.ranks = Ranks()
         self._ledger = ledger
         self._term = term
         self._now_ms = now_ms
         self._hold_until_ms = now_ms + limits.TAKEOVER_GRACE_MS  # nodes may claim what they run until then
-        self._placer = Placer(self.desk, ledger, term)
+        self.placer = Placer(self.desk, ledger, term, options)
         for run in ledger.runs.values():
             for step in run.ready():
                 self._welcome(run, step)
@@ -67,13 +71,15 @@ class Leader:
         if isinstance(event, StepsRecorded):
             for record in event.records:
                 self._settle(record, actions)
+            self.ranks.learn(self._ledger, event.records)
         if isinstance(event, StepsIntended):
-            orders = (self._placer.intended(intent, self._now_ms) for intent in event.intents)
+            orders = (self.placer.intended(intent, self._now_ms) for intent in event.intents)
             actions += [order for order in orders if order is not None]
         for run, steps in touched:
             for step in steps:
                 self._welcome(run, step)
             if run.settled:
+                self.ranks.forget(run.submitted.run)
                 for entry in self.desk.clear(run.submitted.run):
                     _withdraw(entry, actions)
         self._place(actions)
@@ -101,9 +107,13 @@ class Leader:
         self._place(actions)
         return actions
 
+    def explain(self, run: Run, step: int) -> Explanation:
+        """Why a step is where it is, or where it would go."""
+        return explain(self._ledger, self.desk, self.placer.history, run, step, self._now_ms)
+
     def _place(self, actions: list[Action]) -> None:
         if self._now_ms >= self._hold_until_ms:
-            actions += self._placer.place(self._now_ms)
+            actions += self.placer.place(self._now_ms)
 
     # -- steps come and go -----------------------------------------------------------------------
 
@@ -137,7 +147,8 @@ class Leader:
     def _queue(self, run: Run, step: int, entry: Entry, *, front: bool = False) -> None:
         node, submitted = run.graph.nodes[step], run.submitted
         where, name = (node.capability, node.layers, node.resources), (submitted.run, step)
-        self.desk.queue(entry, where, name, submitted.priority, self._now_ms, front=front)
+        ranks = self.ranks.of(run)
+        self.desk.queue(entry, where, name, submitted.priority, self._now_ms, front=front, ranks=ranks)
 
     # -- attempts end ----------------------------------------------------------------------------
 
@@ -268,7 +279,7 @@ class Leader:
             else:
                 self._queue(self._ledger.runs[name], step, entry)
         self.desk.sweep()
-        for name, step, error in self._placer.impatient(self._now_ms):
+        for name, step, error in self.placer.impatient(self._now_ms):
             if unhosted := self.desk.find(name, step):
                 key = StepKey(name, step, self._term, unhosted.attempts)
                 self._give_up(unhosted, _failure(key, NodeId(""), error), actions)

@@ -28,18 +28,23 @@ from swarm.scheduler.events import (
     TokenRevoked,
     TokenUsed,
 )
+from swarm.scheduler.explaining import Explanation
 from swarm.scheduler.leader import Leader
 from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.placement import NodeView
 from swarm.scheduler.run import Step
+from swarm.scheduler.together import Options
+
+DEFAULTS = Options()
 
 
 class Scheduler:
     """State of every run; `apply` is the only way in, its return value the only way out."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Options = DEFAULTS) -> None:
         self.ledger = Ledger()
         self.term = 0
+        self._options = options
         self._leader: Leader | None = None
 
     @property
@@ -64,7 +69,7 @@ class Scheduler:
                 return self._commit(event)
             case Elected():
                 self.term = event.term
-                self._leader = Leader(self.ledger, event.term, event.at_ms)
+                self._leader = Leader(self.ledger, event.term, event.at_ms, self._options)
                 return []
             case Deposed():
                 self._leader = None
@@ -97,6 +102,10 @@ class Scheduler:
         """Where a ready step is on the leader's desk."""
         entry = self._leader.desk.find(run, step) if self._leader is not None else None
         return (entry.place, entry.node) if entry is not None else None
+
+    def explain(self, run: RunId, step: int) -> Explanation | None:
+        """Why a step is where it is; only the leader knows."""
+        return self._leader.explain(self.ledger.runs[run], step) if self._leader is not None else None
 
     def waiting(self) -> int:
         """Steps that are ready and wait for room."""

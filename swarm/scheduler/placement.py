@@ -76,14 +76,24 @@ def affinities(sources: Iterable[tuple[NodeId, Bond]]) -> dict[NodeId, float]:
     return {node: weight / count for node, weight in weights.items()}
 
 
-def score(view: NodeView, affinity: float) -> float:
-    """How good a place this is, 0..1. The node has a free slot."""
+def score(view: NodeView, affinity: float, taken: int = 0) -> float:
+    """How good a place this is, 0..1, once so many of its free slots are taken. One is left."""
     return (
-        WEIGHT_ROOM * (1.0 - len(view.busy) / view.slots)
+        WEIGHT_ROOM * (1.0 - (len(view.busy) + taken) / view.slots)
         + WEIGHT_MACHINE * (1.0 - view.load)
         + WEIGHT_HEALTH * (1.0 - view.failures)
         + WEIGHT_AFFINITY * affinity
     )
+
+
+def terms(*, busy: int, slots: int, load: float, failures: float, affinity: float) -> dict[str, float]:
+    """What a score is the sum of, by name; `score` adds the same without naming them, for speed."""
+    return {
+        "room": WEIGHT_ROOM * (1.0 - busy / slots),
+        "machine": WEIGHT_MACHINE * (1.0 - load),
+        "health": WEIGHT_HEALTH * (1.0 - failures),
+        "affinity": WEIGHT_AFFINITY * affinity,
+    }
 
 
 def able(view: NodeView, agent: Digest, layers: frozenset[str]) -> bool:

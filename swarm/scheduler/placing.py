@@ -2,36 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TypeAlias
+
 from swarm import limits
 from swarm.errors import RunFailed
 from swarm.ids import RunId, StepKey
 from swarm.scheduler.actions import Action, Dispatch, Intend
 from swarm.scheduler.desk import Desk, Entry, Place, Where
 from swarm.scheduler.events import StepIntent
+from swarm.scheduler.explaining import History
 from swarm.scheduler.fair import FairQueue
 from swarm.scheduler.ledger import Ledger, Offer
 from swarm.scheduler.placement import NodeView, able, affinities, choose, fits, large_enough
 from swarm.scheduler.run import Run
+from swarm.scheduler.together import (
+    ASSIGNERS,
+    TOGETHER_STEPS_MAX,
+    Options,
+    Wish,
+    choose_together,
+    contested,
+)
 
 TURN_STEPS_MAX = 4_096  # placed from one queue before the others are looked at, where there are none
 ONCE = "once"  # the `effects` of a capability that must not run twice
 IMPATIENT_SCAN_MS = 1_000  # how often one queue is searched for steps that waited too long for a host
+GREEDY = "greedy"
+
+Hungry: TypeAlias = list[tuple[Where, FairQueue]]
+"""Queues that have steps, and what these ask of a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bidder:
+    """A step that was taken out of its queue to be placed together with others."""
+
+    where: Where
+    queue: FairQueue
+    offer: Offer
+    run: Run
+    step: int
+    entry: Entry
+    wish: Wish
 
 
 class Placer:
     """Places steps for one leader, in one term."""
 
-    def __init__(self, desk: Desk, ledger: Ledger, term: int) -> None:
+    def __init__(self, desk: Desk, ledger: Ledger, term: int, options: Options) -> None:
+        self.history = History()
         self._desk = desk
         self._ledger = ledger
         self._term = term
+        self._name = "hungarian" if options.assigner == "auto" else options.assigner
+        self._assigner = ASSIGNERS[options.assigner]
 
     def place(self, now_ms: int) -> list[Action]:
         """Place what can be placed: the most urgent queues in turn, one step each, until there is no room."""
         actions: list[Action] = []
         hungry = [(where, queue) for where, queue in self._desk.queues.items() if queue]
-        while hungry and any(view.free > 0 for view in self._desk.nodes.values()):
+        if not hungry:
+            return actions
+        room = sum(view.free for view in self._desk.nodes.values() if view.free > 0)
+        while hungry and room > len(actions):
             urgent = min(queue.priority for _, queue in hungry)
+            if self._assigner is not None and room - len(actions) <= TOGETHER_STEPS_MAX:
+                first = [each for each in hungry if each[1].priority == urgent]
+                again = self._place_batch(first, room - len(actions), now_ms, actions)
+                hungry = [each for each in hungry if each not in first or each in again]
+                continue
             turn = 1 if len(hungry) > 1 else TURN_STEPS_MAX
             hungry = [
                 (where, queue)
@@ -44,27 +84,96 @@ class Placer:
         self, where: Where, queue: FairQueue, turn: int, now_ms: int, actions: list[Action]
     ) -> bool:
         """Place the next steps of one queue, at most `turn`; whether it is worth coming back."""
-        capability, layers, needs = where
-        offer = self._ledger.offer(capability)
-        if offer is None:
+        needs = where[2]
+        found = self._takers(where)
+        if found is None:
             return False
-        digest, layers = offer.agent.digest, layers | offer.agent.layers
-        views = [v for v in self._desk.nodes.values() if able(v, digest, layers) and fits(v, needs)]
-        placed = 0
-        while views and placed < turn and (name := queue.pop()):
+        offer, views = found
+        if not views:
+            return False
+        look = self.history.begin(self._desk.nodes.values(), GREEDY, now_ms)
+        while views and len(look.placed) < turn and (name := queue.pop()):
             entry = self._desk.waiting(*name)
             if entry is None:
                 continue
             run, step = self._ledger.runs[name[0]], name[1]
             view = choose(views, affinities(run.sources(step)))
             actions.append(self._dispatch(run, step, entry, offer, view, now_ms))
-            placed += 1
+            look.placed.append((*name, view.node))
             if not fits(view, needs):
                 views.remove(view)
-        if placed and where in self._desk.queues:
-            # Slots come free one by one: without turns the first queue would take them all.
+        self.history.keep(look)
+        if look.placed:
+            self._to_the_end(where)
+        return bool(look.placed and queue)
+
+    def _takers(self, where: Where) -> tuple[Offer, list[NodeView]] | None:
+        """Who serves a queue, and the nodes that have room for one of its steps."""
+        capability, layers, needs = where
+        offer = self._ledger.offer(capability)
+        if offer is None:
+            return None
+        digest, layers = offer.agent.digest, layers | offer.agent.layers
+        views = [v for v in self._desk.nodes.values() if able(v, digest, layers) and fits(v, needs)]
+        return offer, views
+
+    def _to_the_end(self, where: Where) -> None:
+        """Slots come free one by one: without turns the first queue would take them all."""
+        if where in self._desk.queues:
             self._desk.queues[where] = self._desk.queues.pop(where)
-        return bool(placed and queue)
+
+    # -- when there is little room: several steps at once ------------------------------------------
+
+    def _place_batch(self, hungry: Hungry, room: int, now_ms: int, actions: list[Action]) -> Hungry:
+        """Place as many steps as there is room for; the queues that are worth coming back to."""
+        batch, left = self._gather(hungry, room)
+        together = self._assigner if contested([each.wish for each in batch]) else None
+        chosen: list[NodeView | None] = [None] * len(batch)
+        if together is not None:
+            chosen = choose_together([each.wish for each in batch], together)
+        look = self.history.begin(
+            self._desk.nodes.values(), self._name if together is not None else GREEDY, now_ms
+        )
+        waiting: list[_Bidder] = []
+        for bidder, given in zip(batch, chosen, strict=True):
+            fitting = [each for each in bidder.wish.views if fits(each, bidder.where[2])]
+            view = given if together is not None or not fitting else choose(fitting, bidder.wish.near)
+            if view is None or view not in fitting:
+                waiting.append(bidder)
+                continue
+            run, step = bidder.run, bidder.step
+            actions.append(self._dispatch(run, step, bidder.entry, bidder.offer, view, now_ms))
+            look.placed.append((run.submitted.run, step, view.node))
+        self.history.keep(look)
+        for bidder in reversed(waiting):
+            submitted = bidder.run.submitted
+            bidder.queue.push(submitted.priority, submitted.run, bidder.step, front=True)
+        for where in dict.fromkeys(each.where for each in batch):
+            self._to_the_end(where)
+        stuck = {each.where for each in waiting}
+        return [each for each in left if each[0] not in stuck] if look.placed else []
+
+    def _gather(self, hungry: Hungry, room: int) -> tuple[list[_Bidder], Hungry]:
+        """The next steps of these queues, one of each in turn; and the queues that have more of them."""
+        batch: list[_Bidder] = []
+        open_queues = []
+        for where, queue in hungry:
+            found = self._takers(where)
+            if found is not None and found[1]:
+                open_queues.append((where, queue, *found))
+        urgent = min((queue.priority for _, queue, _, _ in open_queues), default=0)
+        while open_queues and len(batch) < room:
+            for each in list(open_queues):
+                where, queue, offer, views = each
+                if queue.priority != urgent or (name := queue.pop()) is None:
+                    open_queues.remove(each)
+                elif (entry := self._desk.waiting(*name)) is not None:
+                    run, step = self._ledger.runs[name[0]], name[1]
+                    wish = Wish(views, affinities(run.sources(step)))
+                    batch.append(_Bidder(where, queue, offer, run, step, entry, wish))
+                    if len(batch) >= room:
+                        break
+        return batch, [(where, queue) for where, queue, _, _ in open_queues if queue]
 
     def _dispatch(
         self, run: Run, step: int, entry: Entry, offer: Offer, view: NodeView, now_ms: int

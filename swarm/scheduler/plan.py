@@ -24,6 +24,7 @@ class Plan:
     watches: tuple[bool, ...]  # every edge in is an observe edge
     observer: tuple[bool, ...]
     outlets: Mapping[int, tuple[tuple[str, str], ...]]  # by step: (outlet, its port)
+    branches: bool  # there are edges, and steps that may compete with each other for a node
 
 
 def plan(graph: Graph) -> Plan:
@@ -62,6 +63,7 @@ def _plan(graph: Graph) -> Plan:
         ),
         observer=_observers(incoming, outgoing),
         outlets={step: tuple(named) for step, named in outlets.items()},
+        branches=bool(graph.edges) and (max(map(len, outgoing)) > 1 or incoming.count([]) > 1),
     )
 
 

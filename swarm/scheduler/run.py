@@ -110,6 +110,15 @@ class Run:
         """Steps that may run now and have not ended."""
         return (step for step, state in enumerate(self.state) if state is Step.READY)
 
+    @property
+    def branches(self) -> bool:
+        """Whether steps of it may compete, and the order in which they run matters."""
+        return self._plan.branches
+
+    def after(self, step: int) -> tuple[tuple[int, Bond], ...]:
+        """Steps that a step feeds, and by what bond."""
+        return self._plan.outgoing[step]
+
     def waits_softly(self, step: int) -> bool:
         """Whether a loose input of a ready step is still to come."""
         return self._soft[step] > 0
@@ -235,6 +244,11 @@ class Run:
         for source, _, _, bond, _ in self._plan.incoming[step]:
             if record := self.records.get(source):
                 yield record.node, bond
+
+    def awaited(self, step: int) -> Iterator[int]:
+        """Steps that feed this one and have not ended."""
+        sources = dict.fromkeys(source for source, _, _, _, _ in self._plan.incoming[step])
+        return (source for source in sources if self.state[source] < Step.OK)
 
     def output_problem(self, step: int, outputs: Mapping[str, Items]) -> Problem | None:
         """Why a result does not fit the graph, or None: what is wired is there, one item for each edge."""

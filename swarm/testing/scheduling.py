@@ -40,7 +40,8 @@ from swarm.scheduler.events import (
     StepsRecorded,
     Tick,
 )
-from swarm.scheduler.machine import Place, Scheduler
+from swarm.scheduler.machine import DEFAULTS, Place, Scheduler
+from swarm.scheduler.together import Options
 from swarm.testing.graphs import model_reply
 from swarm.testing.oracle import missing
 
@@ -78,10 +79,10 @@ class ModelNode:
 class ModelCluster:
     """See the head of this module. The first replica leads at the start."""
 
-    def __init__(self, *agents: AgentRecord, replicas: int = 2) -> None:
+    def __init__(self, *agents: AgentRecord, replicas: int = 2, options: Options = DEFAULTS) -> None:
         self.now_ms = 5_000
         self.term = 0
-        self.replicas = [Replica() for _ in range(replicas)]
+        self.replicas = [Replica(Scheduler(options)) for _ in range(replicas)]
         self.leader = self.replicas[0]
         self.nodes: dict[NodeId, ModelNode] = {}
         self.proposed: deque[StepRecord] = deque()

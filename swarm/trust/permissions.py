@@ -24,6 +24,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     "/swarm.v1.Swarm/Watch": _READERS,
     "/swarm.v1.Swarm/ListRuns": _READERS,
     "/swarm.v1.Swarm/ShowRun": _READERS,
+    "/swarm.v1.Swarm/ExplainStep": _READERS,
     "/swarm.v1.Swarm/ListAgents": _READERS,
     "/swarm.v1.Swarm/ListNodes": _READERS,
     "/swarm.v1.Swarm/Status": _READERS,

@@ -159,6 +159,16 @@ class ClientServicer(TokenCalls, rpc.SwarmServicer):
         reply.freshness.CopyFrom(self._freshness())
         return reply
 
+    async def ExplainStep(self, request: pb.ExplainStepRequest, context: Any) -> pb.ExplainStepReply:  # noqa: N802
+        run = await self._coordinator.look_up(RunId(request.run))
+        step = views.number_of(run, request.step)
+        if leaders := await self._leaders("ExplainStep", request, context):
+            return cast("pb.ExplainStepReply", leaders)
+        self._coordinator.replica.must_lead()  # nobody else knows what was seen when it was placed
+        reply = views.explanation(run, step, self._coordinator)
+        reply.freshness.CopyFrom(self._freshness())
+        return reply
+
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsReply:  # noqa: N802
         if reply := await self._leaders("ListAgents", request, context):
             return cast("pb.ListAgentsReply", reply)

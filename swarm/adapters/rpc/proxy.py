@@ -64,6 +64,9 @@ class ProxyServicer(rpc.SwarmServicer):
     async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: ARG002, N802
         return await self._pass(lambda stub: stub.ShowRun(request, timeout=CALL_S))
 
+    async def ExplainStep(self, request: pb.ExplainStepRequest, context: Any) -> pb.ExplainStepReply:  # noqa: ARG002, N802
+        return await self._pass(lambda stub: stub.ExplainStep(request, timeout=CALL_S))
+
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsReply:  # noqa: ARG002, N802
         return await self._pass(lambda stub: stub.ListAgents(request, timeout=CALL_S))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from swarm import limits
 from swarm.coordinator import Coordinator, NodeLink
+from swarm.errors import NotFound
 from swarm.ids import AgentName, Digest, NodeId
 from swarm.scheduler.machine import Place
 from swarm.scheduler.run import Run, Step
@@ -80,6 +81,44 @@ def _step(run: Run, step: int, coordinator: Coordinator) -> pb.StepState:
     elif (place := coordinator.replica.scheduler.place(run.submitted.run, step)) and place[0] is Place.FLYING:
         state.status, state.node = "running", place[1] or ""
     return state
+
+
+def number_of(run: Run, name: str) -> int:
+    """Which step of a run is called so; raises `NotFound`."""
+    for step, node in enumerate(run.graph.nodes):
+        if node.name == name:
+            return step
+    raise NotFound(
+        f"no step {name[: limits.NAME_CHARS_MAX]!r}",
+        place=run.submitted.run,
+        remedy=f"`swarm runs show {run.submitted.run}` has them",
+    )
+
+
+def explanation(run: Run, step: int, coordinator: Coordinator) -> pb.ExplainStepReply:
+    """Why a step is where it is, as the leader has it."""
+    found = coordinator.replica.scheduler.explain(run.submitted.run, step)
+    assert found is not None, "whoever asks has made sure that this replica leads"
+    state = _step(run, step, coordinator)
+    return pb.ExplainStepReply(
+        step=state.step,
+        capability=state.capability,
+        status=state.status,
+        placed=found.placed,
+        node=found.node or "",
+        runner_up=found.runner_up or "",
+        how=found.how,
+        note=found.note,
+        candidates=[
+            pb.PlaceCandidate(
+                node=each.node,
+                why_not=each.why_not,
+                score=each.score,
+                terms=[pb.ScoreTerm(name=name, value=value) for name, value in each.terms.items()],
+            )
+            for each in found.candidates
+        ],
+    )
 
 
 def agents(coordinator: Coordinator) -> list[pb.AgentState]:

@@ -173,6 +173,58 @@ class StepState(_message.Message):
     wall_ms: float
     def __init__(self, step: _Optional[str] = ..., capability: _Optional[str] = ..., status: _Optional[str] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., wall_ms: _Optional[float] = ...) -> None: ...
 
+class ExplainStepRequest(_message.Message):
+    __slots__ = ("run", "step")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    step: str
+    def __init__(self, run: _Optional[str] = ..., step: _Optional[str] = ...) -> None: ...
+
+class ExplainStepReply(_message.Message):
+    __slots__ = ("step", "capability", "status", "placed", "node", "runner_up", "how", "note", "candidates", "freshness")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PLACED_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_UP_FIELD_NUMBER: _ClassVar[int]
+    HOW_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    step: str
+    capability: str
+    status: str
+    placed: bool
+    node: str
+    runner_up: str
+    how: str
+    note: str
+    candidates: _containers.RepeatedCompositeFieldContainer[PlaceCandidate]
+    freshness: Freshness
+    def __init__(self, step: _Optional[str] = ..., capability: _Optional[str] = ..., status: _Optional[str] = ..., placed: _Optional[bool] = ..., node: _Optional[str] = ..., runner_up: _Optional[str] = ..., how: _Optional[str] = ..., note: _Optional[str] = ..., candidates: _Optional[_Iterable[_Union[PlaceCandidate, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
+class PlaceCandidate(_message.Message):
+    __slots__ = ("node", "why_not", "score", "terms")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    WHY_NOT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    why_not: str
+    score: float
+    terms: _containers.RepeatedCompositeFieldContainer[ScoreTerm]
+    def __init__(self, node: _Optional[str] = ..., why_not: _Optional[str] = ..., score: _Optional[float] = ..., terms: _Optional[_Iterable[_Union[ScoreTerm, _Mapping]]] = ...) -> None: ...
+
+class ScoreTerm(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+
 class CancelRunRequest(_message.Message):
     __slots__ = ("run", "reason", "on_behalf_of")
     RUN_FIELD_NUMBER: _ClassVar[int]

@@ -54,6 +54,11 @@ class SwarmStub:
                 request_serializer=swarm_dot_v1_dot_client__pb2.ShowRunRequest.SerializeToString,
                 response_deserializer=swarm_dot_v1_dot_client__pb2.ShowRunReply.FromString,
                 _registered_method=True)
+        self.ExplainStep = channel.unary_unary(
+                '/swarm.v1.Swarm/ExplainStep',
+                request_serializer=swarm_dot_v1_dot_client__pb2.ExplainStepRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.ExplainStepReply.FromString,
+                _registered_method=True)
         self.CancelRun = channel.unary_unary(
                 '/swarm.v1.Swarm/CancelRun',
                 request_serializer=swarm_dot_v1_dot_client__pb2.CancelRunRequest.SerializeToString,
@@ -128,6 +133,12 @@ class SwarmServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ShowRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainStep(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,6 +226,11 @@ def add_SwarmServicer_to_server(servicer, server):
                     servicer.ShowRun,
                     request_deserializer=swarm_dot_v1_dot_client__pb2.ShowRunRequest.FromString,
                     response_serializer=swarm_dot_v1_dot_client__pb2.ShowRunReply.SerializeToString,
+            ),
+            'ExplainStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainStep,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.ExplainStepRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.ExplainStepReply.SerializeToString,
             ),
             'CancelRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelRun,
@@ -375,6 +391,33 @@ class Swarm:
             '/swarm.v1.Swarm/ShowRun',
             swarm_dot_v1_dot_client__pb2.ShowRunRequest.SerializeToString,
             swarm_dot_v1_dot_client__pb2.ShowRunReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/ExplainStep',
+            swarm_dot_v1_dot_client__pb2.ExplainStepRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.ExplainStepReply.FromString,
             options,
             channel_credentials,
             insecure,
