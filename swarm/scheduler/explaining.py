@@ -135,7 +135,9 @@ def _unplaced(desk: Desk, run: Run, step: int) -> str:
     """Why there is nothing to tell of its placing."""
     match run.state[step]:
         case Step.WAITING:
-            waits = ", ".join(run.graph.nodes[source].name for source in run.awaited(step))
+            sources = dict.fromkeys(source for source, *_ in run.plan.incoming[step])
+            missing = (source for source in sources if run.state[source] < Step.OK)
+            waits = ", ".join(run.graph.nodes[source].name for source in missing)
             return f"it waits for {waits}; if it were ready now:"
         case Step.SKIPPED | Step.CANCELLED:
             return "it will never run; if it did now:"

@@ -49,7 +49,7 @@ class Ranks:
 
     def of(self, run: Run) -> Sequence[float] | None:
         """The rank of each step; None where no order is better than another."""
-        if not run.branches:
+        if not run.plan.branches:
             return None
         name = run.submitted.run
         ranks = self._of_run.get(name)
@@ -80,7 +80,8 @@ def upward(run: Run, costs: Mapping[CapabilityName, float]) -> Sequence[float]:
     rank = [0.0] * len(nodes)
     for step in reversed(in_order(run)):
         after = max(
-            (rank[target] for target, bond in run.after(step) if bond is not Bond.OBSERVE), default=0.0
+            (rank[target] for target, bond in run.plan.outgoing[step] if bond is not Bond.OBSERVE),
+            default=0.0,
         )
         rank[step] = costs.get(nodes[step].capability, other) + after
     return rank
@@ -91,11 +92,11 @@ def in_order(run: Run) -> list[int]:
     size = len(run.state)
     waiting = [0] * size
     for step in range(size):
-        for target, _ in run.after(step):
+        for target, _ in run.plan.outgoing[step]:
             waiting[target] += 1
     order = [step for step in range(size) if not waiting[step]]
     for step in order:  # grows as it goes
-        for target, _ in run.after(step):
+        for target, _ in run.plan.outgoing[step]:
             waiting[target] -= 1
             if not waiting[target]:
                 order.append(target)

@@ -53,12 +53,12 @@ class Run:
         "_digest",
         "_hard",
         "_main_left",
-        "_plan",
         "_soft",
         "ended_ms",
         "intents",
         "left",
         "order",
+        "plan",
         "reason",
         "records",
         "state",
@@ -69,12 +69,12 @@ class Run:
     def __init__(self, submitted: RunSubmitted) -> None:
         self.submitted = submitted
         self._digest: Digest | None = None
-        self._plan = plan(submitted.graph)
+        self.plan = plan(submitted.graph)
         self._hard = [
             len(edges) if watches else sum(bond in HARD for _, _, _, bond, _ in edges)
-            for edges, watches in zip(self._plan.incoming, self._plan.watches, strict=True)
+            for edges, watches in zip(self.plan.incoming, self.plan.watches, strict=True)
         ]
-        self._soft = [sum(bond is Bond.LOOSE for _, _, _, bond, _ in edges) for edges in self._plan.incoming]
+        self._soft = [sum(bond is Bond.LOOSE for _, _, _, bond, _ in edges) for edges in self.plan.incoming]
         size = len(submitted.graph.nodes)
         self.state: list[Step] = [Step.WAITING] * size
         self.records: dict[int, StepRecord] = {}
@@ -84,7 +84,7 @@ class Run:
         self.reason = ""
         self.ended_ms = 0
         self.left = size
-        self._main_left = size - sum(self._plan.observer)
+        self._main_left = size - sum(self.plan.observer)
         for step in range(size):
             if self._hard[step] == 0:
                 self.state[step] = Step.READY
@@ -109,15 +109,6 @@ class Run:
     def ready(self) -> Iterator[int]:
         """Steps that may run now and have not ended."""
         return (step for step, state in enumerate(self.state) if state is Step.READY)
-
-    @property
-    def branches(self) -> bool:
-        """Whether steps of it may compete, and the order in which they run matters."""
-        return self._plan.branches
-
-    def after(self, step: int) -> tuple[tuple[int, Bond], ...]:
-        """Steps that a step feeds, and by what bond."""
-        return self._plan.outgoing[step]
 
     def waits_softly(self, step: int) -> bool:
         """Whether a loose input of a ready step is still to come."""
@@ -154,11 +145,11 @@ class Run:
 
     def _matters(self, step: int) -> bool:
         """A failure matters unless the step only observes, or all it gives goes where it may be missing."""
-        if self._plan.observer[step]:
+        if self.plan.observer[step]:
             return False
-        if step in self._plan.outlets:
+        if step in self.plan.outlets:
             return True
-        bonds = [bond for _, bond in self._plan.outgoing[step] if bond is not Bond.OBSERVE]
+        bonds = [bond for _, bond in self.plan.outgoing[step] if bond is not Bond.OBSERVE]
         return not bonds or Bond.STRICT in bonds
 
     def _blame(self, step: int, record: StepRecord) -> None:
@@ -176,8 +167,8 @@ class Run:
             self.state[ended] = how
             self.intents.pop(ended, None)
             self.left -= 1
-            self._main_left -= not self._plan.observer[ended]
-            for target, bond in self._plan.outgoing[ended]:
+            self._main_left -= not self.plan.observer[ended]
+            for target, bond in self.plan.outgoing[ended]:
                 if self.state[target] >= Step.OK:
                     continue
                 if bond is Bond.STRICT and how is not Step.OK:
@@ -185,7 +176,7 @@ class Run:
                     continue
                 if bond is Bond.LOOSE:
                     self._soft[target] -= 1
-                elif bond in HARD or self._plan.watches[target]:
+                elif bond in HARD or self.plan.watches[target]:
                     self._hard[target] -= 1
                 else:
                     continue
@@ -214,9 +205,9 @@ class Run:
         """What a step is given: literals, feeds and what has arrived; a tuple on each port in `many`."""
         node = self.graph.nodes[step]
         found: dict[str, Items] = dict(node.literals)
-        found.update((port, self.submitted.inputs[feed]) for port, feed in self._plan.feeds[step])
+        found.update((port, self.submitted.inputs[feed]) for port, feed in self.plan.feeds[step])
         gathered: dict[str, list[Payload]] = {}
-        for source, out_port, in_port, _, slot in self._plan.incoming[step]:
+        for source, out_port, in_port, _, slot in self.plan.incoming[step]:
             there = gathered.setdefault(in_port, [])
             record = self.records.get(source)
             items = record.outputs.get(out_port) if record is not None and record.ok else None
@@ -237,29 +228,24 @@ class Run:
 
     def scatter(self, step: int) -> tuple[tuple[str, int], ...]:
         """How many edges leave each output port of a step."""
-        return self._plan.scatter[step]
+        return self.plan.scatter[step]
 
     def sources(self, step: int) -> Iterator[tuple[NodeId, Bond]]:
         """Where the inputs of a step were made, and by what bond they are tied."""
-        for source, _, _, bond, _ in self._plan.incoming[step]:
+        for source, _, _, bond, _ in self.plan.incoming[step]:
             if record := self.records.get(source):
                 yield record.node, bond
-
-    def awaited(self, step: int) -> Iterator[int]:
-        """Steps that feed this one and have not ended."""
-        sources = dict.fromkeys(source for source, _, _, _, _ in self._plan.incoming[step])
-        return (source for source in sources if self.state[source] < Step.OK)
 
     def output_problem(self, step: int, outputs: Mapping[str, Items]) -> Problem | None:
         """Why a result does not fit the graph, or None: what is wired is there, one item for each edge."""
         name = self.graph.nodes[step].name
-        for port, count in self._plan.scatter[step]:
+        for port, count in self.plan.scatter[step]:
             items = outputs.get(port)
             if items is None:
                 return Problem("bad_output", f"{name}.{port}", "the agent gave no such output")
             if not isinstance(items, Payload) and len(items) != count:
                 return Problem("bad_output", f"{name}.{port}", f"{len(items)} items for {count} edges")
-        for outlet, port in self._plan.outlets.get(step, ()):
+        for outlet, port in self.plan.outlets.get(step, ()):
             if port not in outputs:
                 return Problem("bad_output", f"{name}.{port}", f"the agent gave nothing for outlet {outlet}")
         return None
@@ -267,7 +253,7 @@ class Run:
     def outputs(self) -> dict[str, Items]:
         """The values of the graph's outlets that exist so far."""
         found: dict[str, Items] = {}
-        for step, outlets in self._plan.outlets.items():
+        for step, outlets in self.plan.outlets.items():
             record = self.records.get(step)
             if record is not None and record.ok:
                 found.update((name, record.outputs[port]) for name, port in outlets if port in record.outputs)

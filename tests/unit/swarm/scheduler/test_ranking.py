@@ -27,12 +27,12 @@ def test_a_rank_is_its_cost_and_the_longest_way_behind_it(seed):
     costs = {name: float(i + 1) for i, name in enumerate(CAPABILITIES)}
     ranks = upward(run, costs)
     for step in range(len(run.state)):
-        behind = [ranks[target] for target, bond in run.after(step) if bond is not Bond.OBSERVE]
+        behind = [ranks[target] for target, bond in run.plan.outgoing[step] if bond is not Bond.OBSERVE]
         own = costs[run.graph.nodes[step].capability]
         assert abs(ranks[step] - own - max(behind, default=0.0)) < 1e-9
     order = in_order(run)
     assert sorted(order) == list(range(len(run.state)))
-    assert all(order.index(step) < order.index(t) for step in order for t, _ in run.after(step))
+    assert all(order.index(step) < order.index(t) for step in order for t, _ in run.plan.outgoing[step])
 
 
 def test_chains_and_steps_that_know_nothing_of_each_other_have_no_ranks():
