@@ -5,9 +5,9 @@
         GraphRefused, AgentRefused, ConfigRefused, NotFound, Conflict, NotBuilt, NotAllowed
       PeerFault      another process broke the protocol, vanished, or is not who it should be
         NotLeader, OutcomeUnknown, NotTrusted, ProtocolBroken, Unreachable, NotHosted,
-        RunFailed, AgentFailed, CellLost, NeedsDecision
+        RunFailed, AgentFailed, CellLost, NeedsDecision, DataLost
       LimitReached   a bound said no
-        TooLarge, QueueFull, OutOfTime, OverLimit
+        TooLarge, QueueFull, OutOfTime, OverLimit, StoreFull
       LogDamaged     the files of a replica do not hold what was written: an operator decides
       Bug            we broke our own rule; never caught, stops the process
 
@@ -176,6 +176,12 @@ class CellLost(PeerFault):
     code = "cell_lost"
 
 
+class DataLost(PeerFault):
+    """Nobody who can be reached holds a large payload that was passed by reference."""
+
+    code = "data_lost"
+
+
 class LimitReached(SwarmError):
     """A bound said no."""
 
@@ -204,6 +210,12 @@ class OverLimit(LimitReached):
     """An agent went over one of its own limits; the message names it."""
 
     code = "over_limit"
+
+
+class StoreFull(LimitReached):
+    """A node's blob store holds as much as it may."""
+
+    code = "store_full"
 
 
 _DAMAGE_REMEDY = (

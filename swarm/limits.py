@@ -26,12 +26,24 @@ BACKOFF_MS_MAX = 30_000
 CONTEXT_LEVEL_MAX = 255
 CONTEXT_PERMISSIONS_MAX = 32  # that one context asks for
 
-# -- payloads: what travels inline; larger data is refused with a clear error -----------
-VALUE_BYTES_MAX = 1 * MIB  # one payload on an edge
-STEP_BYTES_MAX = 8 * MIB  # everything one step takes or gives
-RUN_INPUT_BYTES_MAX = 8 * MIB  # everything submitted with one run
+# -- payloads: what travels inline, and what lies in the nodes' blob stores and goes by reference -------
+VALUE_BYTES_MAX = 2048 * MIB - 64 * KIB  # one payload on an edge, however it travels
+PAYLOAD_INLINE_BYTES_MAX = 1 * MIB  # a larger one goes by reference: node to node, never through the log
+LITERAL_BYTES_MAX = 1 * MIB  # one constant in a graph; it travels inline
+STEP_BYTES_MAX = 8 * MIB  # everything one step takes or gives inline
+RUN_INPUT_BYTES_MAX = 8 * MIB  # everything submitted with one run inline
 AGENT_FILE_BYTES_MAX = 64 * MIB
 CHUNK_BYTES = 1 * MIB  # of a streamed upload
+
+# -- blob stores: files by their digest on every node ---------------------------------------------------
+BLOBS_BYTES_MAX = 16_384 * MIB  # of one node, unless its settings say otherwise
+BLOBS_PER_TRANSFER_MAX = 256
+BLOB_COPIES = 2  # nodes that hold a large payload before the log speaks of it
+BLOB_GRACE_MS = 600_000  # what nobody asked for in that time may be dropped, if no run speaks of it
+BLOB_SWEEP_MS = 60_000  # how often a node asks what it may drop
+BLOB_SWEEP_ITEMS_MAX = 10_000  # asked about at once
+FETCH_MS_MAX = 20_000  # how long a node looks for somebody who holds what a step needs
+COPY_MS_MAX = 5_000  # how long it looks for somebody who takes a second copy of what a step made
 
 # -- the wire -----------------------------------------------------------------
 MESSAGE_BYTES_MAX = 48 * MIB
@@ -77,7 +89,8 @@ FORWARD_MS_MAX = 4_000  # how long a write waits for a leader; less than a clien
 HOST_MS_MAX = 20_000  # how long a deploy waits for every node to load the agent
 JOURNAL_BYTES_MAX = 64 * MIB  # then the older half is dropped
 
-assert VALUE_BYTES_MAX <= STEP_BYTES_MAX <= RECORDS_BATCH_BYTES_MAX
+assert PAYLOAD_INLINE_BYTES_MAX <= LITERAL_BYTES_MAX <= STEP_BYTES_MAX <= RECORDS_BATCH_BYTES_MAX
+assert PAYLOAD_INLINE_BYTES_MAX < VALUE_BYTES_MAX < 1 << 31  # rows of a cell count bytes in 32 bits
 assert GRAPH_BYTES_MAX + RUN_INPUT_BYTES_MAX < ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX
 assert RECORDS_BATCH_BYTES_MAX + STEP_BYTES_MAX < ENTRY_BYTES_MAX
 assert HEARTBEAT_MS * 3 < NODE_SILENCE_MS_MAX

@@ -201,22 +201,61 @@ class Cells(Protocol):
 # -- files by digest -----------------------------------------------------------------------------
 
 
+class Incoming(Protocol):
+    """A file on its way in. What is not done when it is closed is kept, and the next try goes on there."""
+
+    at: int
+
+    async def write(self, data: bytes) -> None:
+        """The next bytes. Raises `ProtocolBroken` for more than was announced."""
+
+    async def done(self) -> None:
+        """It is whole: durable and readable from now on. Raises `ProtocolBroken` where it is another file."""
+
+    def close(self) -> None: ...
+
+
 class Blobs(Protocol):
-    """Files by their sha256, on this node's disk."""
+    """Files by their sha256, on this node's disk: agent files, and large payloads. Bounded in bytes."""
 
     async def put(self, data: bytes) -> Digest:
-        """Store durably; a no-op if it is there."""
+        """Store durably, to stay; a no-op if it is there. Raises `StoreFull`."""
 
     async def get(self, digest: Digest) -> bytes | None:
-        """The bytes, verified against their name, or None."""
+        """The bytes of a small file, verified against their name, or None."""
+
+    async def size(self, digest: Digest) -> int | None:
+        """How large it is, or None where it is not here, or not what its name says."""
+
+    def chunks(self, digest: Digest, start: int = 0) -> AsyncIterator[bytes]:
+        """Its bytes from `start` on, a chunk at a time. Raises `NotFound`."""
+
+    async def receive(
+        self, digest: Digest, size_bytes: int, *, kept: bool, sender: str = ""
+    ) -> Incoming | None:
+        """Begin to take a file in, where an earlier try of this sender broke off; None if it is here.
+
+        One that is not `kept` may be thrown away for room. A named `sender` is never told that it is here.
+        """
+
+    async def drop(self, digest: Digest) -> None:
+        """Nobody needs it any more."""
+
+    def idle(self, duration_ms: int) -> Sequence[Digest]:
+        """What nobody has asked for in that time."""
 
 
 class BlobPeers(Protocol):
     """Files by their sha256, on other nodes' disks."""
 
-    async def push(self, node: NodeId, data: bytes) -> None: ...
+    async def push(self, node: NodeId, digests: Sequence[Digest]) -> None:
+        """Have that node keep these files of ours; returns when it has synced them."""
 
-    async def pull(self, node: NodeId, digest: Digest) -> bytes: ...
+    async def pull(self, node: NodeId, digest: Digest, size_bytes: int | None = None) -> None:
+        """Copy that node's file to our disk, from where an earlier try broke off. Raises `NotFound`."""
+
+    def read(self, node: NodeId, digest: Digest, start: int = 0) -> AsyncIterator[bytes]:
+        """That node's file as it comes, without keeping it here."""
 
 
 # -- agent files -----------------------------------------------------------------------------------

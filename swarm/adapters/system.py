@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import secrets
@@ -13,7 +12,6 @@ from pathlib import Path
 
 from swarm import limits
 from swarm.errors import OverLimit
-from swarm.ids import Digest
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: sorts, and has no look-alikes
 ID_RANDOM_BYTES = 8
@@ -88,45 +86,3 @@ class FileJournal:
 
     def close(self) -> None:
         os.close(self._fd)
-
-
-class FileBlobs:
-    """Files by their sha256 in one private directory."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for stale in directory.glob("*.part"):
-            stale.unlink()
-
-    async def put(self, data: bytes) -> Digest:
-        return await asyncio.to_thread(self._put, data)
-
-    async def get(self, digest: Digest) -> bytes | None:
-        return await asyncio.to_thread(self._get, digest)
-
-    def _put(self, data: bytes) -> Digest:
-        digest = Digest(hashlib.sha256(data).hexdigest())
-        target = self._directory / digest
-        if self._get(digest) is not None:
-            return digest
-        part = target.with_name(f"{digest}.{secrets.token_hex(4)}.part")
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-        return digest
-
-    def _get(self, digest: Digest) -> bytes | None:
-        """A file that is not what its name says is as good as none: it will be fetched again."""
-        try:
-            data = (self._directory / digest).read_bytes()
-        except FileNotFoundError:
-            return None
-        return data if hashlib.sha256(data).hexdigest() == digest else None

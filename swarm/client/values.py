@@ -53,9 +53,9 @@ def encode_value(place: str, value: object) -> Payload:
 
 def check_size(place: str, size_bytes: int) -> None:
     """Raise `TooLarge` for a value over the bound of one payload."""
-    if size_bytes > limits.VALUE_BYTES_MAX:
+    if size_bytes > limits.PAYLOAD_INLINE_BYTES_MAX:
         raise TooLarge(
-            f"{size_bytes} bytes, one value has at most {limits.VALUE_BYTES_MAX}",
+            f"{size_bytes} bytes, one value has at most {limits.PAYLOAD_INLINE_BYTES_MAX}",
             place=place,
             remedy="split it over several inputs or runs, or pass a reference the agent can resolve",
         )

@@ -11,7 +11,7 @@ from swarm import limits
 from swarm.coordinator.driver import Coordinator
 from swarm.coordinator.roster import HOSTING
 from swarm.errors import SwarmError, TooLarge, Unreachable
-from swarm.ids import NodeId
+from swarm.ids import Digest, NodeId
 from swarm.ports import BlobPeers, Blobs, Clock
 from swarm.scheduler.events import AgentRecord
 
@@ -46,14 +46,13 @@ class Deployments:
         if len(data) > limits.AGENT_FILE_BYTES_MAX:
             raise TooLarge(f"{len(data)} bytes, at most {limits.AGENT_FILE_BYTES_MAX}", place="agent file")
         agent = await asyncio.to_thread(self._inspect, data)
-        await self._blobs.put(data)
-        await self._copy(data)
+        await self._copy(await self._blobs.put(data))
         index = await self._coordinator.deploy(agent, principal)
         return agent, index, await self._hosted(agent)
 
-    async def _copy(self, data: bytes) -> None:
+    async def _copy(self, digest: Digest) -> None:
         results = await asyncio.gather(
-            *(self._peers.push(node, data) for node in self._others), return_exceptions=True
+            *(self._peers.push(node, (digest,)) for node in self._others), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, SwarmError):

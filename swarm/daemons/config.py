@@ -14,6 +14,7 @@
     raft: {election_ms: [800, 1600], heartbeat_ms: 100}
     log: {kind: etcd, etcd: {endpoints: [10.0.0.9:2379], tls: {ca: e.pem, certificate: c.pem, key: k.pem}}}
                                      # default: {kind: embedded}, the coordinators keep the log themselves
+    data: {max_mb: 16384}            # of large payloads and agent files on this node's disk
     audit: {keep_days: 365, keep_mb: 4096}   # older or more than this is dropped, a segment at a time
     placement: {assigner: auto, rebalance: true}   # auto | greedy | hungarian | auction | genetic
     join: {listen: 10.0.0.5:7102, authority: ../authority, passphrase_file: passphrase}
@@ -153,6 +154,12 @@ class AuditSettings(Section):
     keep_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 4_096
 
 
+class DataSettings(Section):
+    """How much this node keeps of large payloads and agent files; what is over that is refused."""
+
+    max_mb: Annotated[int, Field(ge=64, le=1_000_000_000)] = limits.BLOBS_BYTES_MAX // limits.MIB
+
+
 class JoinSettings(Section):
     """A listener for newcomers with a token, on a coordinator that has the authority's key.
 
@@ -220,6 +227,7 @@ class NodeConfig(Section):
     raft: RaftSettings = RaftSettings()
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
+    data: DataSettings = DataSettings()
     join: JoinSettings | None = None
     trust: TrustSettings = TrustSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"

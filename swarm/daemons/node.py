@@ -25,6 +25,7 @@ from sandbox import Broker
 from swarm import limits
 from swarm.adapters.agents import TrustedAgents
 from swarm.adapters.audit import AuditLog, Retention
+from swarm.adapters.blobs import FileBlobs
 from swarm.adapters.cells import SandboxCells
 from swarm.adapters.egress import make_broker
 from swarm.adapters.join import Founded, JoinServer
@@ -36,7 +37,7 @@ from swarm.adapters.rpc.forward import Forwarder
 from swarm.adapters.rpc.gate import Gate
 from swarm.adapters.rpc.proxy import ProxyServicer
 from swarm.adapters.rpc.work import GrpcDialer, WorkServicer
-from swarm.adapters.system import FileBlobs, FileJournal, SystemClock, SystemMachine, new_id
+from swarm.adapters.system import FileJournal, SystemClock, SystemMachine, new_id
 from swarm.coordinator import Coordinator, Deployments
 from swarm.daemons.config import NodeConfig
 from swarm.daemons.logs import make_log
@@ -123,7 +124,8 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         stack.push_async_callback(cells.close)
         channels = Channels(identity, dict(config.coordinators))
         stack.push_async_callback(channels.close)
-        blobs, peers = FileBlobs(config.data_dir / "blobs"), GrpcBlobPeers(channels)
+        blobs = FileBlobs(config.data_dir / "blobs", config.data.max_mb * limits.MIB)
+        peers = GrpcBlobPeers(channels, blobs)
         server = grpc.aio.server(interceptors=(Gate(config.cluster, audit),), options=tls.SERVER_OPTIONS)
         client_pb2_grpc.add_BlobsServicer_to_server(BlobsServicer(blobs), server)
         coordinator: Coordinator | None = None

@@ -34,3 +34,8 @@ from swarm.graph.model import Priority as Priority
 from swarm.graph.model import Resources as Resources
 from swarm.graph.model import Retry as Retry
 from swarm.graph.model import Signature as Signature
+from swarm.graph.reference import REF as REF
+from swarm.graph.reference import Ref as Ref
+from swarm.graph.reference import has_refs as has_refs
+from swarm.graph.reference import read_ref as read_ref
+from swarm.graph.reference import refs as refs

@@ -10,6 +10,7 @@ from swarm.errors import Problem
 from swarm.graph.model import Catalogue, Graph, Items, Payload, Port
 from swarm.graph.names import PAYLOAD_KINDS, listed, spoken
 from swarm.graph.ports import payload_misfit
+from swarm.graph.reference import REF
 from swarm.graph.report import Report
 
 _Feeds: TypeAlias = dict[str, dict[Port, str]]
@@ -65,9 +66,9 @@ def _check_value(name: str, items: Items, ports: Mapping[Port, str], report: Rep
     place = f"input {spoken(name)}"
     payloads = _payloads(items)
     for payload in payloads:
-        if (size := len(payload.data)) > limits.VALUE_BYTES_MAX:
-            message = f"{size} bytes, at most {limits.VALUE_BYTES_MAX}"
-            report.add("too_large", place, message, "pass it in parts, or give the agent a way to fetch it")
+        if payload.kind != REF and (size := len(payload.data)) > limits.PAYLOAD_INLINE_BYTES_MAX:
+            message = f"{size} bytes, at most {limits.PAYLOAD_INLINE_BYTES_MAX} travel inline"
+            report.add("too_large", place, message, "upload it and pass a reference, as `Swarm.submit` does")
             return
     for port, target in ports.items():
         if not port.many and not isinstance(items, Payload):

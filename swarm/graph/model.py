@@ -38,7 +38,11 @@ PortName = NewType("PortName", str)
 
 
 class Payload(NamedTuple):
-    """One value as it travels: `kind` is `json`, `tensor` or `bytes`; the runtime never looks inside."""
+    """One value as it travels: `kind` is `json`, `tensor` or `bytes`; the runtime never looks inside.
+
+    A large one lies in the nodes' blob stores, and a payload of kind `ref` stands for it: see
+    `swarm.graph.reference`.
+    """
 
     kind: str
     data: bytes

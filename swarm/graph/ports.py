@@ -25,6 +25,7 @@ from swarm.graph.model import (
     PortName,
 )
 from swarm.graph.names import PAYLOAD_KINDS, listed, shown, spoken
+from swarm.graph.reference import REF, read_ref
 from swarm.graph.report import Place, Report, place_of
 from swarm.graph.sources import SourcesByPort
 from swarm.graph.tensor import tensor_head
@@ -78,13 +79,17 @@ def check_ports(
 
 def payload_misfit(payload: Payload, port: Port) -> Misfit | None:
     """Why `payload` cannot go into `port`, as far as its kind and its head can tell."""
-    if payload.kind not in PAYLOAD_KINDS:
-        return Misfit("wrong_kind", f"is of kind {shown(payload.kind)}", "use json, tensor or bytes")
-    if port.kind not in ("any", payload.kind):
-        return Misfit("wrong_kind", f"is {payload.kind}, the port takes {port.kind}", f"pass {port.kind}")
-    if payload.kind != "tensor":
+    kind, data, size_bytes = payload.kind, payload.data, None
+    if kind == REF:
+        ref = read_ref(data)
+        kind, data, size_bytes = ref.kind, ref.head, ref.size_bytes
+    if kind not in PAYLOAD_KINDS:
+        return Misfit("wrong_kind", f"is of kind {shown(kind)}", "use json, tensor or bytes")
+    if port.kind not in ("any", kind):
+        return Misfit("wrong_kind", f"is {kind}, the port takes {port.kind}", f"pass {port.kind}")
+    if kind != "tensor":
         return None
-    head = tensor_head(payload.data)
+    head = tensor_head(data, size_bytes)
     if isinstance(head, str):
         return Misfit("bad_tensor", f"is no tensor: {head}", "encode it with sandbox.tensors.encode")
     if port.dtype not in (None, head.dtype) or not _shapes_fit(head.shape, port.shape):

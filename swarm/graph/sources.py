@@ -95,8 +95,8 @@ def check_literals(node: Node, report: Report) -> None:
                 f"its literal is of kind {shown(payload.kind)}",
                 "use json, tensor or bytes",
             )
-        if size > limits.VALUE_BYTES_MAX:
-            message = f"its literal has {size} bytes, at most {limits.VALUE_BYTES_MAX}"
+        if size > limits.LITERAL_BYTES_MAX:
+            message = f"its literal has {size} bytes, at most {limits.LITERAL_BYTES_MAX}"
             report.add("too_large", place, message, "pass it as an input, or in parts")
     if total > limits.STEP_BYTES_MAX:
         message = f"its literals have {total} bytes together, at most {limits.STEP_BYTES_MAX}"

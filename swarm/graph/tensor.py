@@ -14,6 +14,7 @@ from typing import Final
 
 DIMENSIONS_MAX: Final = 8
 _ALIGN_BYTES: Final = 16
+HEAD_BYTES_MAX: Final = 80  # of eight dimensions
 _MAGIC: Final = ord("T")
 _VERSION: Final = 1
 _HEAD = struct.Struct("<BBBB4x")
@@ -44,8 +45,19 @@ class TensorHead:
     shape: tuple[int, ...]
 
 
-def tensor_head(data: bytes) -> TensorHead | str:
-    """The head of a tensor, or the reason why these bytes are none."""
+def head_bytes(data: bytes) -> bytes:
+    """Of a tensor's bytes those that come before its items, if there are as many as it says."""
+    dimensions = min(data[3], DIMENSIONS_MAX) if len(data) >= _HEAD.size else 0
+    end = _HEAD.size + 8 * dimensions
+    return bytes(data[: end + -end % _ALIGN_BYTES])
+
+
+def tensor_head(data: bytes, size_bytes: int | None = None) -> TensorHead | str:
+    """The head of a tensor, or the reason why these bytes are none.
+
+    Of a tensor that lies elsewhere `data` is the head alone and `size_bytes` what it has in all.
+    """
+    size_bytes = len(data) if size_bytes is None else size_bytes
     if len(data) < _HEAD.size:
         return f"a tensor has at least {_HEAD.size} bytes, these are {len(data)}"
     magic, version, code, dimensions = _HEAD.unpack_from(data)
@@ -60,6 +72,6 @@ def tensor_head(data: bytes) -> TensorHead | str:
     shape = struct.unpack_from(f"<{dimensions}Q", data, _HEAD.size)
     name, item_bytes = _DTYPES[code]
     needed = math.prod(shape) * item_bytes
-    if needed != len(data) - start:
-        return f"{name}{list(shape)} needs {needed} bytes of items, has {len(data) - start}"
+    if needed != size_bytes - start:
+        return f"{name}{list(shape)} needs {needed} bytes of items, has {size_bytes - start}"
     return TensorHead(name, shape)

@@ -254,9 +254,9 @@ def _oversize(outputs: Reply) -> TooLarge | None:
         payloads = (items,) if isinstance(items, Payload) else items
         for payload in payloads:
             weight += (size := len(payload.data))
-            if size > limits.VALUE_BYTES_MAX:
+            if size > limits.PAYLOAD_INLINE_BYTES_MAX:
                 return TooLarge(
-                    f"{size} bytes on one output, at most {limits.VALUE_BYTES_MAX} travel inline",
+                    f"{size} bytes on one output, at most {limits.PAYLOAD_INLINE_BYTES_MAX} travel inline",
                     place=port,
                     remedy="give less, or split it over a `many` port",
                 )

@@ -294,6 +294,7 @@ class Worker:
             return data
         if self._leader is None:
             raise NotFound(f"no file {digest[:12]} here, and no leader to ask")
-        data = await self._ports.peers.pull(self._leader, digest)
-        await self._ports.blobs.put(data)
+        await self._ports.peers.pull(self._leader, digest)
+        if (data := await self._ports.blobs.get(digest)) is None:
+            raise NotFound(f"no file {digest[:12]}, although it was copied here")
         return data

@@ -15,7 +15,7 @@ _DEPLOYERS = frozenset({Role.COORDINATOR, Role.ADMINISTRATOR})
 PERMISSIONS: Mapping[str, frozenset[Role]] = {
     "/swarm.v1.Raft/Pipe": frozenset({Role.COORDINATOR}),
     "/swarm.v1.Work/Attach": _NODES,
-    "/swarm.v1.Blobs/Put": frozenset({Role.COORDINATOR}),
+    "/swarm.v1.Blobs/Put": _NODES,
     "/swarm.v1.Blobs/Get": _NODES,
     "/swarm.v1.Swarm/Submit": _SUBMITTERS,
     "/swarm.v1.Swarm/CancelRun": _SUBMITTERS,
@@ -32,6 +32,8 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     "/swarm.v1.Swarm/RevokeToken": _DEPLOYERS,
     "/swarm.v1.Swarm/ListTokens": _DEPLOYERS,
     "/swarm.v1.Swarm/SpendToken": frozenset({Role.COORDINATOR}),
+    "/swarm.v1.Swarm/Upload": _SUBMITTERS,
+    "/swarm.v1.Swarm/Download": _READERS,
 }
 """Method -> roles. Coordinators may do what clients do because a follower forwards for them."""
 

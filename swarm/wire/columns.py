@@ -12,14 +12,14 @@ from itertools import islice, repeat
 from typing import TypeAlias
 
 from swarm.errors import ProtocolBroken
-from swarm.graph import KINDS, Items, Payload
+from swarm.graph import KINDS, REF, Items, Payload, read_ref
 from swarm.wire.convert import PLACE_CHARS_MAX
 from swarm.wire.gen import common_pb2 as pb
 
 Shape: TypeAlias = tuple[tuple[str, str, bool], ...]
 """For each port its name, the kind of its payloads (empty where they differ), and whether it has many."""
 
-_KINDS = frozenset(KINDS) - {"any"}
+_KINDS = frozenset({*KINDS, REF}) - {"any"}
 
 
 def shape(values: Mapping[str, Items]) -> Shape:
@@ -85,6 +85,8 @@ def _column(column: pb.Column, count: int) -> Iterator[Items]:
                 f"{len(data)} payloads of kind {kind[:20]!r} for {count} rows",
                 place=column.port[:PLACE_CHARS_MAX],
             )
+        if kind == REF:
+            _check_refs(data)
         return map(Payload._make, zip(repeat(kind), data))
     kinds = column.kinds if not kind else [kind] * len(data)
     if len(kinds) != len(data) or len(column.counts) != count or sum(column.counts) != len(data):
@@ -93,8 +95,16 @@ def _column(column: pb.Column, count: int) -> Iterator[Items]:
         )
     if not _KINDS.issuperset(kinds):
         raise ProtocolBroken("a payload of an unknown kind", place=column.port[:PLACE_CHARS_MAX])
+    if REF in kinds:
+        _check_refs(item for kind, item in zip(kinds, data, strict=True) if kind == REF)
     payloads = map(Payload, kinds, data)
     return (tuple(islice(payloads, size)) for size in column.counts)
+
+
+def _check_refs(data: Iterable[bytes]) -> None:
+    """Whoever decodes refuses references that are none: nobody behind has to doubt them."""
+    for item in data:
+        read_ref(item)
 
 
 def same_length(count: int, *lists: Sequence[object]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from swarm import limits
 from swarm.errors import Bug, NotLeader, PeerFault, Problem, ProtocolBroken, SwarmError, by_code
-from swarm.graph import KINDS, Items, Payload, Port, PortName, Signature
+from swarm.graph import KINDS, REF, Items, Payload, Port, PortName, Signature, read_ref
 from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.scheduler.events import AgentRecord
 from swarm.wire.gen import common_pb2 as pb
@@ -18,7 +18,7 @@ from swarm.wire.messages import Lack
 
 _ERRORS = by_code()
 PLACE_CHARS_MAX = 100  # of a stranger's name in an error
-_PAYLOAD_KINDS = frozenset(KINDS) - {"any"}
+_PAYLOAD_KINDS = frozenset({*KINDS, REF}) - {"any"}
 
 
 def items_to_pb(values: Mapping[str, Items]) -> list[pb.PortItems]:
@@ -44,6 +44,8 @@ def items_from_pb(values: Iterable[pb.PortItems]) -> dict[str, Items]:
                 raise ProtocolBroken(
                     f"payload of kind {item.kind[:40]!r}", place=value.port[:PLACE_CHARS_MAX]
                 )
+            if item.kind == REF:
+                read_ref(item.data)  # refuses what is none
         if value.many:
             found[value.port] = tuple(Payload(item.kind, item.data) for item in value.items)
         elif len(value.items) == 1:

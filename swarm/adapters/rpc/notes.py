@@ -49,6 +49,11 @@ def _submission(request: Any) -> Bodies:
     return {"graph": [request.graph], "inputs": inputs}
 
 
+def _offered(request: Any) -> str:
+    names = [blob.sha256 for blob in request.offer.blobs]
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else "".join(names)
+
+
 _REQUESTS: Final[Mapping[str, Callable[[Any], str]]] = {
     "Submit": lambda request: str(request.key),
     "CancelRun": lambda request: str(request.run),
@@ -60,7 +65,9 @@ _REQUESTS: Final[Mapping[str, Callable[[Any], str]]] = {
     "CreateToken": lambda request: f"{request.token} {request.role}",
     "RevokeToken": lambda request: str(request.token),
     "SpendToken": lambda request: f"{request.token} {request.name}",
-    "Put": lambda request: str(request.sha256),
+    "Put": _offered,
+    "Upload": _offered,
+    "Download": lambda request: f"{request.run} {request.sha256}",
     "Get": lambda request: str(request.sha256),
 }
 _REPLIES: Final[Mapping[str, Callable[[Any], str]]] = {

@@ -477,22 +477,70 @@ class SpendTokenReply(_message.Message):
     role: str
     def __init__(self, role: _Optional[str] = ...) -> None: ...
 
-class BlobChunk(_message.Message):
-    __slots__ = ("sha256", "size_bytes", "data")
+class BlobPart(_message.Message):
+    __slots__ = ("offer", "data")
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    offer: BlobOffer
+    data: bytes
+    def __init__(self, offer: _Optional[_Union[BlobOffer, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class BlobOffer(_message.Message):
+    __slots__ = ("blobs",)
+    BLOBS_FIELD_NUMBER: _ClassVar[int]
+    blobs: _containers.RepeatedCompositeFieldContainer[BlobName]
+    def __init__(self, blobs: _Optional[_Iterable[_Union[BlobName, _Mapping]]] = ...) -> None: ...
+
+class BlobName(_message.Message):
+    __slots__ = ("sha256", "size_bytes")
     SHA256_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
-    DATA_FIELD_NUMBER: _ClassVar[int]
     sha256: str
     size_bytes: int
-    data: bytes
-    def __init__(self, sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
-class BlobPutReply(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+class BlobAnswer(_message.Message):
+    __slots__ = ("wanted", "taken")
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
+    wanted: BlobWanted
+    taken: BlobTaken
+    def __init__(self, wanted: _Optional[_Union[BlobWanted, _Mapping]] = ..., taken: _Optional[_Union[BlobTaken, _Mapping]] = ...) -> None: ...
+
+class BlobWanted(_message.Message):
+    __slots__ = ("starts",)
+    STARTS_FIELD_NUMBER: _ClassVar[int]
+    starts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, starts: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class BlobTaken(_message.Message):
+    __slots__ = ("nodes",)
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BlobGetRequest(_message.Message):
-    __slots__ = ("sha256",)
+    __slots__ = ("sha256", "start")
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
     sha256: str
-    def __init__(self, sha256: _Optional[str] = ...) -> None: ...
+    start: int
+    def __init__(self, sha256: _Optional[str] = ..., start: _Optional[int] = ...) -> None: ...
+
+class BlobChunk(_message.Message):
+    __slots__ = ("size_bytes", "data")
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    size_bytes: int
+    data: bytes
+    def __init__(self, size_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class DownloadRequest(_message.Message):
+    __slots__ = ("run", "sha256", "start")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    sha256: str
+    start: int
+    def __init__(self, run: _Optional[str] = ..., sha256: _Optional[str] = ..., start: _Optional[int] = ...) -> None: ...

@@ -109,6 +109,16 @@ class SwarmStub:
                 request_serializer=swarm_dot_v1_dot_client__pb2.SpendTokenRequest.SerializeToString,
                 response_deserializer=swarm_dot_v1_dot_client__pb2.SpendTokenReply.FromString,
                 _registered_method=True)
+        self.Upload = channel.stream_stream(
+                '/swarm.v1.Swarm/Upload',
+                request_serializer=swarm_dot_v1_dot_client__pb2.BlobPart.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.BlobAnswer.FromString,
+                _registered_method=True)
+        self.Download = channel.unary_stream(
+                '/swarm.v1.Swarm/Download',
+                request_serializer=swarm_dot_v1_dot_client__pb2.DownloadRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.BlobChunk.FromString,
+                _registered_method=True)
 
 
 class SwarmServicer:
@@ -204,6 +214,18 @@ class SwarmServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Upload(self, request_iterator, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Download(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SwarmServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -281,6 +303,16 @@ def add_SwarmServicer_to_server(servicer, server):
                     servicer.SpendToken,
                     request_deserializer=swarm_dot_v1_dot_client__pb2.SpendTokenRequest.FromString,
                     response_serializer=swarm_dot_v1_dot_client__pb2.SpendTokenReply.SerializeToString,
+            ),
+            'Upload': grpc.stream_stream_rpc_method_handler(
+                    servicer.Upload,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.BlobPart.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.BlobAnswer.SerializeToString,
+            ),
+            'Download': grpc.unary_stream_rpc_method_handler(
+                    servicer.Download,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.DownloadRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.BlobChunk.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -698,6 +730,60 @@ class Swarm:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def Upload(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/swarm.v1.Swarm/Upload',
+            swarm_dot_v1_dot_client__pb2.BlobPart.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.BlobAnswer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Download(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.Swarm/Download',
+            swarm_dot_v1_dot_client__pb2.DownloadRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.BlobChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class BlobsStub:
     """Files by their digest, between nodes.
@@ -709,10 +795,10 @@ class BlobsStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Put = channel.stream_unary(
+        self.Put = channel.stream_stream(
                 '/swarm.v1.Blobs/Put',
-                request_serializer=swarm_dot_v1_dot_client__pb2.BlobChunk.SerializeToString,
-                response_deserializer=swarm_dot_v1_dot_client__pb2.BlobPutReply.FromString,
+                request_serializer=swarm_dot_v1_dot_client__pb2.BlobPart.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.BlobAnswer.FromString,
                 _registered_method=True)
         self.Get = channel.unary_stream(
                 '/swarm.v1.Blobs/Get',
@@ -740,10 +826,10 @@ class BlobsServicer:
 
 def add_BlobsServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Put': grpc.stream_unary_rpc_method_handler(
+            'Put': grpc.stream_stream_rpc_method_handler(
                     servicer.Put,
-                    request_deserializer=swarm_dot_v1_dot_client__pb2.BlobChunk.FromString,
-                    response_serializer=swarm_dot_v1_dot_client__pb2.BlobPutReply.SerializeToString,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.BlobPart.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.BlobAnswer.SerializeToString,
             ),
             'Get': grpc.unary_stream_rpc_method_handler(
                     servicer.Get,
@@ -773,12 +859,12 @@ class Blobs:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.stream_unary(
+        return grpc.experimental.stream_stream(
             request_iterator,
             target,
             '/swarm.v1.Blobs/Put',
-            swarm_dot_v1_dot_client__pb2.BlobChunk.SerializeToString,
-            swarm_dot_v1_dot_client__pb2.BlobPutReply.FromString,
+            swarm_dot_v1_dot_client__pb2.BlobPart.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.BlobAnswer.FromString,
             options,
             channel_credentials,
             insecure,

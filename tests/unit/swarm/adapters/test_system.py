@@ -1,15 +1,13 @@
 """The machine's files: what is stored is what is read, and a full disk is a typed error."""
 
-import asyncio
 import json
 import os
 
 import pytest
 
 from swarm import limits
-from swarm.adapters.system import FileBlobs, FileJournal, SystemMachine, new_id
+from swarm.adapters.system import FileJournal, SystemMachine, new_id
 from swarm.errors import OverLimit
-from swarm.ids import Digest
 
 
 def lines(path):
@@ -44,23 +42,6 @@ def test_a_journal_on_a_full_disk_says_so():
         journal.append([{"step": 0}])
     journal.close()
     assert caught.value.remedy
-
-
-def test_a_blob_is_read_back_and_a_damaged_one_is_as_good_as_none(tmp_path):
-    blobs = FileBlobs(tmp_path / "blobs")
-    digest = asyncio.run(blobs.put(b"agent"))
-    assert asyncio.run(blobs.get(digest)) == b"agent"
-    (tmp_path / "blobs" / digest).write_bytes(b"agenT")
-    assert asyncio.run(blobs.get(digest)) is None
-    asyncio.run(blobs.put(b"agent"))
-    assert asyncio.run(blobs.get(digest)) == b"agent"
-    assert asyncio.run(blobs.get(Digest("0" * 64))) is None
-
-
-def test_what_a_crash_left_half_written_is_swept_away(tmp_path):
-    (tmp_path / "abc.part").write_bytes(b"half")
-    FileBlobs(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_ids_do_not_repeat_and_sort_by_time():

@@ -69,8 +69,8 @@ def test_an_array_of_complex_numbers_is_refused_with_its_input():
     "value",
     [
         np.broadcast_to(np.float32(0), (1 << 28,)),  # claims a gigabyte, holds four bytes
-        bytes(limits.VALUE_BYTES_MAX + 1),
-        "x" * (limits.VALUE_BYTES_MAX + 1),
+        bytes(limits.PAYLOAD_INLINE_BYTES_MAX + 1),
+        "x" * (limits.PAYLOAD_INLINE_BYTES_MAX + 1),
     ],
     ids=["array", "bytes", "text"],
 )
@@ -78,13 +78,13 @@ def test_a_value_above_the_bound_is_refused_with_name_size_bound_and_remedy(valu
     with pytest.raises(TooLarge) as caught:
         encode_inputs({"big": value})
     assert caught.value.place == "input 'big'"
-    assert str(limits.VALUE_BYTES_MAX) in caught.value.message
+    assert str(limits.PAYLOAD_INLINE_BYTES_MAX) in caught.value.message
     assert caught.value.remedy
 
 
 def test_inputs_that_are_too_large_together_are_refused():
-    count = limits.RUN_INPUT_BYTES_MAX // limits.VALUE_BYTES_MAX
-    inputs = {f"part{number}": bytes(limits.VALUE_BYTES_MAX) for number in range(count)}
+    count = limits.RUN_INPUT_BYTES_MAX // limits.PAYLOAD_INLINE_BYTES_MAX
+    inputs = {f"part{number}": bytes(limits.PAYLOAD_INLINE_BYTES_MAX) for number in range(count)}
     assert len(encode_inputs(inputs)) == count
     with pytest.raises(TooLarge, match="together"):
         encode_inputs({**inputs, "more": b"x"})

@@ -407,9 +407,9 @@ def test_a_literal_that_does_not_fit_its_port_is_refused(payload, code):
 
 
 def test_literals_are_bounded_alone_and_together():
-    large = Payload("bytes", bytes(limits.VALUE_BYTES_MAX + 1))
+    large = Payload("bytes", bytes(limits.LITERAL_BYTES_MAX + 1))
     assert only(problems(literal("image", large), None)).code == "too_large"
-    full = Payload("bytes", bytes(limits.VALUE_BYTES_MAX))
+    full = Payload("bytes", bytes(limits.LITERAL_BYTES_MAX))
     assert problems(literal("image", full), None) == []
     enough = dataclasses.replace(node("a"), literals=tuple((f"p{at}", full) for at in range(8)))
     assert problems(graph([enough]), None) == []

@@ -79,7 +79,7 @@ def test_a_truncated_tensor_is_refused():
 
 
 def test_a_gigabyte_is_refused_and_so_are_many_values_together():
-    large = Payload("json", bytes(limits.VALUE_BYTES_MAX + 1))
+    large = Payload("json", bytes(limits.PAYLOAD_INLINE_BYTES_MAX + 1))
     assert codes(told(bias=large)) == ["too_large"]
     full = Payload("tensor", tensors.encode(np.zeros((26_000, 10), "f4")))
     assert codes(told(scores=(full,) * 9)) == ["too_large"]
@@ -88,7 +88,9 @@ def test_a_gigabyte_is_refused_and_so_are_many_values_together():
 def test_values_may_be_as_large_as_their_bounds(monkeypatch):
     small = {"image": tensor(3, 64), "bias": Payload("json", bytes(100)), "scores": tensor(1, 10)}
     total = sum(len(payload.data) for payload in small.values())
-    monkeypatch.setattr(limits, "VALUE_BYTES_MAX", max(len(payload.data) for payload in small.values()))
+    monkeypatch.setattr(
+        limits, "PAYLOAD_INLINE_BYTES_MAX", max(len(payload.data) for payload in small.values())
+    )
     monkeypatch.setattr(limits, "RUN_INPUT_BYTES_MAX", total)
     assert input_problems(GRAPH, CATALOGUE, small) == []
     monkeypatch.setattr(limits, "RUN_INPUT_BYTES_MAX", total - 1)
