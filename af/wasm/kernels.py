@@ -171,7 +171,7 @@ def _panel_step(vectors: int, row_vectors: int, sets: int, first_input: int) -> 
     lines = []
     for number in range(sets):
         offset = 4 * (first_input + number)
-        lines.append(f"    (local.set $x{number} (v128.load32_splat offset={offset} (local.get $x)))")
+        lines.append(f"    (local.set $x{number} (f32x4.splat (f32.load offset={offset} (local.get $x))))")
     for number in range(sets):
         for v in range(vectors):
             offset = 16 * (row_vectors * (first_input + number) + v)
@@ -190,7 +190,7 @@ def _tile_step(vectors: int, step: int, row_bytes: int) -> list[str]:
         for v in range(vectors)
     ]
     lines += [
-        f"    (local.set $s{r} (v128.load32_splat offset={4 * step} (local.get $x{r})))"
+        f"    (local.set $s{r} (f32x4.splat (f32.load offset={4 * step} (local.get $x{r}))))"
         for r in range(TILE_ROWS)
     ]
     lines += [

@@ -9,6 +9,9 @@ and costs twice the time. A panel holds its weights input by input, so the kerne
 and never adds across a vector. Widths that are not a multiple of four are padded: padded weights are zero,
 and the padded biases of a softmax layer are minus infinity, so that their probability is zero. Rows of an
 output are therefore `stride` items apart, not `size`.
+
+A wide layer behind a relu is not cut: it is one panel over all its outputs, read row by row (af.wasm.streamed),
+and behind the rows lies the list of its inputs that are not zero.
 """
 
 from collections.abc import Sequence
@@ -21,6 +24,7 @@ from af.errors import refused
 from af.layers import Dense
 from af.limits import WASM_PAGE_BYTES, WASM_PAGES_MAX
 from af.network import Floats, Network
+from af.wasm.streamed import list_bytes
 
 BASE_ADDRESS = 4_096  # page 0 stays empty, so a zero address is never valid data
 LANES = 4  # f32 per vector
@@ -28,6 +32,7 @@ F32_BYTES = 4
 VECTOR_BYTES = 16
 PANEL_VECTORS_MAX = 7
 _SMALL_PANEL_VECTORS = 3
+STREAMED_VECTORS_MIN = 64  # of a layer: narrower rows are too short a stretch to skip
 ALIGNMENT_BYTES = 64  # one cache line
 _NO_PROBABILITY = np.float32(-np.inf)  # e to the power of it is zero
 
@@ -63,6 +68,7 @@ class LayerPlan:
     target: Rows
     bias_address: int
     panels: tuple[Panel, ...]
+    streamed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ class Plan:
     weights_end: int
     pages: int
     batch_max: int
+    list_address: int  # of streamed layers
 
     @property
     def input(self) -> Rows:
@@ -84,15 +91,20 @@ class Plan:
         return self.layers[-1].target
 
 
-def plan_memory(input_size: int, specs: Sequence[Dense], batch_max: int) -> Plan:
-    """The layout for dense layers; AfRefused if it would be larger than a module may be."""
+def plan_memory(input_size: int, specs: Sequence[Dense], batch_max: int, *, streams: bool = True) -> Plan:
+    """The layout for dense layers; AfRefused if it would be larger than a module may be.
+
+    Without `streams` all layers are cut into panels, which is what a training step knows.
+    """
     widths = (input_size, *(spec.units for spec in specs))
+    streamed = [streams and streamed_layer(specs, number) for number in range(len(specs))]
     address = BASE_ADDRESS
     weights: list[tuple[int, tuple[Panel, ...]]] = []
-    for inputs, outputs in pairwise(widths):
+    for (inputs, outputs), whole in zip(pairwise(widths), streamed, strict=True):
         panels = []
         first_vector = 0
-        for vectors in split_panels(round_up(outputs, LANES) // LANES):
+        row_vectors = round_up(outputs, LANES) // LANES
+        for vectors in (row_vectors,) if whole else split_panels(row_vectors):
             panels.append(Panel(vectors, first_vector, address))
             first_vector += vectors
             address += inputs * vectors * VECTOR_BYTES
@@ -107,16 +119,27 @@ def plan_memory(input_size: int, specs: Sequence[Dense], batch_max: int) -> Plan
         stride = width if number == 0 else round_up(width, LANES)
         rows.append(Rows(address, width, stride))
         address = round_up(address + batch_max * stride * F32_BYTES, ALIGNMENT_BYTES)
+    list_address = address
+    listed = [width for width, whole in zip(widths, streamed, strict=False) if whole]
+    address += list_bytes(max(listed)) if listed else 0
     pages = round_up(address, WASM_PAGE_BYTES) // WASM_PAGE_BYTES
     if pages > WASM_PAGES_MAX:
         shape = "-".join(map(str, widths))
         message = f"the network {shape} needs {pages} memory pages of 64 KiB, the most is {WASM_PAGES_MAX}."
         raise refused("header: neural_config", message, "make the layers narrower.")
     layers = tuple(
-        LayerPlan(spec, source, target, bias_address, panels)
-        for spec, source, target, (bias_address, panels) in zip(specs, rows, rows[1:], weights, strict=False)
+        LayerPlan(spec, source, target, bias_address, panels, whole)
+        for spec, source, target, (bias_address, panels), whole in zip(
+            specs, rows, rows[1:], weights, streamed, strict=False
+        )
     )
-    return Plan(layers, BASE_ADDRESS, weights_end, pages, batch_max)
+    return Plan(layers, BASE_ADDRESS, weights_end, pages, batch_max, list_address)
+
+
+def streamed_layer(specs: Sequence[Dense], number: int) -> bool:
+    """Whether a layer has zeros to skip, and rows that are worth skipping."""
+    behind_relu = number > 0 and specs[number - 1].activation == "relu"
+    return behind_relu and specs[number].units >= STREAMED_VECTORS_MIN * LANES
 
 
 def split_panels(vectors: int) -> tuple[int, ...]:
@@ -139,7 +162,7 @@ def pack_weights(network: Network, plan: Plan) -> bytes:
         start = (place.panels[0].weights_address - plan.weights_start) // F32_BYTES
         image[start : start + by_input.size] = panel_blocks(by_input, [item.vectors for item in place.panels])
         start = (place.bias_address - plan.weights_start) // F32_BYTES
-        image[start : start + outputs] = bias
+        image[start : start + outputs] = bias + np.float32(0)  # 0 for -0, which streamed sums must not meet
         if place.spec.activation == "softmax":
             image[start + outputs : start + place.target.stride] = _NO_PROBABILITY
     return image.tobytes()

@@ -51,7 +51,7 @@ def generate(
         _check_learning(network, precision)
     if not network.feedforward or precision != "f32":
         return _layered(network, rows, precision)
-    plan = plan_memory(network.input_size, network.dense_specs, rows)
+    plan = plan_memory(network.input_size, network.dense_specs, rows, streams=learning is None)
     training = None if learning is None else plan_training(plan, learning)
     return Module(
         text=dense_text(plan, training),
