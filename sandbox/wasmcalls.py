@@ -115,13 +115,13 @@ def _unchecked(
     call = ctypes.CFUNCTYPE(pointer, pointer, pointer, pointer, ctypes.c_size_t, pointer)(
         ("wasmtime_func_call_unchecked", ffi.dll)
     )
-    context = ctypes.cast(store._context(), pointer)  # noqa: SLF001
+    # Arguments that are ctypes objects already cost a call 0.2 us less than numbers.
     arguments = (
-        context,
-        ctypes.addressof(function._func),  # noqa: SLF001
-        ctypes.addressof(raw),
-        1,
-        ctypes.addressof(trap),
+        ctypes.cast(store._context(), pointer),  # noqa: SLF001
+        pointer(ctypes.addressof(function._func)),  # noqa: SLF001
+        pointer(ctypes.addressof(raw)),
+        ctypes.c_size_t(1),
+        pointer(ctypes.addressof(trap)),
     )
 
     argument = raw[0] if takes_argument else None
