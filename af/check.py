@@ -35,6 +35,7 @@ def check(agent: AgentFile) -> list[Problem]:
         *_capability_problems(agent.header.capabilities),
         *_resource_problems(agent.header),
         *workflow_problems(agent),
+        *_instance_problems(agent.header),
     ]
     match agent.header.kind:
         case "neural":
@@ -88,6 +89,17 @@ def _resource_problems(header: Header) -> Iterator[Problem]:
             if getattr(resources, key):
                 message = f"an agent of kind {header.kind} has no use for it."
                 yield Problem(f"header: resources.{key}", message, "remove it; it is for Python agents.")
+
+
+def _instance_problems(header: Header) -> Iterator[Problem]:
+    if header.instance == "kept":
+        return
+    if header.kind == "python":
+        message = "a Python agent lives in one process; only compiled networks and wasm are begun anew."
+        yield Problem("header: instance", message, "leave `instance` out.")
+    if header.neural_config is not None and header.neural_config.learns:
+        message = "an agent that keeps nothing from one request to the next learns nothing."
+        yield Problem("header: instance", message, "leave `instance` or `learns` out.")
 
 
 def _needs_section(agent: AgentFile, name: str) -> list[Problem]:
@@ -216,6 +228,9 @@ def _wasm_manifest_problems(agent: AgentFile) -> Iterator[Problem]:
             yield Problem(place, f"{details['msg']}.", "compile the file again.")
         return
     yield from manifest.problems("header: manifest")
+    if manifest.instance != header.instance:
+        message = f"it says {manifest.instance}, the header {header.instance}."
+        yield Problem("header: manifest.instance", message, "write the same in both.")
     offered = {capability.name: capability for capability in header.capabilities}
     capability = offered.get(manifest.capability)
     if capability is None:

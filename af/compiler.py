@@ -119,7 +119,8 @@ def _compile_neural(agent: AgentFile, precision: Precision) -> AgentFile:
     network = network_from(header.neural_config, weights)
     module = generate(network, precision=precision, learning=_learning(header.neural_config))
     (capability,) = header.capabilities
-    manifest = manifest_of(module, capability.name, capability.inputs[0].name, capability.outputs[0].name)
+    ports = capability.inputs[0].name, capability.outputs[0].name
+    manifest = manifest_of(module, capability.name, *ports, header.instance)
     compiled = agent.with_section(encode_section(WASM_MODULE, module.binary()))
     return compiled.with_header(header.with_manifest(manifest.to_json(), source_digest(weights)))
 

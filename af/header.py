@@ -21,7 +21,7 @@ from af.limits import (
     WORKFLOW_STEPS_MAX,
 )
 from af.mappings import HeaderMapping, Width
-from af.records import AgentKind, Capability, Name
+from af.records import AgentKind, Capability, Instance, Name
 
 Text = Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)]
 Timestamp = Annotated[
@@ -151,6 +151,7 @@ class Header(HeaderMapping):
     created: Timestamp | None = None
     modified: Timestamp | None = None
     kind: AgentKind = "neural"
+    instance: Instance = "kept"
     agent_version: Name = "0"
     capabilities: Annotated[tuple[Capability, ...], Field(max_length=CAPABILITIES_MAX)] = ()
     runtime: Runtime | None = None

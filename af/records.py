@@ -18,6 +18,7 @@ Flag = Annotated[bool, Strict()]
 PortKind = Literal["tensor", "json", "bytes", "any"]
 Effects = Literal["none", "once"]
 AgentKind = Literal["neural", "wasm", "python"]
+Instance = Literal["kept", "per_request"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from sandbox.errors import AgentFailed, Broken, CellError, Exceeded, Refused
 from sandbox.payload import Items, Ports
 from sandbox.spec import Attestation, CellSpec, Missing, Tier, Usage
 from sandbox.wasm import Compile, WasmAgent
+from sandbox.wasmfresh import wasm_agent
 from sandbox.wasmlayout import PAGE_BYTES
 
 TIER: Final[Tier] = "wasm-only"
@@ -196,7 +197,7 @@ def load(spec: CellSpec, compiler: Compile = wasmtime.Module) -> WasmAgent:
     pages = image.manifest.get("pages")
     if isinstance(pages, int) and pages * PAGE_BYTES > limits.memory_bytes:
         raise Exceeded("memory_bytes", limits.memory_bytes, pages * PAGE_BYTES, place=image.name)
-    return WasmAgent(image.name, image.code, image.manifest, deadline_ms=limits.wall_ms, compiler=compiler)
+    return wasm_agent(image.name, image.code, image.manifest, deadline_ms=limits.wall_ms, compiler=compiler)
 
 
 # -- the trials of the one layer ----------------------------------------------------------------------------

@@ -182,9 +182,9 @@ class _Resident:
         kind, name, manifest, code = read_load(body)
         deadline_ms = self._order.wall_ms + _EPOCH_GRACE_MS
         if kind == "wasm":
-            from sandbox.wasm import WasmAgent  # noqa: PLC0415  (only cells of that profile may map its library)
+            from sandbox.wasmfresh import wasm_agent  # noqa: PLC0415  (only cells of that profile map wasmtime)
 
-            self._agent = WasmAgent(name, code, manifest, deadline_ms=deadline_ms)
+            self._agent = wasm_agent(name, code, manifest, deadline_ms=deadline_ms)
             tighten(self._base)
         else:
             from sandbox.python_agent import PythonAgent  # noqa: PLC0415  (not needed in a wasm cell)

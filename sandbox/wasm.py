@@ -119,19 +119,27 @@ class WasmAgent:
         self._layout = layout = Layout.check(name, manifest)
         self._deadline_ms = deadline_ms
         self._deadline_ticks = max(1, round(deadline_ms / 1000 / TICK_S)) + _TICKS_LOST_MAX
-        self._deadline_set_at = -1
         self._code = code
-        self._module = _Module(name, code, layout.pages, compiler, learns=layout.train is not None)
+        self._compiler = compiler
+        self._ticker = epoch_ticker()
+        self._question_head = tensors.head(_F32, (layout.input.size,))
+        self._question_bytes = len(self._question_head) + _F32.itemsize * layout.input.size
+        self._answer_head = tensors.head(_F32, (layout.output.size,))
+        self._open()
+
+    def _open(self) -> None:
+        """An instance, and the views of its memory."""
+        layout = self._layout
+        self._module = _Module(
+            self._name, self._code, layout.pages, self._compiler, learns=layout.train is not None
+        )
+        self._deadline_set_at = -1
         self._inputs = self._view(layout.input)
         self._outputs = self._view(layout.output)
         self._weights = self._module.bytes[slice(*layout.weights)]
         self._input: tensors.Array = self._inputs[0]
         self._output: tensors.Array = self._outputs[0]
         self._infer1 = self._module.infer1
-        self._question_head = tensors.head(_F32, (layout.input.size,))
-        self._question_bytes = len(self._question_head) + _F32.itemsize * layout.input.size
-        self._answer_head = tensors.head(_F32, (layout.output.size,))
-        self._ticker = epoch_ticker()
         self._trainer = self._trainer_of(layout)
 
     def _trainer_of(self, layout: Layout) -> Trainer | None:

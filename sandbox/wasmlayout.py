@@ -14,6 +14,8 @@ from typing import Any, Final
 from sandbox.errors import AgentFailed
 
 ABI: Final = "af-wasm-1"
+KEPT: Final = "kept"
+PER_REQUEST: Final = "per_request"
 PAGE_BYTES: Final = 65536
 PAGES_MAX: Final = 65536  # all a 32-bit memory can have
 BATCH_MAX: Final = 65536
@@ -54,6 +56,7 @@ class Layout:
     pages: int
     weights: tuple[int, int]
     train: TrainLayout | None
+    fresh: bool
 
     @classmethod
     def check(cls, name: str, manifest: Mapping[str, Any]) -> Layout:
@@ -70,6 +73,7 @@ class Layout:
                 pages=pages,
                 weights=_span("weights", manifest["weights"], memory),
                 train=_train(manifest.get("train"), memory),
+                fresh=_known_instance(manifest.get("instance", KEPT)) == PER_REQUEST,
             )
             for rows in (layout.input, layout.output):
                 end = rows.offset + _ITEM_BYTES * (rows.stride * (layout.batch_max - 1) + rows.size)
@@ -85,6 +89,12 @@ class Layout:
 def _known_abi(abi: object) -> None:
     if abi != ABI:
         raise ValueError(f"abi is {abi!r}, this host runs {ABI!r}")
+
+
+def _known_instance(instance: object) -> object:
+    if instance not in (KEPT, PER_REQUEST):
+        raise ValueError(f"instance is {instance!r}, this host knows {KEPT!r} and {PER_REQUEST!r}")
+    return instance
 
 
 def _rows(value: Mapping[str, Any]) -> Rows:

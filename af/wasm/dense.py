@@ -65,12 +65,15 @@ def _many_rows(layer: LayerPlan, functions: kernels.Functions, list_address: int
             (
                 f"  (call {rows} {_const(source.address)} {_const(source.stride_bytes)}"
                 f" {_const(layer.panels[0].weights_address)} {_const(layer.bias_address)} {_const(0)}"
-                f" {_const(target.address)} {_const(target.stride_bytes)} {_const(source.size)} (local.get $n))"
+                f" {_const(target.address)} {_const(target.stride_bytes)} {_const(source.size)}"
+                " (local.get $n))"
             )
         ]
     name = activations.function_name(layer.spec)
     if layer.spec.activation in activations.BY_ROW:
-        lines += _each_row(f"(call {name} {_row(target)} (i32.add {_row(target)} {_const(target.stride_bytes)}))")
+        lines += _each_row(
+            f"(call {name} {_row(target)} (i32.add {_row(target)} {_const(target.stride_bytes)}))"
+        )
     elif layer.spec.activation not in activations.IN_KERNEL:
         lines.append("  (local.set $r (local.get $n))")
         lines.append(f"  (call {name} {_const(target.address)} {_row(target)})")

@@ -10,8 +10,8 @@ and never adds across a vector. Widths that are not a multiple of four are padde
 and the padded biases of a softmax layer are minus infinity, so that their probability is zero. Rows of an
 output are therefore `stride` items apart, not `size`.
 
-A wide layer behind a relu is not cut: it is one panel over all its outputs, read row by row (af.wasm.streamed),
-and behind the rows lies the list of its inputs that are not zero.
+A wide layer behind a relu is not cut: it is one panel over all its outputs, read row by row
+(af.wasm.streamed), and behind the rows lies the list of its inputs that are not zero.
 """
 
 from collections.abc import Sequence

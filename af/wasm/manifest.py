@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict
 
 from af.errors import Problem
 from af.limits import BATCH_ROWS_MAX, LAYER_WIDTH_MAX, WASM_PAGE_BYTES, WASM_PAGES_MAX
-from af.records import CapabilityName, Name
+from af.records import CapabilityName, Instance, Name
 from af.wasm.assembly import Precision
 from af.wasm.layout import F32_BYTES, Rows
 from af.wasm.module import Module
@@ -71,6 +71,7 @@ class WasmManifest(_Mapping):
     pages: Annotated[int, Strict(), Field(ge=1, le=WASM_PAGES_MAX)]
     weights: Span
     precision: Precision = "f32"  # of the weights; a host need not look
+    instance: Instance = "kept"
     train: Training | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -110,7 +111,9 @@ class WasmManifest(_Mapping):
             yield Problem(f"{place}.state", message, remedy)
 
 
-def manifest_of(module: Module, capability: str, input_port: str, output_port: str) -> WasmManifest:
+def manifest_of(
+    module: Module, capability: str, input_port: str, output_port: str, instance: Instance = "kept"
+) -> WasmManifest:
     """The manifest of a generated module."""
     return WasmManifest(
         abi="af-wasm-1",
@@ -121,6 +124,7 @@ def manifest_of(module: Module, capability: str, input_port: str, output_port: s
         pages=module.pages,
         weights=Span(start=module.weights_start, end=module.weights_end),
         precision=module.precision,
+        instance=instance,
         train=None if module.training is None else _training(module.training),
     )
 

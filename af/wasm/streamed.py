@@ -1,10 +1,10 @@
 """A wide layer behind a relu, for one row: weights are read only where the input is not zero.
 
-About half of what a relu gives is zero, and a product with zero changes no sum. So the inputs that are not zero
-are listed first, each with the address of its weights; then the layer's outputs are summed up in memory, a few
-inputs at a time, over whole rows of weights. A row is one stretch of memory, as wide as the layer: what is
-skipped is never fetched, which no layout in panels can offer, and a wide layer costs what its weights cost to
-fetch.
+About half of what a relu gives is zero, and a product with zero changes no sum. So the inputs that are not
+zero are listed first, each with the address of its weights; then the layer's outputs are summed up in memory,
+a few inputs at a time, over whole rows of weights. A row is one stretch of memory, as wide as the layer: what
+is skipped is never fetched, which no layout in panels can offer, and a wide layer costs what its weights cost
+to fetch.
 
 The additions of an output happen in the order of the inputs, as everywhere else (af.wasm.kernels), and adding
 a zero to a finite sum or to infinity leaves its bits as they are, unless the sum is -0: biases are never -0.
@@ -138,4 +138,4 @@ def _each_vector(label: str, value: str, pointers: tuple[str, ...]) -> list[str]
     ]
 
 
-assert 1 << 3 == ENTRY_BYTES
+assert ENTRY_BYTES == 1 << 3

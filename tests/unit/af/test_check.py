@@ -199,3 +199,19 @@ def test_places_need_a_bandwidth_a_usable_port_and_a_python_agent():
 def test_resources_nobody_can_mean_are_refused(wrong):
     with pytest.raises(ValueError, match=r"resources|egress|sandbox_layers|threads|wall_ms"):
         Resources.model_validate(wrong)
+
+
+def test_an_instance_per_request_is_for_agents_that_keep_nothing():
+    assert not af.check(af.compile_agent(neural_agent(instance="per_request")))
+    assert "begun anew" in problems_of(python_agent(instance="per_request"))
+    header = neural_header(instance="per_request")
+    learning = header.neural_config.model_copy(update={"learns": True})
+    agent = neural_agent().with_header(header.model_copy(update={"neural_config": learning}))
+    assert "learns nothing. Remedy: leave `instance` or `learns` out" in problems_of(agent)
+
+
+def test_header_and_manifest_say_the_same_of_the_instance():
+    compiled = af.compile_agent(neural_agent(instance="per_request"))
+    assert af.executable(compiled).manifest["instance"] == "per_request"
+    changed = compiled.header.model_copy(update={"instance": "kept"})
+    assert "it says per_request, the header kept" in problems_of(compiled.with_header(changed))

@@ -3,6 +3,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import wasmtime
 
 from sandbox import edge
 from sandbox.aot import NativeCache
@@ -11,6 +12,10 @@ from sandbox.edge import EdgeWarden
 from sandbox.errors import Broken, Exceeded, Refused
 from sandbox.spec import AgentImage, CellLimits, CellSpec
 from tests.unit.sandbox.test_wasm import CODE, MANIFEST, numbers, row
+from tests.unit.sandbox.test_wasmfresh import MANIFEST as COUNTS
+from tests.unit.sandbox.test_wasmfresh import TEXT
+
+COUNTING = bytes(wasmtime.wat2wasm(TEXT))
 
 
 def run(body: Callable[[EdgeWarden], Awaitable[None]]) -> None:
@@ -110,3 +115,16 @@ def test_the_trials_are_able_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("sandbox.wasm._Module._check_memory", tolerant)
     assert edge.have_a_memory_that_may_grow() == "it was loaded"
+
+
+def test_an_agent_that_wants_it_meets_a_fresh_state_for_every_request() -> None:
+    kept = CellSpec(AgentImage("count", "wasm", COUNTING, COUNTS))
+    fresh = CellSpec(AgentImage("count", "wasm", COUNTING, COUNTS | {"instance": "per_request"}))
+
+    async def body(warden: EdgeWarden) -> None:
+        for spec, expected in ((kept, [2, 3, 4]), (fresh, [2, 2, 2])):
+            async with await warden.spawn(spec) as cell:
+                seen = [await cell.process_input("math:count", {"x": row(1)}) for _ in range(3)]
+                assert [numbers(each["y"])[0] for each in seen] == expected
+
+    run(body)
