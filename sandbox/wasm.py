@@ -140,13 +140,11 @@ class WasmAgent:
         self._input: tensors.Array = self._inputs[0]
         self._output: tensors.Array = self._outputs[0]
         self._infer1 = self._module.infer1
-        self._trainer = self._trainer_of(layout)
-
-    def _trainer_of(self, layout: Layout) -> Trainer | None:
+        self._trainer: Trainer | None = None
         train1 = self._module.train1
-        if layout.train is None or train1 is None:
-            return None
-        return Trainer(self._name, layout, layout.train, self._module.bytes, lambda: self._call(train1, 1))
+        if layout.train is not None and train1 is not None:
+            memory = self._module.bytes
+            self._trainer = Trainer(self._name, layout, layout.train, memory, lambda: self._call(train1, 1))
 
     def _view(self, rows: Rows) -> tensors.Array:
         """The rows of a port, as an array over the module's own memory."""
