@@ -1,10 +1,13 @@
 """A real etcd for tests: one member over mutual TLS, whose process can be paused and killed."""
 
+import json
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
@@ -51,17 +54,22 @@ class EtcdServer:
     def start(self):
         with (self.directory / "etcd.log").open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        host, port = self.endpoint.split(":")
         until = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                socket.create_connection((host, int(port)), 1).close()
-            except OSError:
-                assert self._process.poll() is None, (self.directory / "etcd.log").read_text()[-2000:]
-                assert time.monotonic() < until, "etcd does not listen"
-                time.sleep(START_S)
-            else:
-                return
+        while not self._healthy():
+            assert self._process.poll() is None, (self.directory / "etcd.log").read_text()[-2000:]
+            assert time.monotonic() < until, "etcd is not healthy"
+            time.sleep(START_S)
+
+    def _healthy(self):
+        context = ssl.create_default_context(cafile=self.tls.authority)
+        context.load_cert_chain(self.tls.certificate, self.tls.key)
+        try:
+            with urllib.request.urlopen(
+                f"https://{self.endpoint}/health", context=context, timeout=5
+            ) as reply:
+                return json.load(reply)["health"] == "true"
+        except OSError:
+            return False
 
     def pause(self):
         self._process.send_signal(signal.SIGSTOP)

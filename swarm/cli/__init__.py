@@ -20,6 +20,7 @@ from swarm.cli import (
     dev,
     doctor,
     explain,
+    log,
     node,
     nodes,
     plan,
@@ -72,6 +73,7 @@ app.command("status")(status.status)
 app.command("init", epilog=examples(founding.EXAMPLES))(founding.init)
 app.command("join", epilog=examples(joining.EXAMPLES))(joining.join)
 app.add_typer(tokens.app, name="token")
+app.add_typer(log.app, name="log", epilog=examples(log.EXAMPLES))
 app.add_typer(audit.app, name="audit", epilog=examples(audit.EXAMPLES))
 
 

@@ -11,7 +11,7 @@ from swarm.adapters.etcd.client import EtcdClient
 from swarm.adapters.etcd.keys import Keys, after
 from swarm.adapters.etcd.settings import RETRY_MS
 from swarm.adapters.etcd.snapshots import Snapshots
-from swarm.errors import LogDamaged, NotTrusted, QueueFull, Unreachable
+from swarm.errors import Conflict, LogDamaged, NotTrusted, QueueFull, Unreachable
 from swarm.ports import Committed, StateMachine
 from swarm.wire.gen import etcd_pb2 as pb
 from swarm.wire.gen.etcdlog_pb2 import EtcdBatch, EtcdOrigin, EtcdSnapshot
@@ -57,12 +57,12 @@ class Reader:
         revision = found.header.revision
         self._recognise(found.header)
         origin = await self._client.range(pb.RangeRequest(key=keys.origin, revision=revision))
-        self.term_base = EtcdOrigin.FromString(origin.kvs[0].value).term if origin.kvs else 0
+        self.term_base = _term_base(origin.kvs, self._client.endpoint)
         covered = 0
         if found.kvs:
             head = EtcdSnapshot.FromString(found.kvs[0].value)
             covered = head.batch
-            if head.batch > self.at.number:
+            if head.index > self.at.index:
                 self._restore(head, await self._snapshots.read(head, revision))
         start, last = keys.batch(self.at.number + 1), covered
         while True:
@@ -122,3 +122,17 @@ class Reader:
         if entries:
             self._machine.apply(entries)
         self._applied()
+
+
+def _term_base(origin: Sequence[pb.KeyValue], place: str) -> int:
+    """What terms go on from. A log that has only half arrived is not begun with."""
+    if not origin:
+        return 0
+    found = EtcdOrigin.FromString(origin[0].value)
+    if not found.complete:
+        raise Conflict(
+            "the log was not moved here to its end",
+            place=place,
+            remedy="run `swarm log migrate` again, before any coordinator",
+        )
+    return found.term

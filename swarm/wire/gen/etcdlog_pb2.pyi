@@ -50,7 +50,9 @@ class EtcdSnapshot(_message.Message):
     def __init__(self, index: _Optional[int] = ..., term: _Optional[int] = ..., batch: _Optional[int] = ..., state_bytes: _Optional[int] = ..., parts: _Optional[int] = ..., sha256: _Optional[bytes] = ...) -> None: ...
 
 class EtcdOrigin(_message.Message):
-    __slots__ = ("term",)
+    __slots__ = ("term", "complete")
     TERM_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
     term: int
-    def __init__(self, term: _Optional[int] = ...) -> None: ...
+    complete: bool
+    def __init__(self, term: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
