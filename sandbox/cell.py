@@ -27,6 +27,8 @@ from sandbox.shared import Lender
 from sandbox.spec import CellSpec, Usage
 
 LOAD_S: Final = 30.0  # to lock down, and again to load the agent
+GRACE_MS: Final = 200  # to finish what it has been asked
+FAREWELL_MS: Final = 2000  # the same, where an agent has something to do last
 _CLOSE_S: Final = 5.0
 
 
@@ -66,6 +68,7 @@ class Cell(Calls):
         self._reason: CellError | None = None
         self.state = State.STARTING
         self.layers: tuple[str, ...] = ()
+        self.farewell: CellError | None = None
         self.closed: asyncio.Future[CellError] = asyncio.get_running_loop().create_future()
 
     @property
@@ -84,7 +87,7 @@ class Cell(Calls):
         return self._channel.expect(LOAD_S)
 
     async def load(self, ready: asyncio.Future[Answer]) -> None:
-        """Send the agent in, and wait until it is locked down and loaded."""
+        """Send the agent in, and wait until it is locked down, loaded and has been asked what comes first."""
         image = self._spec.image
         loaded = self._channel.call(
             Kind.LOAD, write_load(image.kind, image.name, image.manifest, image.code), LOAD_S
@@ -96,6 +99,8 @@ class Cell(Calls):
             for future in (ready, loaded):
                 future.add_done_callback(_seen)
         self._step("loaded")
+        for capability in self._spec.first:
+            await self.process_input(capability, {}, int(LOAD_S * 1000))
 
     def exited(self, ending: Exit) -> None:
         """Hear from the zygote that the process is gone: the one way a cell becomes dead."""
@@ -115,16 +120,33 @@ class Cell(Calls):
         """End the process now; outstanding calls fail."""
         self._stop(Broken("the cell was killed", code="cell.closed"))
 
-    async def close(self, grace_ms: int = 200) -> None:
-        """Let the agent finish what it has been asked, but no longer than the grace; then kill."""
-        if self.state is State.READY:
-            self._step("stop")
-            self._channel.tell(Kind.QUIT)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self.closed), grace_ms / 1000)
+    async def close(self, grace_ms: int | None = None) -> None:
+        """Let the agent finish what it has been asked, but no longer than the grace; then kill.
+
+        One that is idle is asked what its spec says comes last; `farewell` is what went wrong with that.
+        """
+        if grace_ms is None:
+            grace_ms = FAREWELL_MS if self._spec.last else GRACE_MS
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_ms / 1000):
+                await self._bid_farewell(grace_ms)
+                if self.state is State.READY:
+                    self._step("stop")
+                    self._channel.tell(Kind.QUIT)
+                if self.state is not State.DEAD:
+                    await asyncio.shield(self.closed)
         if self.state is not State.DEAD:
             self.kill()
             await asyncio.wait_for(asyncio.shield(self.closed), _CLOSE_S)
+
+    async def _bid_farewell(self, grace_ms: int) -> None:
+        if self.state is not State.READY or not grace_ms or not self._channel.is_idle:
+            return
+        try:
+            for capability in self._spec.last:
+                await self.process_input(capability, {}, grace_ms)
+        except CellError as error:
+            self.farewell = error
 
     async def __aenter__(self) -> Self:
         return self

@@ -87,6 +87,11 @@ class Channel:
         stream.setblocking(False)
         self._loop.add_reader(stream.fileno(), self._receive)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether every call has been answered."""
+        return not self._calls
+
     def expect(self, wall_s: float) -> asyncio.Future[Answer]:
         """An answer the cell gives without being asked: the report of its lockdown."""
         return self._enqueue(0, wall_s)

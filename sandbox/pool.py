@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Final, TypeAlias
 
-from sandbox.cell import Cell, State
+from sandbox.cell import FAREWELL_MS, Cell, State
 from sandbox.errors import Broken, CellError
 from sandbox.spec import CellSpec
 
@@ -167,4 +167,5 @@ class Pool:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         spares, self._spares = self._spares, deque()
-        await asyncio.gather(*(cell.close(grace_ms=0) for cell in spares))
+        grace_ms = FAREWELL_MS if self._spec.last else 0
+        await asyncio.gather(*(cell.close(grace_ms) for cell in spares))

@@ -88,6 +88,8 @@ class CellSpec:
     profile: Profile | None = None
     requires: tuple[str, ...] = ()  # layers without which the agent must not run
     egress: tuple[str, ...] = ()  # "host:port" each; needs a broker that allows them
+    first: tuple[str, ...] = ()  # capabilities asked, without inputs, before anything else is
+    last: tuple[str, ...] = ()  # the same, before the cell is closed; not where it is killed
 
     def __post_init__(self) -> None:
         if len(self.egress) > EGRESS_MAX:

@@ -151,6 +151,8 @@ class Image:
     egress: tuple[str, ...] = ()  # places it connects to, `host:port`
     layers: frozenset[str] = frozenset()  # of the sandbox, without which it must not run
     native_libraries: bool = False
+    first: tuple[CapabilityName, ...] = ()  # asked of a new cell before anything else is
+    last: tuple[CapabilityName, ...] = ()  # asked before it is closed
 
 
 Reply: TypeAlias = Mapping[str, Items]

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 import af
+from af.workflow import Step
 from sandbox.spec import LAYERS
 from swarm.errors import AgentRefused, Problem
 from swarm.graph import Port, PortName, Signature
@@ -57,6 +58,8 @@ def open_image(data: bytes) -> Image:
         egress=resources.egress,
         layers=frozenset(resources.requirements.sandbox_layers),
         native_libraries=resources.native_libraries,
+        first=_hooks(executable.workflow.initialization),
+        last=_hooks(executable.workflow.shutdown),
     )
 
 
@@ -99,6 +102,11 @@ def _executable(data: bytes) -> af.Executable:
         return af.executable(af.parse(data))
     except af.AfError as error:
         raise _refused(error.problems) from error
+
+
+def _hooks(steps: Iterable[Step]) -> tuple[CapabilityName, ...]:
+    """What the agent itself does in a phase of its life; the rest of it is the node's."""
+    return tuple(CapabilityName(step.capability) for step in steps if step.doer == "hook")
 
 
 def _layer_problems(layers: Iterable[str]) -> list[af.Problem]:

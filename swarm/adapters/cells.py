@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
+import structlog
+
 import sandbox
 from swarm import limits
 from swarm.errors import (
@@ -21,6 +23,8 @@ from swarm.graph import Items, Payload
 from swarm.ids import CapabilityName
 from swarm.ports import Image, Reply
 from swarm.wire.messages import Lack
+
+_log = structlog.get_logger("swarm.cells")
 
 _MIB = 1 << 20
 SPARES = 1  # warm cells of each agent beside those in use
@@ -150,6 +154,8 @@ class SandboxCell:
     async def close(self) -> None:
         was_alive = self.alive
         await self._cell.close()
+        if isinstance(self._cell, sandbox.Cell) and (error := self._cell.farewell):
+            _log.warning("the last step failed", error=str(error))
         if was_alive and self._on_close is not None:  # for one that died, another will be asked for
             await self._on_close()
 
@@ -175,6 +181,8 @@ def _spec(image: Image) -> sandbox.CellSpec:
         profile="native" if image.native_libraries else None,
         requires=tuple(sorted(image.layers)),
         egress=image.egress,
+        first=image.first,
+        last=image.last,
     )
 
 

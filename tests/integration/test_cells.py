@@ -185,6 +185,9 @@ def test_a_batch_has_a_result_or_an_error_for_each_item(house: House) -> None:
 
 
 KEEPER = b"""
+import time
+import numpy as np
+
 class Agent:
     kept = None
 
@@ -193,6 +196,10 @@ class Agent:
 
     def echo(self, inputs):
         return inputs
+
+    def grow(self, inputs):
+        time.sleep(0.1)  # the next call and its memory come meanwhile
+        return {"x": np.full(3 << 18, 7, np.float32)}
 
     def keep(self, inputs):
         self.kept = inputs["x"]
@@ -224,6 +231,17 @@ def test_large_payloads_travel_in_shared_memory_and_come_back_whole(house: House
         many = {"x": [large(n) for n in range(4)]}
         assert await cell.process_input("echo", many) == many
         assert not cell._channel.lender._lent
+
+    house.with_cell(keeper(memory_bytes=256 * MIB), body)
+
+
+def test_memory_that_comes_for_a_later_call_is_not_taken_for_room_for_an_answer(house: House) -> None:
+    async def body(cell: Cell) -> None:
+        grown, echoed = await asyncio.gather(
+            cell.process_input("grow", {}), cell.process_input("echo", {"x": large(5)})
+        )
+        assert grown == {"x": large(7)}
+        assert echoed == {"x": large(5)}
 
     house.with_cell(keeper(memory_bytes=256 * MIB), body)
 
@@ -347,6 +365,35 @@ def test_waiting_behind_others_does_not_use_up_a_calls_own_time(house: House) ->
         assert len(answers) == 4
 
     house.with_cell(python(), body)
+
+
+LIFE = b"""
+class Agent:
+    said = []
+
+    def process_input(self, capability, inputs):
+        self.said.append(capability)
+        if capability == "fail":
+            raise ValueError("not again")
+        return {"said": self.said}
+"""
+
+
+def test_an_agent_is_asked_what_comes_first_and_what_comes_last(house: House) -> None:
+    async def body(warden: Warden) -> None:
+        image = AgentImage("life", "python", LIFE)
+        cell = await warden.spawn(CellSpec(image, first=("wake", "wash"), last=("fail",)))
+        assert value((await cell.process_input("work", {}))["said"]) == ["wake", "wash", "work"]
+        await cell.close()
+        assert "not again" in str(cell.farewell)
+        with pytest.raises(AgentFailed, match="not again"):
+            await warden.spawn(CellSpec(image, first=("fail",)))
+        killed = await warden.spawn(CellSpec(image, last=("fail",)))
+        killed.kill()
+        await killed.closed
+        assert killed.farewell is None
+
+    house.run(body)
 
 
 def test_a_process_that_ends_itself_is_reported_with_its_code(house: House) -> None:

@@ -1,4 +1,4 @@
-"""What an agent's file says of its resources holds on a real node: its way out, its layers, its bounds."""
+"""What an agent's file says holds on a real node: way out, layers, bounds, and the steps of its life."""
 
 import json
 import time
@@ -23,6 +23,7 @@ capabilities:
   inputs: [{{name: question, kind: json}}]
   outputs: [{{name: answer, kind: json}}]
 resources: {resources}
+workflows: {workflows}
 ---BINARY_SECTION:python_module---
 {source}
 """
@@ -55,8 +56,42 @@ MEGABYTE = 1_000_000
 AGENTS = Path(__file__).parents[2] / "agents"
 
 
-def agent(name, resources, source):
-    return FILE.format(name=name, resources=json.dumps(resources), source=source).encode()
+LIVES = """
+from sandbox.egress import connection
+
+log = []
+
+def warm_up(agent):
+    log.append("warm up")
+
+def double(agent, inputs):
+    log.append("double")
+    return {"question": inputs["question"] * 2}
+
+def sign(agent, outputs):
+    return {"answer": [*outputs["answer"], "signed"]}
+
+def say_goodbye(agent):
+    with connection("PLACE") as stream:
+        stream.sendall(b"goodbye!")
+        stream.recv(8)
+
+class Agent:
+    def process_input(self, capability, inputs):
+        return {"answer": [*log, inputs["question"]]}
+"""
+LIFE = {
+    "initialization": ["load_neural_network", "warm_up"],
+    "execution": ["receive_input", "double", "process_neural_network", "sign", "send_output"],
+    "shutdown": ["say_goodbye", "cleanup_resources"],
+}
+
+
+def agent(name, resources, source, workflows=None):
+    written = FILE.format(
+        name=name, resources=json.dumps(resources), source=source, workflows=json.dumps(workflows or {})
+    )
+    return written.encode()
 
 
 def ask(swarm, name, question, **options):
@@ -200,3 +235,29 @@ def test_a_layer_that_was_not_attested_keeps_an_agent_off_the_node_and_the_refus
 def test_a_layer_nobody_knows_is_refused_with_the_one_that_was_probably_meant(swarm):
     with pytest.raises(AgentRefused, match=r"there is no layer sycalls.*\n?.*did you mean 'syscalls'"):
         swarm.deploy(needing("sycalls"))
+
+
+def test_the_hooks_of_an_agent_run_when_its_cell_begins_in_its_calls_and_when_it_ends(node, swarm, server):
+    place, _ = server
+    resources = {"limits": {"network_bandwidth_mbps": 1}, "egress": [place]}
+    swarm.deploy(agent("living", resources, LIVES.replace("PLACE", place), LIFE))
+    assert ask(swarm, "living", 21) == ["warm up", "double", 42, "signed"]
+    assert connections(node, "living") == []
+    swarm.remove_agent("living")
+    # The cell that was in use says goodbye, and so does the spare one: both had begun.
+    for *_, facts in ended(node, "living", 2):
+        assert (facts["bytes_out"], facts["bytes_in"]) == ("8", "8")
+
+
+def test_a_hook_that_fails_in_the_beginning_keeps_the_agent_off_the_node(swarm):
+    source = THINKS + "\ndef warm_up(agent):\n    raise ValueError('too cold')\n"
+    swarm.deploy(agent("cold", {}, source, {"initialization": LIFE["initialization"]}))
+    ((_, error),) = refused(swarm, "cold")
+    assert "too cold" in str(error)
+
+
+def test_a_step_nobody_knows_is_refused_with_the_one_that_was_probably_meant(swarm):
+    wrong = {"initialization": ["load_neural_network", "warmup"]}
+    source = THINKS + "\ndef warm_up(agent):\n    pass\n"
+    with pytest.raises(AgentRefused, match=r"the step 'warmup' is unknown.*\n?.*did you mean 'warm_up'"):
+        swarm.deploy(agent("wrong", {}, source, wrong))
