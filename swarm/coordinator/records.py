@@ -12,6 +12,9 @@ from swarm.ports import Clock
 from swarm.scheduler.events import Durable, StepIntent, StepRecord, StepsIntended, StepsRecorded
 from swarm.scheduler.ledger import payload_bytes
 
+GATHER_ITEMS = 128  # fewer wait a moment for others, while at least as many are being worked on
+GATHER_MS = 3.0
+
 
 class Records:
     """A queue of step records and the task that proposes them."""
@@ -45,6 +48,8 @@ class Records:
                 if not await self._propose(StepsIntended(self._clock.wall_ms(), tuple(intents))):
                     self._intents.extendleft(reversed(intents))
             while self._waiting and self._replica.leads:
+                if len(self._waiting) < GATHER_ITEMS < self._replica.in_flight():
+                    await self._clock.sleep_ms(GATHER_MS)  # more are coming: one commit costs what many do
                 batch = self._take()
                 if not await self._propose(StepsRecorded(self._clock.wall_ms(), tuple(batch))):
                     self._waiting.extendleft(reversed(batch))

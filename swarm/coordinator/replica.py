@@ -114,6 +114,10 @@ class Replica:
                 event = self._proposed.pop(data, None)
                 self.absorb(decode_event(data) if event is None else event)
 
+    def in_flight(self) -> int:
+        """Attempts that nodes are working on for this leader."""
+        return sum(len(view.busy) for view in self._scheduler.nodes())
+
     # -- leadership -------------------------------------------------------------------------------
 
     @property

@@ -28,6 +28,7 @@ from swarm.adapters.audit import AuditLog, Retention
 from swarm.adapters.blobs import FileBlobs
 from swarm.adapters.cells import SandboxCells
 from swarm.adapters.egress import make_broker
+from swarm.adapters.inside import InsideDialer
 from swarm.adapters.join import Founded, JoinServer
 from swarm.adapters.outbox import FileOutcomes
 from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
@@ -44,6 +45,7 @@ from swarm.daemons.logs import make_log
 from swarm.daemons.passphrase import read_passphrase
 from swarm.errors import Conflict, NotTrusted, Unreachable
 from swarm.node import Worker, WorkerOptions, WorkerPorts
+from swarm.ports import Dialer
 from swarm.trust.audit import Event
 from swarm.wire.gen import client_pb2_grpc, work_pb2_grpc
 
@@ -154,7 +156,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
             WorkerPorts(
                 clock,
                 SystemMachine(),
-                GrpcDialer(channels),
+                _dialer(config, coordinator, channels),
                 cells,
                 blobs,
                 peers,
@@ -166,6 +168,11 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         await worker.start()
         stack.push_async_callback(worker.stop)
         yield Daemon(worker, coordinator, desk, audit)
+
+
+def _dialer(config: NodeConfig, coordinator: Coordinator | None, channels: Channels) -> Dialer:
+    dialer = GrpcDialer(channels)
+    return dialer if coordinator is None else InsideDialer(config.node, coordinator, dialer)
 
 
 async def _coordinate(

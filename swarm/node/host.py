@@ -35,7 +35,7 @@ _log = structlog.get_logger("swarm.node")
 BATCH_ITEMS_MAX = 128
 BATCH_BYTES_MAX = 4 * limits.MIB
 BATCH_MS = 15.0  # how long a batch should take at most
-BATCH_MS_MIN = 1.5  # what takes less is not worth a frame of its own, even if other cells are idle
+BATCH_MS_MIN = 4.0  # what takes less is not worth a frame of its own, even if other cells are idle
 BATCHES_PER_CELL = 2
 GROW_MS = 25.0  # work that waits longer than this is worth another cell
 PACE_MEMORY = 0.8  # of the running average of the time an item takes
@@ -98,6 +98,11 @@ class AgentHost:
     @property
     def cell_count(self) -> int:
         return sum(seat.cell is not None for seat in self._seats)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is queued or runs."""
+        return bool(self._pending)
 
     def pending(self) -> tuple[StepKey, ...]:
         """Attempts accepted and not finished."""

@@ -25,6 +25,11 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def unsent(self) -> int:
+        """How many wait for the link."""
+        return len(self._unsent)
+
     def add(self, outcomes: Sequence[Outcome]) -> None:
         if len(self._kept) + len(outcomes) > limits.OUTBOX_ITEMS_MAX:
             raise Bug(f"{len(self._kept)} outcomes without a receipt: the leader assigns beyond the slots")

@@ -39,6 +39,8 @@ from swarm.wire.messages import (
 
 _log = structlog.get_logger("swarm.node")
 
+GATHER_ITEMS = 128  # fewer outcomes wait a moment for others, while the node has work
+GATHER_MS = 2.0
 REHOST_MS = 2_000  # how often an agent that could not be hosted is tried again
 
 
@@ -192,6 +194,8 @@ class Worker:
         while True:
             await self._out_kick.wait()
             self._out_kick.clear()
+            if self._outbox.unsent < GATHER_ITEMS and any(host.busy for host in self._hosts.values()):
+                await self._ports.clock.sleep_ms(GATHER_MS)  # more are coming: they travel together
             while batch := self._outbox.take(limits.RECORDS_BATCH_MAX):
                 await uplink.send(Outcomes(batch))
 

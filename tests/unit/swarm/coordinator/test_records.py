@@ -16,12 +16,15 @@ class Replica:
     """A log that fails a few times first; a deposition may come with the failure."""
 
     def __init__(self, failures, *, deposed=False):
-        self.leading_term, self.proposed = 1, []
+        self.leading_term, self.proposed, self.flying = 1, [], 0
         self._failures, self._deposed = list(failures), deposed
 
     @property
     def leads(self):
         return self.leading_term is not None
+
+    def in_flight(self):
+        return self.flying
 
     async def propose(self, event):
         if self._failures:
@@ -37,7 +40,8 @@ class Clock:
         return 0
 
     async def sleep_ms(self, _):
-        await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
 
 
 def flush(replica):
@@ -61,3 +65,21 @@ def test_a_record_the_log_would_not_take_is_proposed_again_while_this_replica_le
 
 def test_a_deposed_replica_leaves_its_records_to_the_nodes_that_brought_them():
     assert flush(Replica([NotLeader()], deposed=True)) == []
+
+
+def test_records_that_come_one_by_one_while_much_is_in_flight_travel_together():
+    replica = Replica([])
+    replica.flying = 1_000
+
+    async def scenario():
+        records = Records(replica, Clock())
+        task = asyncio.create_task(records.flush_forever())
+        for _ in range(3):
+            records.add(RECORD)
+            await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(scenario())
+    assert [len(event.records) for event in replica.proposed] == [3]
