@@ -15,6 +15,8 @@ from swarm.cli.output import Output, table
 from swarm.client import RunDetails, RunEnded, RunInfo, StepDone, Swarm
 from swarm.errors import Conflict
 
+PATH_STEPS_SHOWN = 6
+
 app = typer.Typer(
     help="Runs: `swarm runs`, `swarm runs show RUN`, `swarm runs logs RUN`, `swarm runs cancel RUN`.",
     invoke_without_command=True,
@@ -75,9 +77,14 @@ def show(
             )
         values = run.result() if outputs else None
     out.give(
-        {"run": details.run, "steps": details.steps, **({} if values is None else {"outputs": values})},
+        {
+            "run": details.run,
+            "progress": details.progress,
+            "steps": details.steps,
+            **({} if values is None else {"outputs": values}),
+        },
         table=_steps_table(details),
-        text=_headline(details.run),
+        text=_headline(details.run) + _outlook(details),
     )
     if values is not None and not as_json:
         for name, value in values.items():
@@ -133,6 +140,17 @@ def _headline(run: RunInfo) -> str:
     took = f" after {(run.ended_ms - run.submitted_ms) / 1000:.3f} s" if run.over else ""
     reason = f": {run.reason}" if run.reason else ""
     return f"{run.id} {run.status}{took}, {_steps(run)} steps{reason}"
+
+
+def _outlook(details: RunDetails) -> str:
+    """How far a run is that goes on, how long it may take, and what holds it up."""
+    if details.run.over:
+        return ""
+    now = details.progress
+    left = "nothing to estimate by yet" if now.left_ms is None else f"about {now.left_ms / 1000:.1f} s left"
+    path = " > ".join(now.critical_path[:PATH_STEPS_SHOWN])
+    path += " > ..." if len(now.critical_path) > PATH_STEPS_SHOWN else ""
+    return f"\n{now.running} running, {now.ready} ready, {now.waiting} waiting; {left}; it hangs on {path}"
 
 
 def _steps_table(details: RunDetails) -> Table:

@@ -10,6 +10,7 @@ from swarm.client.records import Event as Event
 from swarm.client.records import NodeInfo as NodeInfo
 from swarm.client.records import PlaceInfo as PlaceInfo
 from swarm.client.records import PlacingInfo as PlacingInfo
+from swarm.client.records import ProgressInfo as ProgressInfo
 from swarm.client.records import RunDetails as RunDetails
 from swarm.client.records import RunEnded as RunEnded
 from swarm.client.records import RunInfo as RunInfo

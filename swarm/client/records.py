@@ -135,11 +135,35 @@ class PlacingInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressInfo:
+    """How far a run is. `left_ms` is an estimate, None before there is one; the path is what it hangs on."""
+
+    done: int
+    running: int
+    ready: int
+    waiting: int
+    left_ms: float | None
+    critical_path: tuple[str, ...]
+
+    @classmethod
+    def from_pb(cls, progress: client_pb2.Progress) -> ProgressInfo:
+        return cls(
+            done=progress.done,
+            running=progress.running,
+            ready=progress.ready,
+            waiting=progress.waiting,
+            left_ms=progress.left_ms if progress.HasField("left_ms") else None,
+            critical_path=tuple(progress.critical_path),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RunDetails:
     """A run with the state of each of its steps."""
 
     run: RunInfo
     steps: tuple[StepInfo, ...]
+    progress: ProgressInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from swarm.client.records import (
     SUCCEEDED,
     Event,
     PlacingInfo,
+    ProgressInfo,
     RunDetails,
     RunEnded,
     RunInfo,
@@ -79,7 +80,8 @@ class Run:
     async def show(self) -> RunDetails:
         """The run and each of its steps as they stand now."""
         reply = await self._shown(outputs=False)
-        return RunDetails(RunInfo.from_pb(reply.run), tuple(StepInfo.from_pb(step) for step in reply.steps))
+        steps = tuple(StepInfo.from_pb(step) for step in reply.steps)
+        return RunDetails(RunInfo.from_pb(reply.run), steps, ProgressInfo.from_pb(reply.progress))
 
     async def explain(self, step: str) -> PlacingInfo:
         """Why this step is where it is, or where it would be placed now; told by the leader."""

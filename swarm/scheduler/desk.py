@@ -54,9 +54,17 @@ class Entry:
     place: Place = Place.LATE
     node: NodeId | None = None
     key: StepKey | None = None
+    spare: tuple[NodeId, StepKey] | None = None  # a second attempt that flies beside the first
     attempts: int = 0
     failures: int = 0
     losses: int = 0
+
+    def flying(self) -> Iterator[tuple[NodeId, StepKey]]:
+        """Every attempt that flies."""
+        if self.node is not None and self.key is not None:
+            yield self.node, self.key
+        if self.spare is not None:
+            yield self.spare
 
 
 _Alarm: TypeAlias = tuple[int, Place, RunId, int, int]
@@ -139,6 +147,22 @@ class Desk:
         view.take(key, node.resources)
         self._alarm(entry, now_ms + node.timeout_ms, key.run, key.step)
 
+    def spare(self, entry: Entry, view: NodeView, key: StepKey, node: Node) -> None:
+        """Another node works on it too."""
+        entry.spare = (view.node, key)
+        view.take(key, node.resources)
+
+    def drop(self, entry: Entry, key: StepKey) -> None:
+        """One of the two attempts that fly is gone; the other goes on, as the first one if that is gone."""
+        assert entry.spare is not None
+        lost = entry.spare[0]
+        if entry.key == key:
+            assert entry.node is not None
+            lost, (entry.node, entry.key) = entry.node, entry.spare
+        entry.spare = None
+        if view := self.nodes.get(lost):
+            view.give_back(key)
+
     def intend(self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, node: Node) -> None:
         """A node is to work on it once the log says so; whoever proposes the intent sees it through."""
         self._move(entry, Place.INTENDED, now_ms)
@@ -160,13 +184,15 @@ class Desk:
 
     def _move(self, entry: Entry, place: Place, now_ms: int) -> None:
         self._land(entry)
-        entry.node = entry.key = None
+        entry.node = entry.key = entry.spare = None
         entry.place, entry.since_ms = place, now_ms
 
     def _land(self, entry: Entry) -> None:
-        """Free the slot of an attempt."""
+        """Free the slots of its attempts."""
         if entry.key is not None and entry.node is not None and (view := self.nodes.get(entry.node)):
             view.give_back(entry.key)
+        if entry.spare is not None and (view := self.nodes.get(entry.spare[0])):
+            view.give_back(entry.spare[1])
 
     # -- alarms ----------------------------------------------------------------------------------
 

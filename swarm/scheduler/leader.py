@@ -40,6 +40,7 @@ from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.placement import NodeView, sane_load
 from swarm.scheduler.placing import Placer
 from swarm.scheduler.ranking import Ranks
+from swarm.scheduler.rebalancing import Rebalancer
 from swarm.scheduler.retry import may_retry, rest_ms
 from swarm.scheduler.run import Run, Step
 from swarm.scheduler.together import Options
@@ -61,6 +62,9 @@ class Leader:
         self._now_ms = now_ms
         self._hold_until_ms = now_ms + limits.TAKEOVER_GRACE_MS  # nodes may claim what they run until then
         self.placer = Placer(self.desk, ledger, term, options)
+        self._rebalancer = (
+            Rebalancer(self.desk, ledger, self.placer, self.ranks) if options.rebalance else None
+        )
         for run in ledger.runs.values():
             for step in run.ready():
                 self._welcome(run, step)
@@ -123,8 +127,8 @@ class Leader:
         if record.node:
             actions.append(Recorded(record.node, key))
         entry = self.desk.remove(record.run, record.step)
-        if entry is not None and entry.key != key:
-            _withdraw(entry, actions)
+        if entry is not None and (entry.key != key or entry.spare is not None):
+            _withdraw(entry, actions, but=key)
 
     def _welcome(self, run: Run, step: int) -> None:
         """A step may run, or one of its loose inputs came at last."""
@@ -159,8 +163,8 @@ class Leader:
             entry = self.desk.find(key.run, key.step)
             if entry is None or entry.place is Place.RECORDING:
                 continue
-            if entry.key != key:
-                _withdraw(entry, actions)
+            if entry.key != key or entry.spare is not None:
+                _withdraw(entry, actions, but=key)
             self.desk.record(entry, key, self._now_ms)
             if view is not None:
                 view.done += 1
@@ -169,7 +173,12 @@ class Leader:
     def _fail(self, event: AttemptFailed, actions: list[Action]) -> None:
         actions.append(Recorded(event.node, event.key))
         entry = self.desk.find(event.key.run, event.key.step)
-        if entry is not None and (
+        if entry is not None and entry.spare is not None and (event.node, event.key) in entry.flying():
+            entry.failures += 1  # the other attempt goes on
+            self.desk.drop(entry, event.key)
+            if view := self.desk.nodes.get(event.node):
+                view.judge(failed=True)
+        elif entry is not None and (
             (entry.key == event.key and entry.node == event.node)
             or (entry.place is Place.UNSURE and self._was_intended(event.key))
         ):
@@ -255,6 +264,9 @@ class Leader:
             entry = self.desk.find(key.run, key.step)
             if entry is None or key in kept:
                 continue
+            if entry.spare is not None:
+                self.desk.drop(entry, key)
+                continue
             if entry.place is Place.FLYING and self._was_intended(key):
                 self._doubt(entry, key.run, key.step)
                 continue
@@ -275,6 +287,9 @@ class Leader:
                 doubt = _unsure(intent.node, Unreachable("it did not come back"))
                 self._give_up(entry, _failure(key, intent.node, doubt), actions)
             elif entry.node is not None and entry.key is not None:
+                if entry.spare is not None:
+                    actions.append(Withdraw(*entry.spare))
+                    self.desk.drop(entry, entry.spare[1])
                 self._time_out(entry, entry.node, entry.key, actions)
             else:
                 self._queue(self._ledger.runs[name], step, entry)
@@ -283,6 +298,8 @@ class Leader:
             if unhosted := self.desk.find(name, step):
                 key = StepKey(name, step, self._term, unhosted.attempts)
                 self._give_up(unhosted, _failure(key, NodeId(""), error), actions)
+        if self._rebalancer is not None:
+            actions += self._rebalancer.rebalance(self._now_ms)
 
     def _doubt(self, entry: Entry, run: RunId, step: int) -> None:
         self.desk.rest(entry, run, step, self._now_ms, limits.INTENT_WAIT_MS, Place.UNSURE)
@@ -315,9 +332,9 @@ def _unsure(node: NodeId, cause: SwarmError) -> NeedsDecision:
     )
 
 
-def _withdraw(entry: Entry, actions: list[Action]) -> None:
-    if entry.node is not None and entry.key is not None:
-        actions.append(Withdraw(entry.node, entry.key))
+def _withdraw(entry: Entry, actions: list[Action], but: StepKey | None = None) -> None:
+    """Nobody waits for its attempts any more, but for the one that brought the result."""
+    actions += [Withdraw(node, key) for node, key in entry.flying() if key != but]
 
 
 def _failure(

@@ -29,6 +29,7 @@ TURN_STEPS_MAX = 4_096  # placed from one queue before the others are looked at,
 ONCE = "once"  # the `effects` of a capability that must not run twice
 IMPATIENT_SCAN_MS = 1_000  # how often one queue is searched for steps that waited too long for a host
 GREEDY = "greedy"
+SPARE = "spare"
 
 Hungry: TypeAlias = list[tuple[Where, FairQueue]]
 """Queues that have steps, and what these ask of a node."""
@@ -206,11 +207,41 @@ class Placer:
     def _order(
         self, run: Run, entry: Entry, offer: Offer, view: NodeView, key: StepKey, now_ms: int
     ) -> Dispatch:
+        self._desk.fly(entry, view, key, now_ms, run.graph.nodes[key.step])
+        return self._told(run, offer, view, key)
+
+    def _told(self, run: Run, offer: Offer, view: NodeView, key: StepKey) -> Dispatch:
         step, node = key.step, run.graph.nodes[key.step]
-        self._desk.fly(entry, view, key, now_ms, node)
         inputs = run.inputs(step, offer.gathers)
         scatter = tuple(item for item in run.scatter(step) if item[0] in offer.scatters)
         return Dispatch(view.node, key, offer.agent.digest, node.capability, inputs, node.timeout_ms, scatter)
+
+    # -- a second attempt ------------------------------------------------------------------------
+
+    def could(self, key: StepKey, view: NodeView) -> bool:
+        """Whether that node could take this step now."""
+        node = self._ledger.runs[key.run].graph.nodes[key.step]
+        offer = self._ledger.offer(node.capability)
+        return (
+            offer is not None
+            and able(view, offer.agent.digest, node.layers | offer.agent.layers)
+            and fits(view, node.resources)
+        )
+
+    def spare(self, first: StepKey, view: NodeView, now_ms: int) -> Dispatch:
+        """Let that node try a step too which another one works on; it could take it."""
+        run, entry = self._ledger.runs[first.run], self._desk.find(first.run, first.step)
+        node = run.graph.nodes[first.step]
+        offer = self._ledger.offer(node.capability)
+        assert entry is not None
+        assert offer is not None
+        entry.attempts += 1
+        key = StepKey(first.run, first.step, self._term, entry.attempts)
+        look = self.history.begin(self._desk.nodes.values(), SPARE, now_ms)
+        look.placed.append((first.run, first.step, view.node))
+        self.history.keep(look)
+        self._desk.spare(entry, view, key, node)
+        return self._told(run, offer, view, key)
 
     # -- nobody can take it --------------------------------------------------------------------
 

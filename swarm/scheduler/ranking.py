@@ -73,7 +73,7 @@ class Ranks:
         return ranks
 
 
-def upward(run: Run, costs: Mapping[CapabilityName, float]) -> Sequence[float]:
+def upward(run: Run, costs: Mapping[CapabilityName, float]) -> list[float]:
     """The costliest way from the beginning of each step to the end."""
     other = sum(costs.values()) / len(costs) if costs else 1.0
     nodes = run.graph.nodes

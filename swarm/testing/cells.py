@@ -96,7 +96,7 @@ class MemoryCells:
         self.cells: list[MemoryCell] = []
         self._agents = agents
         self._clock = clock
-        self._call_ms = call_ms
+        self.call_ms = call_ms
         self._spawn_ms = spawn_ms
 
     async def spawn(self, image: Image) -> MemoryCell:
@@ -114,7 +114,7 @@ class MemoryCells:
 
     async def call(self, agent: AgentName, capability: CapabilityName, inputs: Mapping[str, Items]) -> Reply:
         """What the agent says when nothing goes wrong."""
-        await self._clock.sleep_ms(self._call_ms)
+        await self._clock.sleep_ms(self.call_ms)
         behaviour = self._agents.behaviour(agent, capability)
         if behaviour is None:
             raise AgentFailed(f"{agent} has no {capability}", place=capability)

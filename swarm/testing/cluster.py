@@ -23,7 +23,9 @@ from swarm.errors import Bug, NotLeader, OutcomeUnknown, OutOfTime, Unreachable
 from swarm.graph import Graph, Payload, Priority, encode
 from swarm.ids import NodeId, RunId
 from swarm.node import Worker, WorkerOptions, WorkerPorts
+from swarm.scheduler.machine import DEFAULTS
 from swarm.scheduler.run import Run
+from swarm.scheduler.together import Options
 from swarm.tasks import Tasks
 from swarm.testing.cells import MemoryAgents, MemoryCells
 from swarm.testing.clock import FakeClock
@@ -48,6 +50,7 @@ class MemoryCluster:
         seed: int = 0,
         skew_ms: int = 0,
         call_ms: float = 1.0,
+        options: Options = DEFAULTS,
     ) -> None:
         self.dice = Random(seed)  # noqa: S311 - a seed is the point
         self.clock = FakeClock()
@@ -63,6 +66,7 @@ class MemoryCluster:
         self._slots = slots
         self._skew_ms = skew_ms
         self._call_ms = call_ms
+        self._options = options
         self._blobs = {name: MemoryBlobs() for name in (*self.log.voters, *self._nodes)}
         self._tasks = Tasks()
         self._ids = 0
@@ -89,7 +93,7 @@ class MemoryCluster:
 
     async def start_coordinator(self, name: NodeId) -> None:
         """Start one, or start it again: its log is all it remembers."""
-        driver = Coordinator(name, self.log.replica(name), self._own_clock(), self._new_id)
+        driver = Coordinator(name, self.log.replica(name), self._own_clock(), self._new_id, self._options)
         self.coordinators[name] = driver
         await driver.start()
         self.links.listen(driver)

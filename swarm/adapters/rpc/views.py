@@ -9,6 +9,7 @@ from swarm.coordinator import Coordinator, NodeLink
 from swarm.errors import NotFound
 from swarm.ids import AgentName, Digest, NodeId
 from swarm.scheduler.machine import Place
+from swarm.scheduler.progress import ProgressTracker
 from swarm.scheduler.run import Run, Step
 from swarm.wire.convert import agent_to_pb, error_to_pb, items_to_pb, lack_to_pb
 from swarm.wire.gen import client_pb2 as pb
@@ -66,8 +67,27 @@ def show(run: Run, coordinator: Coordinator, *, outputs: bool) -> pb.ShowRunRepl
     """Everything about a run."""
     return pb.ShowRunReply(
         run=summary(run),
+        progress=_progress(run, coordinator),
         outputs=items_to_pb(run.outputs()) if outputs else (),
         steps=[_step(run, step, coordinator) for step in range(len(run.state))],
+    )
+
+
+def _progress(run: Run, coordinator: Coordinator) -> pb.Progress:
+    scheduler, name = coordinator.replica.scheduler, run.submitted.run
+    running = [
+        step
+        for step in run.ready()
+        if (place := scheduler.place(name, step)) is not None and place[0] is Place.FLYING
+    ]
+    found = ProgressTracker(run).progress(running)
+    return pb.Progress(
+        done=found.done,
+        running=found.running,
+        ready=found.ready,
+        waiting=found.waiting,
+        left_ms=found.left_ms,
+        critical_path=found.critical_path,
     )
 
 

@@ -144,16 +144,34 @@ class ShowRunRequest(_message.Message):
     def __init__(self, run: _Optional[str] = ..., outputs: _Optional[bool] = ...) -> None: ...
 
 class ShowRunReply(_message.Message):
-    __slots__ = ("run", "outputs", "steps", "freshness")
+    __slots__ = ("run", "outputs", "steps", "freshness", "progress")
     RUN_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
     run: RunSummary
     outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
     steps: _containers.RepeatedCompositeFieldContainer[StepState]
     freshness: Freshness
-    def __init__(self, run: _Optional[_Union[RunSummary, _Mapping]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[StepState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+    progress: Progress
+    def __init__(self, run: _Optional[_Union[RunSummary, _Mapping]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[StepState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("done", "running", "ready", "waiting", "left_ms", "critical_path")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    LEFT_MS_FIELD_NUMBER: _ClassVar[int]
+    CRITICAL_PATH_FIELD_NUMBER: _ClassVar[int]
+    done: int
+    running: int
+    ready: int
+    waiting: int
+    left_ms: float
+    critical_path: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, done: _Optional[int] = ..., running: _Optional[int] = ..., ready: _Optional[int] = ..., waiting: _Optional[int] = ..., left_ms: _Optional[float] = ..., critical_path: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StepState(_message.Message):
     __slots__ = ("step", "capability", "status", "node", "attempt", "error", "wall_ms")

@@ -1,0 +1,178 @@
+"""Improving a schedule of a whole graph: move one task, look again, keep what is not worse.
+
+A plan is an order of the tasks and a machine for each. Read in that order, each task takes the first gap of
+its machine that is long enough, so a plan is a schedule. Only tasks that hold the end up are worth moving:
+the last one, and back from it whatever each had to wait for, data or a machine. One of them goes to another
+machine, or changes places with a task there, or goes elsewhere in the order. A step that makes it a little
+worse is taken now and then, less and less often (simulated annealing): the way down is not always downhill.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import exp
+from typing import Final
+
+import numpy as np
+
+from swarm.scheduler.assignment.jobs import Schedule, Shape
+
+HEAT: Final = 0.01  # of the length: how much worse a step may be at the beginning, about
+PLACEMENTS_MAX: Final = 1_000_000  # tasks put on a machine, in all: some seconds
+NEAR: Final = 0.15  # of the order: how far a task is moved in it at most
+PATIENCE: Final = 0.25  # of all rounds without a better plan; then the search goes back to the best
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Who goes where in which order, and how long that takes; `cause` is what a task waited for, or -1."""
+
+    machine: list[int]
+    order: list[int]
+    start: list[float]
+    end: list[float]
+    cause: list[int]
+    length: float
+
+
+def improve(
+    shape: Shape,
+    schedule: Schedule,
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+    bound: float = 0.0,
+    placements_max: int = PLACEMENTS_MAX,
+) -> Schedule:
+    """A schedule that is no longer than this one, and mostly shorter."""
+    count = len(shape.order)
+    if count < 2 or schedule.makespan <= bound:
+        return schedule
+    chance = np.random.default_rng(seed)
+    place = sorted(range(count), key=lambda task: (schedule.start[task], schedule.end[task]))
+    now = _read(shape, list(schedule.machine), _sound(shape, place))
+    best = now
+    rounds = max(placements_max // count, 1)
+    quiet = 0
+    for number in range(rounds):
+        if best.length <= bound or (number % 32 == 0 and stop()):
+            break
+        heat = HEAT * best.length * (1.0 - number / rounds)
+        other = _moved(shape, now, chance)
+        if other is None:
+            continue
+        worse = other.length - now.length
+        if worse <= 0 or (heat > 0 and chance.random() < exp(-worse / heat)):
+            now = other
+        quiet += 1
+        if now.length < best.length - 1e-12:
+            best, quiet = now, 0
+        elif quiet > PATIENCE * rounds:
+            now, quiet = best, 0
+    if best.length >= schedule.makespan:
+        return schedule
+    return Schedule(tuple(best.machine), tuple(best.start), tuple(best.end))
+
+
+def _read(shape: Shape, machine: list[int], order: list[int]) -> _Plan:
+    """The schedule a plan stands for."""
+    durations, before = shape.job.durations, shape.before
+    start, end = [0.0] * len(order), [0.0] * len(order)
+    cause = [-1] * len(order)
+    slots: list[list[tuple[float, float, int]]] = [[] for _ in range(shape.job.machines)]
+    for task in order:
+        where = machine[task]
+        begin, why = 0.0, -1
+        for source, move in before[task]:
+            there = end[source] if machine[source] == where else end[source] + move
+            if there > begin:
+                begin, why = there, source
+        duration = durations[task][where]
+        busy = slots[where]
+        if duration > 0:
+            at = bisect_right(busy, (begin, float("inf"), 0))
+            if at and busy[at - 1][1] > begin:
+                begin, why = busy[at - 1][1], busy[at - 1][2]
+            while at < len(busy) and begin + duration > busy[at][0]:
+                if busy[at][1] > begin:
+                    begin, why = busy[at][1], busy[at][2]
+                at += 1
+            insort(busy, (begin, begin + duration, task))
+        start[task], end[task], cause[task] = begin, begin + duration, why
+    return _Plan(machine, order, start, end, cause, max(end))
+
+
+def _sound(shape: Shape, place: Sequence[int]) -> list[int]:
+    """This order, but no task before what feeds it (tasks that take no time may stand so)."""
+    done = [False] * len(place)
+    order: list[int] = []
+    for task in place:
+        todo = [task]
+        while todo:
+            one = todo[-1]
+            missing = [source for source, _ in shape.before[one] if not done[source]]
+            if missing:
+                todo += missing
+                continue
+            todo.pop()
+            if not done[one]:
+                done[one] = True
+                order.append(one)
+    return order
+
+
+def _moved(shape: Shape, plan: _Plan, chance: np.random.Generator) -> _Plan | None:
+    """A plan beside this one, or None where the dice chose nothing that changes it."""
+    task = _critical(plan, chance)
+    machine, order = plan.machine, plan.order
+    kind = chance.random()
+    if kind < 0.6:
+        where = int(chance.integers(0, shape.job.machines))
+        if where == machine[task] or shape.job.durations[task][where] == float("inf"):
+            return None
+        machine = list(machine)
+        if kind < 0.2:  # exchange with a task over there
+            others = [one for one in range(len(order)) if machine[one] == where]
+            if others:
+                other = others[int(chance.integers(0, len(others)))]
+                if shape.job.durations[other][machine[task]] < float("inf"):
+                    machine[other] = machine[task]
+        machine[task] = where
+    else:
+        order = _shifted(shape, plan, task, chance)
+        if order is plan.order:
+            return None
+    return _read(shape, machine, order)
+
+
+def _critical(plan: _Plan, chance: np.random.Generator) -> int:
+    """One of the tasks that hold the end up."""
+    at = max(range(len(plan.end)), key=plan.end.__getitem__)
+    path = [at]
+    while (at := plan.cause[at]) >= 0:
+        path.append(at)
+    return path[int(chance.integers(0, len(path)))]
+
+
+def _shifted(shape: Shape, plan: _Plan, task: int, chance: np.random.Generator) -> list[int]:
+    """The order with this task earlier or later in it, as far as its neighbours in the graph allow."""
+    order = plan.order
+    at = order.index(task)
+    reach = max(2, int(len(order) * NEAR))
+    aim = at + int(chance.integers(-reach, reach + 1))
+    first = {source for source, _ in shape.before[task]}
+    last = {target for target, _ in shape.after[task]}
+    step = 1 if aim > at else -1
+    to = at
+    while to != aim and 0 <= to + step < len(order):
+        beside = order[to + step]
+        if beside in (last if step > 0 else first):
+            break
+        to += step
+    if to == at:
+        return order
+    changed = list(order)
+    changed.pop(at)
+    changed.insert(to, task)
+    return changed
