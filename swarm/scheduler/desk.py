@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -65,6 +65,22 @@ class Entry:
             yield self.node, self.key
         if self.spare is not None:
             yield self.spare
+
+    def double(self, view: NodeView, key: StepKey, needs: Resources) -> None:
+        """Another node works on it too."""
+        self.spare = (view.node, key)
+        view.take(key, needs)
+
+    def drop(self, nodes: Mapping[NodeId, NodeView], key: StepKey) -> None:
+        """One of the two attempts that fly is gone; the other goes on, as the first one if that is gone."""
+        assert self.spare is not None
+        lost = self.spare[0]
+        if self.key == key:
+            assert self.node is not None
+            lost, (self.node, self.key) = self.node, self.spare
+        self.spare = None
+        if view := nodes.get(lost):
+            view.give_back(key)
 
 
 _Alarm: TypeAlias = tuple[int, Place, RunId, int, int]
@@ -146,22 +162,6 @@ class Desk:
         entry.node, entry.key = view.node, key
         view.take(key, node.resources)
         self._alarm(entry, now_ms + node.timeout_ms, key.run, key.step)
-
-    def spare(self, entry: Entry, view: NodeView, key: StepKey, node: Node) -> None:
-        """Another node works on it too."""
-        entry.spare = (view.node, key)
-        view.take(key, node.resources)
-
-    def drop(self, entry: Entry, key: StepKey) -> None:
-        """One of the two attempts that fly is gone; the other goes on, as the first one if that is gone."""
-        assert entry.spare is not None
-        lost = entry.spare[0]
-        if entry.key == key:
-            assert entry.node is not None
-            lost, (entry.node, entry.key) = entry.node, entry.spare
-        entry.spare = None
-        if view := self.nodes.get(lost):
-            view.give_back(key)
 
     def intend(self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, node: Node) -> None:
         """A node is to work on it once the log says so; whoever proposes the intent sees it through."""

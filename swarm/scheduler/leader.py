@@ -175,7 +175,7 @@ class Leader:
         entry = self.desk.find(event.key.run, event.key.step)
         if entry is not None and entry.spare is not None and (event.node, event.key) in entry.flying():
             entry.failures += 1  # the other attempt goes on
-            self.desk.drop(entry, event.key)
+            entry.drop(self.desk.nodes, event.key)
             if view := self.desk.nodes.get(event.node):
                 view.judge(failed=True)
         elif entry is not None and (
@@ -265,7 +265,7 @@ class Leader:
             if entry is None or key in kept:
                 continue
             if entry.spare is not None:
-                self.desk.drop(entry, key)
+                entry.drop(self.desk.nodes, key)
                 continue
             if entry.place is Place.FLYING and self._was_intended(key):
                 self._doubt(entry, key.run, key.step)
@@ -289,7 +289,7 @@ class Leader:
             elif entry.node is not None and entry.key is not None:
                 if entry.spare is not None:
                     actions.append(Withdraw(*entry.spare))
-                    self.desk.drop(entry, entry.spare[1])
+                    entry.drop(self.desk.nodes, entry.spare[1])
                 self._time_out(entry, entry.node, entry.key, actions)
             else:
                 self._queue(self._ledger.runs[name], step, entry)

@@ -240,7 +240,7 @@ class Placer:
         look = self.history.begin(self._desk.nodes.values(), SPARE, now_ms)
         look.placed.append((first.run, first.step, view.node))
         self.history.keep(look)
-        self._desk.spare(entry, view, key, node)
+        entry.double(view, key, node.resources)
         return self._told(run, offer, view, key)
 
     # -- nobody can take it --------------------------------------------------------------------
