@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from swarm.decompose.building import capabilities_of
-from swarm.decompose.learn.codec import MODEL_BYTES_MAX, decode_model
+from swarm.decompose.learn.arrays import MODEL_BYTES_MAX
+from swarm.decompose.learn.codec import decode_model
 from swarm.decompose.records import Engine
 from swarm.decompose.strategies.heuristic import HeuristicEngine
 from swarm.decompose.strategies.hybrid import HybridEngine

@@ -50,3 +50,11 @@ def quality(pairs: Iterable[tuple[Decomposition, Example]]) -> Quality:
         exact += given.nodes == set(wanted.nodes) and given.links == set(wanted.links)
         count += 1
     return Quality(nodes.f1, edges.f1, exact / count if count else 1.0)
+
+
+def likeness(one: Decomposition, two: Decomposition) -> float:
+    """How like two decompositions are, in 0..1: the mean of the F1 of their nodes and of their edges."""
+    nodes, edges = _Pool(), _Pool()
+    nodes.add(one.nodes, two.nodes)
+    edges.add(one.links, two.links)
+    return (nodes.f1 + edges.f1) / 2

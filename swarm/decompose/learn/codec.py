@@ -1,19 +1,17 @@
-"""A trained model as bytes and back: a JSON head that names every array, then the arrays.
+"""A trained stacked model as bytes and back (see `arrays` for the layout).
 
-Layout: eight bytes of magic, the length of the head as a little-endian u32, the head, the arrays as
-they lie in memory. Reading trusts nothing: the size first, then every type, length and pointer, so that
-a broken or hostile file is refused with its place and cannot make a tree walk out of its arrays.
+Reading trusts nothing: every shape and every pointer is looked at, so that a broken or hostile file is
+refused with its place and cannot make a tree walk out of its arrays.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from swarm.decompose.encoder.port import TextEncoder
+from swarm.decompose.learn.arrays import BROKEN, Arrays, check_size, hold, pack, refused, unpack
 from swarm.decompose.learn.calibration import Calibration
 from swarm.decompose.learn.decode import Taste
 from swarm.decompose.learn.evidence import Base
@@ -23,22 +21,19 @@ from swarm.decompose.learn.habits import Habits
 from swarm.decompose.learn.model import StackedModel
 from swarm.decompose.learn.neighbours import Neighbours, answers_of
 from swarm.decompose.learn.ridge import Linear
+from swarm.decompose.learn.sense import Sense
 from swarm.decompose.learn.vectors import Vocabulary
 from swarm.decompose.matching import Matcher
 from swarm.decompose.records import Capability
-from swarm.errors import Mistake, TooLarge
+from swarm.errors import NotBuilt
 
-MODEL_BYTES_MAX: Final = 64 << 20
 DEPTH_MAX: Final = 64  # of a tree
 _MAGIC: Final = b"SWDM1\0\0\0"
-_HEAD: Final = struct.Struct("<I")
 _FOREST: Final = ("roots", "feature", "threshold", "left", "right", "value")
 _HABITS: Final = ("frequency", "affinity", "feeds", "precedes", "together")
 _NEIGHBOURS: Final = ("ends", "indices", "values", "uses", "links")
 _FORESTS: Final = ("first", "second", "link")
-_DTYPES: Final = frozenset({"float16", "float32", "float64", "int8", "int32"})
-
-Arrays = dict[str, NDArray[Any]]
+_SENSE: Final = ("described", "request", "clause", "known")
 
 
 def encode_model(model: StackedModel) -> bytes:
@@ -60,39 +55,24 @@ def encode_model(model: StackedModel) -> bytes:
         "habits": [habits.nodes_min, habits.chains],
         "least": [model.taste.least, model.taste.company, model.taste.custom, model.link_least],
         "calibration": [model.calibration.slope, model.calibration.offset],
-        "arrays": [[name, str(array.dtype), array.shape] for name, array in arrays.items()],
     }
-    text = json.dumps(head, separators=(",", ":")).encode()
-    data = b"".join([_MAGIC, _HEAD.pack(len(text)), text, *(a.tobytes() for a in arrays.values())])
-    if len(data) > MODEL_BYTES_MAX:
-        raise TooLarge(f"a model of {len(data)} bytes, at most {MODEL_BYTES_MAX}", place="model")
-    return data
+    if base.sense is not None:
+        head["encoder"] = [base.sense.encoder.name, base.sense.encoder.size]
+        arrays |= {f"sense.{name}": getattr(base.sense, name).astype(np.float16) for name in _SENSE}
+    return pack(_MAGIC, head, arrays)
 
 
-def decode_model(data: bytes) -> StackedModel:
-    """The model that `data` holds; raises TooLarge or Mistake."""
-    if len(data) > MODEL_BYTES_MAX:
-        raise TooLarge(f"a model of {len(data)} bytes, at most {MODEL_BYTES_MAX}", place="model")
+def decode_model(data: bytes, encoder: TextEncoder | None = None) -> StackedModel:
+    """The model that `data` holds; raises TooLarge, Mistake, or NotBuilt without its encoder."""
+    check_size(data)
     try:
-        return _model(data)
-    except (
-        KeyError,
-        IndexError,
-        TypeError,
-        ValueError,
-        OverflowError,
-        RecursionError,
-        struct.error,
-    ) as error:
-        raise Mistake(
-            f"this is no trained model: {error}",
-            place="model",
-            remedy="train it again, or copy the file again",
-        ) from None
+        return _model(data, encoder)
+    except BROKEN as error:
+        raise refused(error) from None
 
 
-def _model(data: bytes) -> StackedModel:
-    head, arrays = _parts(data)
+def _model(data: bytes, encoder: TextEncoder | None) -> StackedModel:
+    head, arrays = unpack(_MAGIC, data)
     capabilities = tuple(
         Capability(str(name), str(text), tuple(map(str, takes)), tuple(map(str, gives)))
         for name, text, takes, gives in head["capabilities"]
@@ -102,9 +82,7 @@ def _model(data: bytes) -> StackedModel:
     expected |= {f"habits.{name}": (count, count) for name in _HABITS[1:]}
     for name in ("request", "clause"):
         expected |= {f"{name}.weights": (len(words), count), f"{name}.bias": (count,)}
-    for name, shape in expected.items():
-        if arrays[name].shape != shape:
-            raise ValueError(f"{name} has shape {arrays[name].shape}, not {shape}")
+    hold(arrays, expected)
     linear = {
         name: Linear(arrays[f"{name}.weights"], arrays[f"{name}.bias"]) for name in ("request", "clause")
     }
@@ -119,6 +97,7 @@ def _model(data: bytes) -> StackedModel:
         linear["clause"],
         habits,
         _neighbours(arrays, len(words), count),
+        _sense(head.get("encoder"), arrays, count, encoder),
     )
     first, second, link = (_forest(name, head["forests"][name], arrays) for name in _FORESTS)
     least, curve = [float(each) for each in head["least"]], [float(each) for each in head["calibration"]]
@@ -128,23 +107,22 @@ def _model(data: bytes) -> StackedModel:
     )
 
 
-def _parts(data: bytes) -> tuple[dict[str, Any], Arrays]:
-    if not data.startswith(_MAGIC):
-        raise ValueError("it begins with other bytes")
-    start = len(_MAGIC) + _HEAD.size
-    (length,) = _HEAD.unpack_from(data, len(_MAGIC))
-    head = json.loads(data[start : start + length])
-    at = start + length
-    arrays: Arrays = {}
-    for name, dtype, shape in head["arrays"]:
-        if dtype not in _DTYPES or not all(type(size) is int and size >= 0 for size in shape):
-            raise ValueError(f"{name!r} has dtype {dtype!r} and shape {shape!r}")
-        items = int(np.prod([int(size) for size in shape], dtype=object)) if shape else 1
-        arrays[name] = np.frombuffer(data, np.dtype(dtype), items, at).reshape(shape)
-        at += arrays[name].nbytes
-    if at != len(data):
-        raise ValueError(f"{len(data) - at} bytes are left over")
-    return head, arrays
+def _sense(needed: Any, arrays: Arrays, count: int, encoder: TextEncoder | None) -> Sense | None:
+    if needed is None:
+        return None
+    name, size = str(needed[0]), int(needed[1])
+    if encoder is None or (encoder.name, encoder.size) != (name, size):
+        raise NotBuilt(
+            f"this model was trained with the encoder {name!r}",
+            place="model",
+            remedy="pip install 'neural-swarm[encoder]', or use a model trained without",
+        )
+    rows = len(arrays["near.ends"]) - 1
+    shapes = {"described": (count, size), "request": (size + 1, count), "clause": (size + 1, count)}
+    hold(arrays, {f"sense.{part}": shape for part, shape in (shapes | {"known": (rows, size)}).items()})
+    described, request, clause, known = (arrays[f"sense.{part}"] for part in _SENSE)
+    wide = [each.astype(np.float32) for each in (described, request, clause)]
+    return Sense(encoder, wide[0], wide[1], wide[2], known)
 
 
 def _neighbours(arrays: Arrays, words: int, count: int) -> Neighbours:

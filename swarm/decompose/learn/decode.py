@@ -112,3 +112,18 @@ def _greedy_chain(nodes: Sequence[int], chances: Mapping[Link, float]) -> list[i
         places = [[*order[:at], node, *order[at:]] for at in range(len(order) + 1)]
         order = max(places, key=lambda each: _likelihood(pairwise(each), chances))
     return order
+
+
+def in_order(nodes: Sequence[int], links: Sequence[tuple[int, int]], places: Sequence[float]) -> list[int]:
+    """Sources before targets; among those that could come next, the one asked for first."""
+    waiting = {node: sum(target == node for _, target in links) for node in nodes}
+    place = dict(zip(nodes, places, strict=True))
+    order: list[int] = []
+    while waiting:
+        node = min((each for each in waiting if waiting[each] == 0), key=lambda each: (place[each], each))
+        del waiting[node]
+        order.append(node)
+        for source, target in links:
+            if source == node:
+                waiting[target] -= 1
+    return order

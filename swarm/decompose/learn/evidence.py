@@ -2,21 +2,24 @@
 
 Three sources that fail in different ways: a linear model over the whole request, the same kind of
 model over single clauses (trained on the known words of each step, or on the clause that
-matched the step best), and the matcher, which knows only the capabilities' descriptions.
+matched the step best), and the matcher, which knows only the capabilities' descriptions. Where a pretrained
+encoder is given, it is a fourth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swarm.decompose.encoder.port import TextEncoder
 from swarm.decompose.learn.habits import Habits, fit_habits
 from swarm.decompose.learn.neighbours import Near, Neighbours, fit_neighbours
 from swarm.decompose.learn.ridge import Floats, Linear, fit_linear
+from swarm.decompose.learn.sense import Sense, Sensed, fit_sense
 from swarm.decompose.learn.vectors import Vocabulary, fit_vocabulary
 from swarm.decompose.matching import Matcher
 from swarm.decompose.parse.language import Sentence, parse_sentence
@@ -37,6 +40,16 @@ class Evidence:
     match: NDArray[np.float64]
     near: Near
     link_votes: dict[tuple[int, int], float]
+    sensed: Sensed | None = None
+    sensed_votes: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> Floats:
+        """How plainly each clause asks for each capability, all sources together."""
+        found: Floats = self.clauses + (self.match / 2).astype(np.float32)
+        if self.sensed is not None:
+            found = found + self.sensed.clauses + self.sensed.match * np.float32(0.5)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +62,30 @@ class Base:
     clause: Linear
     habits: Habits
     neighbours: Neighbours
+    sense: Sense | None = None
 
     def evidence(self, text: str) -> Evidence:
         sentence = parse_sentence(text)
         pieces = sentence.clauses[:CLAUSES_MAX]
         vector = self.vocabulary.encode(text)
         near = self.neighbours.near(vector, len(self.vocabulary.index))
+        texts = [piece.text for piece in pieces]
+        sensed = self.sense.sensed(text, texts, self.neighbours) if self.sense else None
         return Evidence(
             sentence,
             self.request.scores(vector),
-            np.array([self.clause.scores(self.vocabulary.encode(piece.text)) for piece in pieces]),
+            np.array([self.clause.scores(self.vocabulary.encode(piece)) for piece in texts]),
             self.matcher.scores(sentence)[:CLAUSES_MAX],
             near,
             self.neighbours.link_votes(near),
+            sensed,
+            self.neighbours.link_votes(sensed.near) if sensed else {},
         )
 
 
-def fit_base(capabilities: Sequence[Capability], examples: Sequence[Example]) -> Base:
+def fit_base(
+    capabilities: Sequence[Capability], examples: Sequence[Example], encoder: TextEncoder | None = None
+) -> Base:
     """The first stage from examples; rephrasings share the weight of the request they rephrase."""
     index = {each.name: at for at, each in enumerate(capabilities)}
     matcher = Matcher(capabilities)
@@ -85,7 +105,17 @@ def fit_base(capabilities: Sequence[Capability], examples: Sequence[Example]) ->
     clause = fit_linear([vocabulary.encode(text) for text, _ in pieces], marks, size, CLAUSE_PENALTY)
     links = [[(index[source], index[target]) for source, target in each.links] for each in examples]
     neighbours = fit_neighbours(vectors, targets, links)
-    return Base(matcher, vocabulary, request, clause, fit_habits(examples, index), neighbours)
+    sense = None
+    if encoder is not None:
+        sense = fit_sense(
+            encoder,
+            capabilities,
+            [each.text for each in examples],
+            targets,
+            [text for text, _ in pieces],
+            marks,
+        )
+    return Base(matcher, vocabulary, request, clause, fit_habits(examples, index), neighbours, sense)
 
 
 def _steps(

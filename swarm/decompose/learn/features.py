@@ -66,7 +66,8 @@ def node_rows(evidence: Evidence, habits: Habits, kinds: Kinds, fits: Array, col
         *_clause_parts(evidence.clauses.astype(np.float64)),
         *_clause_parts(evidence.match),
         *_context(np.clip(whole, 0, 1), habits, kinds, fits, mentioned),
-        *_clause_parts(evidence.clauses + evidence.match / 2),
+        *_clause_parts(evidence.asked.astype(np.float64)),
+        *_sensed_parts(evidence),
     ]
     shape = np.array(
         [
@@ -101,9 +102,27 @@ def second_rows(
         everywhere - ordered[0],
         np.where(rank == 0, everywhere - ordered[1], everywhere - ordered[0]),
         *_context(everywhere, habits, kinds, fits, _mentioned(evidence, kinds)),
-        *_rivals(everywhere, evidence.clauses + evidence.match / 2),
+        *_rivals(everywhere, evidence.asked.astype(np.float64)),
     ]
     return np.hstack([first, np.stack(parts, 1)[columns]])
+
+
+def _sensed_parts(evidence: Evidence) -> list[Array]:
+    """What a pretrained encoder says; nothing where there is none."""
+    sensed = evidence.sensed
+    if sensed is None:
+        return []
+    whole, votes = sensed.whole.astype(np.float64), sensed.near.votes.astype(np.float64)
+    return [
+        whole,
+        whole - whole.max(),
+        (-whole).argsort().argsort().astype(float),
+        votes,
+        (-votes).argsort().argsort().astype(float),
+        sensed.near.closest.astype(float),
+        *_clause_parts(sensed.clauses.astype(np.float64)),
+        *_clause_parts(sensed.match.astype(np.float64)),
+    ]
 
 
 def _rivals(chances: Array, scores: Array) -> list[Array]:

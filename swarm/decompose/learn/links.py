@@ -14,7 +14,7 @@ from swarm.decompose.learn.habits import Habits
 
 def positions(evidence: Evidence, nodes: Sequence[int]) -> Array:
     """In which clause each node is asked for, in 0..1; two nodes of one clause may share it."""
-    scores = (evidence.clauses + evidence.match / 2)[:, list(nodes)]
+    scores = evidence.asked[:, list(nodes)]
     found: Array = scores.argmax(0) / max(len(scores) - 1, 1)
     return found
 
@@ -61,15 +61,23 @@ def link_rows(
             votes.get((listed[a], listed[b]), 0.0),
             votes.get((listed[b], listed[a]), 0.0),
             evidence.near.strength(),
+            *_sensed(evidence, listed[a], listed[b]),
         ]
         for a, b in pairs
     ]
     return [(listed[a], listed[b]) for a, b in pairs], np.array(rows)
 
 
+def _sensed(evidence: Evidence, one: int, two: int) -> list[float]:
+    if evidence.sensed is None:
+        return []
+    votes = evidence.sensed_votes
+    return [votes.get((one, two), 0.0), votes.get((two, one), 0.0), evidence.sensed.near.strength()]
+
+
 def _softened(evidence: Evidence, nodes: list[int]) -> Array:
     """Mean clause of each node, weighted by how well each clause fits it."""
-    scores = np.exp(4.0 * (evidence.clauses + evidence.match / 2)[:, nodes])
+    scores = np.exp(4.0 * evidence.asked[:, nodes])
     place = np.linspace(0.0, 1.0, len(scores))[:, None]
     found: Array = (scores * place).sum(0) / scores.sum(0)
     return found

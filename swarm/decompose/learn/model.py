@@ -56,6 +56,8 @@ class StackedModel:
 def candidates(evidence: Evidence, count: int = CANDIDATES_MAX) -> NDArray[np.int64]:
     """The capabilities worth a closer look, best first."""
     joint = evidence.whole + evidence.clauses.max(0) / 2 + evidence.match.max(0) / 8
+    if evidence.sensed is not None:
+        joint = joint + evidence.sensed.whole + evidence.sensed.clauses.max(0) / 2
     found: NDArray[np.int64] = np.argsort(-joint, kind="stable")[:count]
     return found
 

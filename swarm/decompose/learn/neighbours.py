@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,10 @@ class Neighbours:
         likeness[self.ends[1:] == self.ends[:-1]] = (
             0.0  # of a row without features reduceat says the next one's
         )
+        return self.voted(likeness)
+
+    def voted(self, likeness: NDArray[np.floating[Any]]) -> Near:
+        """What the known requests say, given how like each of them is."""
         rows = np.argsort(-likeness, kind="stable")[:NEAREST]
         weights = np.maximum(likeness[rows], 0.0).astype(np.float32) ** SHARPNESS
         votes = weights @ self.uses[rows].astype(np.float32) / max(float(weights.sum()), 1e-9)

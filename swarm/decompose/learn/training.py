@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from swarm.decompose.encoder.port import TextEncoder
 from swarm.decompose.learn.calibration import Calibration, fit_calibration
 from swarm.decompose.learn.decode import Taste, choose_links
 from swarm.decompose.learn.evidence import Base, Evidence, fit_base
@@ -50,14 +51,17 @@ class _Case:
 
 
 def train(
-    capabilities: Sequence[Capability], examples: Sequence[Example], say: Progress = lambda _: None
+    capabilities: Sequence[Capability],
+    examples: Sequence[Example],
+    say: Progress = lambda _: None,
+    encoder: TextEncoder | None = None,
 ) -> StackedModel:
     """A model of these examples; those without an answer or with unknown names are left out."""
     known = {each.name for each in capabilities}
     usable = [each for each in examples if each.nodes and known.issuperset(each.nodes)]
     kinds = kinds_of_catalogue(capabilities)
     index = {each.name: at for at, each in enumerate(capabilities)}
-    cases = _cases(capabilities, usable, kinds, index)
+    cases = _cases(capabilities, usable, kinds, index, encoder)
     say(f"evidence of {len(cases)} requests")
     first = _round(cases)
     for case in cases:
@@ -68,18 +72,23 @@ def train(
     taste = _taste(cases)
     say(str(taste))
     link, link_least = _links(cases, kinds, index, taste)
-    base = fit_base(capabilities, usable)
+    base = fit_base(capabilities, usable, encoder)
     sure = _calibration(cases, taste)
     return StackedModel(tuple(capabilities), kinds, base, first, second, link, taste, link_least, sure)
 
 
 def _cases(
-    capabilities: Sequence[Capability], examples: Sequence[Example], kinds: Kinds, index: dict[str, int]
+    capabilities: Sequence[Capability],
+    examples: Sequence[Example],
+    kinds: Kinds,
+    index: dict[str, int],
+    encoder: TextEncoder | None,
 ) -> list[_Case]:
     folds = [zlib.crc32((each.group or each.text).encode()) % FOLDS for each in examples]
     cases: list[_Case] = []
     for fold in range(FOLDS):
-        base = fit_base(capabilities, [each for at, each in zip(folds, examples, strict=True) if at != fold])
+        rest = [each for at, each in zip(folds, examples, strict=True) if at != fold]
+        base = fit_base(capabilities, rest, encoder)
         for at, example in zip(folds, examples, strict=True):
             if at == fold:
                 cases.append(_case(example, fold, base, kinds, index))

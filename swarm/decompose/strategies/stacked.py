@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from swarm.decompose.learn.decode import choose_chain, choose_links
+from swarm.decompose.learn.decode import choose_chain, choose_links, in_order
 from swarm.decompose.learn.links import positions
 from swarm.decompose.learn.model import StackedModel, pick, raw_confidence
 from swarm.decompose.records import Capability, Decomposition, Dependency, SubTask
@@ -38,10 +38,10 @@ class StackedEngine:
             kept = list(pairwise(order))
         else:
             kept = choose_links(links, model.link_least)
-            order = _in_order(nodes, kept, positions(evidence, nodes).tolist())
+            order = in_order(nodes, kept, positions(evidence, nodes).tolist())
         names = [each.name for each in model.capabilities]
         clauses = evidence.sentence.clauses
-        rows = (evidence.clauses + evidence.match / 2).argmax(0)
+        rows = evidence.asked.argmax(0)
         sure = model.calibration(raw_confidence(likely, picked))
         return Decomposition(
             self.name,
@@ -50,18 +50,3 @@ class StackedEngine:
             tuple(Dependency(names[a], names[b], links[a, b]) for a, b in kept),
             sure,
         )
-
-
-def _in_order(nodes: Sequence[int], links: Sequence[tuple[int, int]], places: Sequence[float]) -> list[int]:
-    """Sources before targets; among those that could come next, the one asked for first."""
-    waiting = {node: sum(target == node for _, target in links) for node in nodes}
-    place = dict(zip(nodes, places, strict=True))
-    order: list[int] = []
-    while waiting:
-        node = min((each for each in waiting if waiting[each] == 0), key=lambda each: (place[each], each))
-        del waiting[node]
-        order.append(node)
-        for source, target in links:
-            if source == node:
-                waiting[target] -= 1
-    return order
