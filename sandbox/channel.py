@@ -40,6 +40,9 @@ class Answer(NamedTuple):
     shared: bytes | None = None
 
 
+_new: Final = tuple.__new__  # a named tuple without the call that checks its arguments
+
+
 @dataclass(slots=True)
 class _Call:
     number: int
@@ -92,13 +95,7 @@ class Channel:
         """Whether every call has been answered."""
         return not self._calls
 
-    def expect(self, wall_s: float) -> asyncio.Future[Answer]:
-        """An answer the cell gives without being asked: the report of its lockdown."""
-        return self._enqueue(0, wall_s)
-
-    def call(
-        self, kind: Kind, parts: Sequence[Data], wall_s: float, piece: int = 0
-    ) -> asyncio.Future[Answer]:
+    def call(self, kind: int, parts: Sequence[Data], wall_s: float, piece: int = 0) -> asyncio.Future[Answer]:
         """Send one call, whose payloads may lie in a piece; the future gets the body of its answer."""
         if len(self._calls) >= CALLS_MAX:
             raise Exceeded(
@@ -111,7 +108,7 @@ class Channel:
             raise Exceeded("frame_bytes", float(len(parts)), str(error)) from error
         if self._queued_bytes + len(frame) > QUEUED_BYTES_MAX:
             raise Exceeded("queued_bytes", QUEUED_BYTES_MAX, self._queued_bytes + len(frame))
-        answer = self._enqueue(self._number, wall_s, piece)
+        answer = self.expect(wall_s, self._number, piece)
         self._send(frame)
         return answer
 
@@ -119,7 +116,8 @@ class Channel:
         """Send what has no answer."""
         self._send(pack(kind, 0, ()))
 
-    def _enqueue(self, number: int, wall_s: float, piece: int = 0) -> asyncio.Future[Answer]:
+    def expect(self, wall_s: float, number: int = 0, piece: int = 0) -> asyncio.Future[Answer]:
+        """An answer to a call; without a number, to none: the report of its lockdown comes unasked."""
         answer: asyncio.Future[Answer] = self._loop.create_future()
         call = _Call(number, answer, wall_s, self._loop.time(), piece)
         self._calls.append(call)
@@ -220,28 +218,25 @@ class Channel:
             self._break(Broken(f"the cell does not speak the protocol: {error}"))
 
     def _take(self, frame: Frame) -> None:
-        if not self._calls or frame.call != self._calls[0].number:
-            raise MessageError(f"an answer to call {frame.call} that is not next")
-        if frame.kind == _WANT:
-            self._grant(frame)
-            return
-        if frame.kind == _CONNECT:
-            self._give_connection(frame.body)
-            return
-        if frame.kind in _ANSWERS:
+        kind, number, body = frame
+        calls = self._calls
+        if not calls or number != calls[0].number:
+            raise MessageError(f"an answer to call {number} that is not next")
+        result: Answer | CellError
+        if kind in _ANSWERS:
             # Copied now: the next answer may be written to the same room before this one's caller wakes up.
-            shared = self.lender.take(self._granted) if self._granted else None
-            result: Answer | CellError = Answer(frame.body, shared)
-        elif frame.kind == _FAILURE:
-            result = failures.read(frame.body)
+            result = _new(Answer, (body, self.lender.take(self._granted) if self._granted else None))
+        elif kind == _FAILURE:
+            result = failures.read(body)
         else:
-            raise MessageError(f"frame kind {frame.kind} is no answer")
-        call = self._calls.popleft()
+            self._serve(kind, body)
+            return
+        call = calls.popleft()
         if call.piece:
-            self.lender.take_back(call.piece, kept=frame.kind != _ANSWER)
+            self.lender.take_back(call.piece, kept=kind != _ANSWER)
         self._granted = 0
-        if self._calls:
-            head = self._calls[0]
+        if calls:
+            head = calls[0]
             head.began = self._loop.time()
             self._arm(head)
         if call.answer.done():
@@ -251,11 +246,20 @@ class Channel:
         else:
             call.answer.set_result(result)
 
-    def _grant(self, frame: Frame) -> None:
+    def _serve(self, kind: int, body: Data) -> None:
+        """What a cell asks for while it works at a call."""
+        if kind == _WANT:
+            self._grant(body)
+        elif kind == _CONNECT:
+            self._give_connection(body)
+        else:
+            raise MessageError(f"frame kind {kind} is no answer")
+
+    def _grant(self, body: Data) -> None:
         """Room for an answer: once for each call, so that asking is no way to keep the daemon busy."""
-        if self._granted or len(frame.body) != WANT.size:
+        if self._granted or len(body) != WANT.size:
             raise MessageError("room for an answer asked twice")
-        (size,) = WANT.unpack(frame.body)
+        (size,) = WANT.unpack(body)
         if not 0 < size <= self._room_bytes_max:
             raise MessageError(f"room for {size} bytes asked, at most {self._room_bytes_max}")
         self._granted = size

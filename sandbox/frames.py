@@ -56,6 +56,9 @@ class Frame(NamedTuple):
     body: Data
 
 
+_new: Final = tuple.__new__  # a named tuple without the call that checks its arguments
+
+
 def pack(kind: int, call: int, parts: Sequence[Data]) -> bytes:
     """One frame as one piece of bytes."""
     size = sum(map(len, parts))
@@ -98,7 +101,7 @@ class FrameReader:
             size, kind, call = self._parse(0)
             if end == HEADER_BYTES + size:  # one frame and nothing else: the usual case
                 self._end = 0
-                return [Frame(kind, call, bytes(self._view[HEADER_BYTES:end]))]
+                return [_new(Frame, (kind, call, bytes(self._view[HEADER_BYTES:end])))]
         frames: list[Frame] = []
         start = 0
         while self._end - start >= HEADER_BYTES:

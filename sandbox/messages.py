@@ -43,11 +43,16 @@ def write_process(capability: str, batch: Sequence[Ports], share: Share | None =
     """The body of a process call."""
     if len(batch) > ITEMS_MAX:
         raise MessageError(f"{len(batch)} items in a batch, at most {ITEMS_MAX}")
+    parts, number, bulk_bytes = _write(batch, share)
+    return [call_head(capability, len(batch), number, bulk_bytes), *parts]
+
+
+def call_head(capability: str, rows: int, piece: int, bulk_bytes: int) -> bytes:
+    """What a process call begins with."""
     name = capability.encode()
     if len(name) > NAME_BYTES_MAX:
         raise MessageError(f"a capability of {len(name)} bytes, at most {NAME_BYTES_MAX}")
-    parts, number, bulk_bytes = _write(batch, share)
-    return [_CALL.pack(len(batch), len(name), number, bulk_bytes) + name, *parts]
+    return _CALL.pack(rows, len(name), piece, bulk_bytes) + name
 
 
 def read_process(body: Data, opened: Open | None = None) -> tuple[str, list[dict[str, Items]]]:

@@ -22,7 +22,6 @@ from sandbox.errors import AgentFailed, CellError
 from sandbox.payload import Items, Payload, Ports, json_payload, parse_json
 
 _FILE = "<agent>"
-_TEXT = frozenset({str})
 _NO_PORTS: frozenset[str] = frozenset()
 
 
@@ -56,22 +55,29 @@ class PythonAgent:
             raise AgentFailed(f"the source is not UTF-8: {error}", place=self._name) from error
 
     def process_input(self, capability: str, inputs: Ports) -> dict[str, Items]:
-        values = {port: self._read(port, items) for port, items in inputs.items()}
+        values = {}
+        for port, items in inputs.items():
+            values[port] = self._read(port, items)
         try:
             outputs = self._answer(capability, values)
         except (CellError, MemoryError):
             raise
         except BaseException as error:
             raise self._failed("process_input", error) from error
-        if not isinstance(outputs, dict) or not {*map(type, outputs)} <= _TEXT:
-            raise AgentFailed(
-                f"process_input returned {type(outputs).__name__}, not a dict of ports", place=self._name
-            )
+        if type(outputs) is not dict and not isinstance(outputs, dict):
+            raise self._no_ports(outputs)
         many = self._many.get(capability, _NO_PORTS)
-        return {
-            port: self._write_many(port, value) if port in many else self._write(port, value)
-            for port, value in outputs.items()
-        }
+        written: dict[str, Items] = {}
+        for port, value in outputs.items():
+            if type(port) is not str:
+                raise self._no_ports(outputs)
+            written[port] = self._write_many(port, value) if port in many else self._write(port, value)
+        return written
+
+    def _no_ports(self, outputs: object) -> AgentFailed:
+        return AgentFailed(
+            f"process_input returned {type(outputs).__name__}, not a dict of ports", place=self._name
+        )
 
     def update_weights(self, feedback: Items) -> None:
         learn = self._optional("update_weights")
@@ -137,6 +143,8 @@ class PythonAgent:
 
     def _read_one(self, port: str, payload: Payload) -> Any:
         kind, data = payload
+        if kind == "bytes" and type(data) is bytes:
+            return data
         try:
             if kind == "tensor":
                 return tensors.decode(data)
@@ -156,6 +164,8 @@ class PythonAgent:
         return [self._write_one(port, item) for item in value]
 
     def _write(self, port: str, value: Any) -> Items:
+        if type(value) is bytes:
+            return "bytes", value
         if isinstance(value, tuple) or (
             isinstance(value, list) and any(isinstance(item, (np.ndarray, bytes)) for item in value)
         ):

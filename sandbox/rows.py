@@ -93,12 +93,13 @@ def _write_only(row: Row) -> list[Data] | None:
     if isinstance(items, list) or len(items[1]) >= BULK_BYTES:
         return None
     kind, data = items
-    return [_only_head(port, _CODES[kind], len(data)), data]
+    return [only_head(port, kind, len(data)), data]
 
 
 @functools.lru_cache(maxsize=512)
-def _only_head(port: str, code: int, size: int) -> bytes:
-    return _GROUP.pack(_OK, 1, 1) + _head(port, code, 0, 1) + _SIZE.pack(size)
+def only_head(port: str, kind: str, size: int) -> bytes:
+    """What stands before the bytes of a row's only payload."""
+    return _GROUP.pack(_OK, 1, 1) + _head(port, _CODES[kind], 0, 1) + _SIZE.pack(size)
 
 
 def _read_only(reader: Reader, *, checked: bool) -> list[Result] | None:

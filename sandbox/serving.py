@@ -26,6 +26,7 @@ from sandbox.messages import read_items, read_load, read_process, write_results
 from sandbox.payload import Items, Ports
 from sandbox.rows import BULK_BYTES, Payable
 from sandbox.shared import GRANT, WANT, Borrower
+from sandbox.single import Seen, as_result, write_result
 from sandbox.spec import PIECE_BYTES_MAX, PLACE_BYTES_MAX
 
 BatchCall: TypeAlias = Callable[[str, Sequence[Ports]], list[dict[str, Items] | CellError]]
@@ -124,6 +125,7 @@ class _Resident:
         self._base = base
         self._agent: Agent | None = None
         self._process: BatchCall | None = None
+        self._seen = Seen()
 
     def answer(self, frame: Frame) -> bytes:
         try:
@@ -146,14 +148,25 @@ class _Resident:
         return answer
 
     def _process_rows(self, frame: Frame, process: BatchCall) -> Sequence[Data]:
-        memory = self._link.memory
+        memory, body, seen = self._link.memory, frame.body, self._seen
+        if (data := seen.payload(body)) is not None:
+            (result,) = process(seen.capability, (as_result(seen, data),))
+            if not isinstance(result, CellError) and (single := write_result(result)):
+                return single
+            results: Sequence[dict[str, Items] | CellError] = (result,)
+        else:
+            capability, rows = read_process(body, memory.open)
+            if len(rows) == 1:
+                seen.learn(body, rows[0], capability)
+            results = process(capability, rows)
+            del rows
 
         def share(payloads: list[Payable], size: int) -> int | None:
             if size > self._order.output_bytes:
                 raise Exceeded("output_bytes", self._order.output_bytes, size)
             return self._link.share(frame.call, payloads, size)
 
-        return write_results(process(*read_process(frame.body, memory.open)), share)
+        return write_results(results, share)
 
     def _handle(self, frame: Frame) -> Sequence[Data]:
         if frame.kind == _PROCESS and self._process is not None:

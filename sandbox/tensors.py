@@ -93,6 +93,12 @@ def decode(data: Data) -> Array:
     return array
 
 
+def head_bytes(data: Data) -> int | None:
+    """How many bytes of a valid tensor tell its type and shape; None where its items may be wrong, too."""
+    code, _, _, start = _measure(data)
+    return None if code == _BOOL else start
+
+
 def check(batch: Iterable[Data]) -> None:
     """Raise `TensorError` unless `decode` would take each of them; makes no array."""
     start, size, known = 0, -1, b""
