@@ -73,6 +73,11 @@ RECORDS_BATCH_BYTES_MAX = 16 * MIB
 TOKENS_MAX = 10_000  # remembered, with everybody who joined by them
 TOKEN_USES_MAX = 1_000
 TOKEN_LIFE_MS_MAX = 30 * 24 * 3600 * 1000
+CERTIFICATES_MAX = 20_000  # remembered, to be listed
+CERTIFICATES_KEPT_MAX = 4  # of one identity
+CERTIFICATES_LISTED_MAX = 5_000
+REVOKED_MAX = 10_000  # names and serial numbers; every node has the whole list
+REASON_CHARS_MAX = 200
 
 # -- nodes --------------------------------------------------------------------
 HEARTBEAT_MS = 500

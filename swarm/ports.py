@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 from swarm.errors import SwarmError
 from swarm.graph import Items
 from swarm.ids import AgentName, CapabilityName, Digest, NodeId, StepKey
+from swarm.trust.revocation import Revoked
 from swarm.wire.messages import FromNode, Hello, Lack, Outcome, ToNode
 
 # -- time -----------------------------------------------------------------------------------
@@ -198,6 +199,16 @@ class Cells(Protocol):
         """A warm cell, locked down, agent loaded. Raises a `SwarmError` that says why not."""
 
     async def close(self) -> None: ...
+
+
+class Membership(Protocol):
+    """What a node does about who belongs to the cluster when the leader speaks of it."""
+
+    def revoke(self, entries: Sequence[Revoked]) -> None:
+        """These are let in no more: the whole list."""
+
+    def renew(self) -> None:
+        """This node is to ask for another certificate."""
 
 
 # -- files by digest -----------------------------------------------------------------------------

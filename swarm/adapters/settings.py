@@ -11,15 +11,24 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Hashable, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from swarm import limits
-from swarm.errors import ConfigRefused, Problem
+from swarm.errors import ConfigRefused, Mistake, Problem
 
 SETTINGS_BYTES_MAX = 64 * limits.KIB
 SETTINGS_DEPTH_MAX = 16
@@ -79,6 +88,34 @@ Address = Annotated[str, AfterValidator(_address)]
 
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_resolved)]
 """A path; a relative one is relative to the settings file."""
+
+
+_SPAN = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
+_UNIT: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def span(text: str) -> timedelta:
+    """A span of time as people write it: 90s, 30m, 1h, 7d. Raises `Mistake`."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise Mistake(
+            f"{text[:40]!r} is no span of time", place="span", remedy="write e.g. 90s, 30m, 1h or 7d"
+        )
+    return timedelta(**{_UNIT[found[2]]: int(found[1])})
+
+
+def _span(value: object) -> object:
+    try:
+        return span(value) if isinstance(value, str) else value
+    except Mistake as error:
+        raise wrong(error.message, error.remedy) from None
+
+
+Span = Annotated[timedelta, BeforeValidator(_span)]
+"""A span of time: 90s, 30m, 1h, 7d."""
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised in order to refuse or translate them
+"""Hosts that mean every interface of this machine, and where such a listener is reached from it."""
 
 
 def host_of(address: str) -> str:

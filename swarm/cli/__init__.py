@@ -13,6 +13,7 @@ import typer
 from swarm.cli import (
     agents,
     audit,
+    certs,
     check,
     decompose,
     demo,
@@ -74,6 +75,7 @@ app.command("init", epilog=examples(founding.EXAMPLES))(founding.init)
 app.command("join", epilog=examples(joining.EXAMPLES))(joining.join)
 app.add_typer(tokens.app, name="token")
 app.add_typer(log.app, name="log", epilog=examples(log.EXAMPLES))
+app.add_typer(certs.app, name="certs", epilog=examples(certs.EXAMPLES))
 app.add_typer(audit.app, name="audit", epilog=examples(audit.EXAMPLES))
 
 

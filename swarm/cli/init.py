@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from swarm.adapters.audit import read_public_key
+from swarm.adapters.secrets import SecretReference
 from swarm.cli.options import Json
 from swarm.cli.output import Output
 from swarm.daemons.founding import ADMIN, found_cluster
@@ -38,10 +39,12 @@ def init(
     join: Annotated[
         str, typer.Option("--join", metavar="HOST:PORT", help="Where the first coordinator lets others join.")
     ] = JOIN_DEFAULT,
-    passphrase_file: Annotated[
-        Path | None,
+    passphrase: Annotated[
+        str | None,
         typer.Option(
-            metavar="FILE", help=f"Holds the passphrase; else ${PASSPHRASE_VARIABLE}, else asked for."
+            metavar="REFERENCE",
+            help="Where it is: file:PATH, env:NAME, systemd:NAME or kubernetes:NAME/KEY;"
+            f" else ${PASSPHRASE_VARIABLE}, else it is asked for.",
         ),
     ] = None,
     author: Annotated[
@@ -58,14 +61,15 @@ def init(
     without that section in its settings the folder `authority` can be taken offline.
     """
     coordinators = dict(_named(text) for text in node or [f"n1={LISTEN_DEFAULT}"])
-    passphrase = read_passphrase(passphrase_file, _ask)
+    reference = SecretReference.parse(passphrase) if passphrase else None
+    secret = read_passphrase(reference, _ask)
     written = found_cluster(
         directory,
         name,
         coordinators,
-        passphrase,
+        secret,
         join_listen=join,
-        passphrase_file=passphrase_file,
+        passphrase_reference=reference,
         authors={one: read_public_key(key) for one, key in map(_named, author or ())},
     )
     out = Output(as_json=as_json)

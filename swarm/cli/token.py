@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from swarm import limits
+from swarm.adapters.settings import span
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output, table
 from swarm.client import Swarm
-from swarm.errors import Mistake
-
-_SPAN = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII)
-_UNIT_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 app = typer.Typer(
     help="Join tokens: `swarm token create|list|revoke`.", no_args_is_help=True, rich_markup_mode=None
@@ -43,7 +39,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a token and print it. It is shown this once; the cluster remembers but a hash of it."""
-    life_ms = _milliseconds(ttl)
+    life_ms = int(span(ttl).total_seconds() * 1000)
     with Swarm.open(cluster) as swarm:
         token = swarm.create_token(role.value, life_ms, uses)
     Output(as_json=as_json).give({"token": token, "role": role, "ttl_ms": life_ms, "uses": uses}, text=token)
@@ -80,12 +76,3 @@ def revoke(
     with Swarm.open(cluster) as swarm:
         found = swarm.revoke_token(token)
     Output(as_json=as_json).give(found, text=f"{found.token}: {found.status}")
-
-
-def _milliseconds(text: str) -> int:
-    match = _SPAN.fullmatch(text)
-    if match is None:
-        raise Mistake(
-            f"{text!r} is no span of time", place="--ttl", remedy="write it like 90s, 30m, 1h or 7d"
-        )
-    return int(match[1]) * _UNIT_MS[match[2]]

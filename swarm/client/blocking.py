@@ -163,6 +163,10 @@ class BlockingSwarm:
     create_token = waits(Session.create_token)
     revoke_token = waits(Session.revoke_token)
     tokens = waits(Session.tokens)
+    certificates = waits(Session.certificates)
+    rotate_certificates = waits(Session.rotate_certificates)
+    renew_certificate = waits(Session.renew_certificate)
+    revoke = waits(Session.revoke)
 
 
 def _inside_a_loop() -> bool:

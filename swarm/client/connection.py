@@ -21,6 +21,7 @@ import grpc  # isort: skip
 import grpc.aio  # isort: skip
 
 from swarm.adapters.rpc.errors import TRAILER, from_rpc
+from swarm.adapters.tls.names import identity_map
 from swarm.client.profile import ClusterProfile
 from swarm.errors import NotFound, NotLeader, NotTrusted, OutcomeUnknown, OutOfTime, SwarmError, Unreachable
 from swarm.ids import NodeId
@@ -63,14 +64,21 @@ class Connection:
     def __init__(self, profile: ClusterProfile, patience_s: float = PATIENCE_S) -> None:
         self.profile = profile
         self.patience_s = patience_s
-        self._identity = TlsIdentity.load(profile.files())
+        self.identity = TlsIdentity.load(
+            profile.files(),
+            names=identity_map(profile.cluster, profile.identities),
+            server_name=profile.server_name,
+        )
+        self._generation = 0
         self._channels: dict[NodeId, grpc.aio.Channel] = {}
         self._stubs: dict[NodeId, SwarmStub] = {}
+        self._retired: list[grpc.aio.Channel] = []  # opened with a certificate we had before
         self._order = list(profile.endpoints)
         self.turn = 0  # whom we talk to: a place in the order
 
     async def close(self) -> None:
-        channels = list(self._channels.values())
+        channels = [*self._retired, *self._channels.values()]
+        self._retired.clear()
         self._channels.clear()
         self._stubs.clear()
         for channel in channels:
@@ -88,8 +96,14 @@ class Connection:
     def stub(self) -> SwarmStub:
         """The node that is asked next, ready to be called."""
         peer = self.peer
+        self.identity.refresh()
+        if self._generation != self.identity.generation:  # what is open goes on, on its old channel
+            self._generation = self.identity.generation
+            self._retired += self._channels.values()
+            self._channels.clear()
+            self._stubs.clear()
         if peer not in self._stubs:
-            channel = self._identity.channel(self.profile.endpoints[peer], peer)
+            channel = self.identity.channel(self.profile.endpoints[peer], peer)
             self._channels[peer] = channel
             self._stubs[peer] = SwarmStub(channel)
         return self._stubs[peer]

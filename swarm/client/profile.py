@@ -6,6 +6,7 @@
     certificate: certificate.pem
     key: key.pem
 
+With certificates of another authority it says what `tls:` in node.yaml does: `identities` and `server_name`.
 Any one endpoint is enough to reach the whole cluster; more of them outlive the loss of one.
 Relative paths are relative to the file. `swarm dev` writes such a file as `.swarm/client.yaml`.
 """
@@ -20,6 +21,7 @@ from pydantic import Field
 
 from swarm.adapters.settings import Address, FilePath, Section, load_settings
 from swarm.adapters.tls import IdentityFiles
+from swarm.adapters.tls.names import Identities, ServerName
 from swarm.errors import Unreachable
 from swarm.ids import NodeId
 
@@ -36,6 +38,8 @@ class ClusterProfile(Section):
     ca: FilePath
     certificate: FilePath
     key: FilePath
+    identities: Identities = ()
+    server_name: ServerName = "{}"
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import af
 from swarm import limits
+from swarm.client.certificates import CertificateInfo, Revocation, renew_own
 from swarm.client.connection import Connection, new_key
 from swarm.client.records import AgentInfo, ClusterStatus, NodeInfo, RunInfo
 from swarm.client.run import Run
@@ -153,6 +154,34 @@ class Session:
             lambda stub, timeout_s: stub.ListTokens(request, timeout=timeout_s)
         )
         return [TokenInfo.from_pb(token) for token in reply.tokens]
+
+    # -- certificates -----------------------------------------------------------------------------
+
+    async def certificates(self) -> list[CertificateInfo]:
+        """Every certificate the cluster knows of, and how it stands."""
+        request = client_pb2.ListCertificatesRequest()
+        reply = await self._connection.ask(
+            lambda stub, timeout_s: stub.ListCertificates(request, timeout=timeout_s)
+        )
+        return [CertificateInfo.from_pb(state) for state in reply.certificates]
+
+    async def rotate_certificates(self, nodes: Sequence[str] = ()) -> list[str]:
+        """Let nodes, or all of them, ask for another certificate now; returns who was told."""
+        request = client_pb2.RotateCertificatesRequest(nodes=nodes)
+        reply = await self._connection.ask(
+            lambda stub, timeout_s: stub.RotateCertificates(request, timeout=timeout_s)
+        )
+        return list(reply.told)
+
+    async def renew_certificate(self) -> str:
+        """Get another certificate for the caller; returns its serial number."""
+        return await renew_own(self._connection)
+
+    async def revoke(self, what: str, reason: str = "") -> Revocation:
+        """Let a name, or one certificate by its serial number, in no more."""
+        request = client_pb2.RevokeRequest(id=what, reason=reason)
+        reply = await self._connection.ask(lambda stub, timeout_s: stub.Revoke(request, timeout=timeout_s))
+        return Revocation(reply.name, reply.serial)
 
     # -- the cluster --------------------------------------------------------------------------
 

@@ -3,5 +3,6 @@
 from swarm.coordinator.admissions import Admissions as Admissions
 from swarm.coordinator.deployments import Deployments as Deployments
 from swarm.coordinator.driver import Coordinator as Coordinator
+from swarm.coordinator.identities import Identities as Identities
 from swarm.coordinator.links import NodeLink as NodeLink
 from swarm.coordinator.links import NodeStatus as NodeStatus

@@ -14,7 +14,7 @@ it is read from the ledger, which takes committed events only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm import limits
@@ -37,6 +37,7 @@ from swarm.scheduler.machine import DEFAULTS
 from swarm.scheduler.run import Run, Status
 from swarm.scheduler.together import Options
 from swarm.tasks import Tasks
+from swarm.trust.revocation import Revoked
 from swarm.wire.entries import encode_event
 
 INLINE_BYTES_MAX = 32 * limits.KIB  # larger graphs are examined in a thread, lest the loop stand still
@@ -60,6 +61,8 @@ class Coordinator:
         self.replica.settled = self.roster.flush
         self.replica.deposed = self._deposed
         self.replica.agents_changed = self.roster.host
+        self.replica.revoked = self._revoke
+        self.revoked: Callable[[Sequence[Revoked]], None] = lambda _: None
 
     async def start(self) -> None:
         """Recover from the log, join the others, and go to work."""
@@ -76,6 +79,11 @@ class Coordinator:
     def failure(self) -> asyncio.Future[None]:
         """Raises what a task of this coordinator died of: a bug, after which it must not go on."""
         return self._tasks.failure
+
+    def _revoke(self) -> None:
+        """Somebody was revoked: tell the nodes, and this process."""
+        self.roster.revoke()
+        self.revoked(self.replica.scheduler.ledger.members.revocations())
 
     def _deposed(self, leader: NodeId | None) -> None:
         self._records.clear()

@@ -19,11 +19,19 @@ from swarm.errors import NotLeader, OutcomeUnknown
 from swarm.ids import NodeId, RunId
 from swarm.ports import Clock, Committed, Leadership, Log
 from swarm.scheduler.actions import Action, Changed
-from swarm.scheduler.events import AgentDeployed, AgentRemoved, Deposed, Durable, Elected, Event
+from swarm.scheduler.events import (
+    AgentDeployed,
+    AgentRemoved,
+    Deposed,
+    Durable,
+    Elected,
+    Event,
+    IdentityRevoked,
+)
 from swarm.scheduler.machine import DEFAULTS, Scheduler
 from swarm.scheduler.together import Options
 from swarm.tasks import Tasks
-from swarm.wire.entries import decode_event, decode_history, encode_event, encode_history
+from swarm.wire.entries import decode_event, decode_history, encode_event, encode_history, revokes
 
 _log = structlog.get_logger("swarm.coordinator")
 
@@ -40,6 +48,7 @@ class Replica:
         self.settled: Callable[[], None] = lambda: None
         self.deposed: Callable[[NodeId | None], None] = lambda _: None
         self.agents_changed: Callable[[], None] = lambda: None
+        self.revoked: Callable[[], None] = lambda: None
         self._log = log
         self._clock = clock
         self._tasks = tasks
@@ -67,11 +76,13 @@ class Replica:
         return self._scheduler
 
     def apply(self, entries: Sequence[Committed]) -> None:
+        urgent = self.leads or bool(self.watchers)
         for entry in entries:
             if entry.data:
                 self._backlog.append(entry.data)
                 self._backlog_bytes += len(entry.data)
-        if self.leads or self.watchers or self._backlog_bytes > limits.BACKLOG_BYTES_MAX:
+                urgent = urgent or revokes(entry.data)
+        if urgent or self._backlog_bytes > limits.BACKLOG_BYTES_MAX:
             self._catch_up()
         self.settled()
 
@@ -83,6 +94,7 @@ class Replica:
         for event in decode_history(data):
             self._scheduler.apply(event)
         self.watchers.all_changed()
+        self.revoked()
         _log.info("restored", index=index, runs=len(self._scheduler.ledger.runs))
 
     def absorb(self, event: Event) -> None:
@@ -94,6 +106,8 @@ class Replica:
                 self.act(action)
         if isinstance(event, AgentDeployed | AgentRemoved):
             self.agents_changed()
+        elif isinstance(event, IdentityRevoked):
+            self.revoked()
 
     async def propose(self, event: Durable) -> int:
         """Append an event to the log. Returns its index once it is committed and folded here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import assert_never
 
 import structlog
@@ -28,7 +28,18 @@ from swarm.scheduler.events import (
 )
 from swarm.scheduler.ledger import payload_bytes
 from swarm.scheduler.machine import Place
-from swarm.wire.messages import FromNode, Heartbeat, Hello, Hosting, Outcome, Outcomes, Pulse, Welcome
+from swarm.wire.messages import (
+    FromNode,
+    Heartbeat,
+    Hello,
+    Hosting,
+    Outcome,
+    Outcomes,
+    Pulse,
+    Renew,
+    RevokedSet,
+    Welcome,
+)
 
 _log = structlog.get_logger("swarm.coordinator")
 
@@ -62,6 +73,7 @@ class Roster:
         agents = frozenset(hello.agents)
         link = self.links[hello.node] = NodeLink(NodeStatus(hello, agents), downlink, now_ms)
         link.send(Welcome(term))
+        link.send(RevokedSet(self._replica.scheduler.ledger.members.revocations()))
         link.host(self._replica.scheduler.ledger.digests())
         joined = NodeJoined(
             now_ms,
@@ -117,6 +129,19 @@ class Roster:
         """Tell every node which agents there are."""
         for link in self.links.values():
             link.host(self._replica.scheduler.ledger.digests())
+
+    def revoke(self) -> None:
+        """Tell every node who is let in no more."""
+        revoked = RevokedSet(self._replica.scheduler.ledger.members.revocations())
+        for link in self.links.values():
+            link.send(revoked)
+
+    def renew(self, nodes: Collection[NodeId]) -> list[NodeId]:
+        """Let these nodes, or all where none is named, ask for another certificate; returns who was told."""
+        told = [node for node in self.links if not nodes or node in nodes]
+        for node in told:
+            self.links[node].send(Renew())
+        return sorted(told)
 
     # -- what nodes say ----------------------------------------------------------------------------
 

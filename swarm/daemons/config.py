@@ -17,7 +17,7 @@
     data: {max_mb: 16384}            # of large payloads and agent files on this node's disk
     audit: {keep_days: 365, keep_mb: 4096}   # older or more than this is dropped, a segment at a time
     placement: {assigner: auto, rebalance: true}   # auto | greedy | hungarian | auction | genetic
-    join: {listen: 10.0.0.5:7102, authority: ../authority, passphrase_file: passphrase}
+    join: {listen: 10.0.0.5:7102, authority: ../authority, passphrase: "file:passphrase", lifetime: 30d}
     trust: {authors: {ann: {key: <64 hexadecimal digits>, may: ["vision:*"]}}}   # whose agents may run
     log_level: info
 
@@ -28,6 +28,7 @@ coordinators vote; every other node is a worker. Relative paths are relative to 
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -35,12 +36,24 @@ from pydantic import AfterValidator, Field, model_validator
 
 from swarm import limits
 from swarm.adapters.etcd.settings import ENDPOINTS_MAX
-from swarm.adapters.settings import Address, FilePath, Section, host_of, load_settings, wrong
+from swarm.adapters.secrets import Secret
+from swarm.adapters.settings import (
+    EVERYWHERE,
+    Address,
+    FilePath,
+    Section,
+    Span,
+    host_of,
+    load_settings,
+    wrong,
+)
 from swarm.adapters.tls import IdentityFiles
+from swarm.adapters.tls.names import Identities, ServerName, identity_map
 from swarm.ids import NodeId
 from swarm.scheduler.together import AssignerName, Options
 from swarm.trust import Role
 from swarm.trust.authors import KEY, PATTERN, AgentPolicy, Author
+from swarm.trust.foreign import IdentityMap
 from swarm.trust.identity import is_name
 
 LISTEN_DEFAULT = "127.0.0.1:7101"
@@ -51,8 +64,6 @@ AUTHORS_MAX = 1_000
 EGRESS_PLACES_MAX = 1_000
 PATTERNS_MAX = 100
 HEARTBEATS_PER_ELECTION_MIN = 3  # one lost packet must not depose a leader
-
-_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised in order to ask for an address to advertise
 
 
 def _name(text: str) -> str:
@@ -65,14 +76,19 @@ Name = Annotated[str, AfterValidator(_name)]
 
 
 class TlsSettings(Section):
-    """Where this node's certificate lies, and that of the authority it trusts."""
+    """Where this node's certificate lies, and that of the authority it trusts; see `swarm.trust.foreign`."""
 
     ca: FilePath
     certificate: FilePath
     key: FilePath
+    identities: Identities = ()
+    server_name: ServerName = "{}"
 
     def files(self) -> IdentityFiles:
         return IdentityFiles(certificate=self.certificate, key=self.key, authority=self.ca)
+
+    def names(self, cluster: str) -> IdentityMap:
+        return identity_map(cluster, self.identities)
 
 
 class PlacementSettings(Section):
@@ -163,12 +179,13 @@ class DataSettings(Section):
 class JoinSettings(Section):
     """A listener for newcomers with a token, on a coordinator that has the authority's key.
 
-    The key's passphrase is read from a file (a systemd credential, say) or from $SWARM_PASSPHRASE.
+    The key's passphrase is where `passphrase` says (`swarm.adapters.secrets`), else in $SWARM_PASSPHRASE.
     """
 
     listen: Address
     authority: FilePath
-    passphrase_file: FilePath | None = None
+    lifetime: Span = timedelta(days=30)  # of the certificates it signs; renewed after two thirds of it
+    passphrase: Secret | None = None
 
 
 def _key(text: str) -> str:
@@ -241,7 +258,7 @@ class NodeConfig(Section):
             )
         if len(set(self.coordinators.values())) != len(self.coordinators):
             raise wrong("two coordinators have the same address", "give each its own HOST:PORT")
-        if self.advertise is None and host_of(self.listen) in _EVERYWHERE:
+        if self.advertise is None and host_of(self.listen) in EVERYWHERE:
             raise wrong(
                 f"others cannot reach {self.listen}", "add `advertise: HOST:PORT`, the address others dial"
             )

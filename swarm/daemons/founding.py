@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from swarm.adapters.join import Membership
+from swarm.adapters.secrets import SecretReference
 from swarm.adapters.settings import host_of
 from swarm.adapters.tls import Authority, IdentityFiles
 from swarm.adapters.tls.files import PUBLIC_MODE, SECRET_MODE, make_private_directory, write_whole
@@ -34,7 +35,7 @@ def found_cluster(
     passphrase: bytes,
     *,
     join_listen: str,
-    passphrase_file: Path | None,
+    passphrase_reference: SecretReference | None,
     authors: Mapping[str, str],
 ) -> list[Path]:
     """Write all a new cluster needs; returns the settings files, the first of which lets others join."""
@@ -53,8 +54,8 @@ def found_cluster(
             extra["trust"] = {"authors": {name: {"key": key, "may": ["*"]} for name, key in authors.items()}}
         if number == 0:
             join: dict[str, object] = {"listen": join_listen, "authority": f"../{AUTHORITY_DIRECTORY}"}
-            if passphrase_file is not None:
-                join["passphrase_file"] = str(passphrase_file.absolute())
+            if passphrase_reference is not None:
+                join["passphrase"] = str(passphrase_reference)
             extra["join"] = join
         written.append(_write_node(home, cluster, node, address, coordinators, files, extra))
     admin = authority.issue_client(ADMIN, Role.ADMINISTRATOR, directory / ADMIN)

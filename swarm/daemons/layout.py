@@ -45,12 +45,18 @@ def write_cluster(
             remedy=f"ask for {len(known)} nodes, or choose another directory",
         )
     authority = _authority(data_dir / AUTHORITY_DIRECTORY, cluster)
-    ports = free_ports(len(nodes))
+    joining, *ports = free_ports(1 + len(nodes))
     addresses = {node: f"{LOOPBACK}:{port}" for node, port in zip(nodes, ports, strict=True)}
     votes = max(count for count in VOTERS if count <= len(nodes))
     coordinators = {str(node): addresses[node] for node in nodes[:votes]}
-    for node in nodes:
-        _write_node(data_dir / node, node, authority, coordinators, addresses[node], settings)
+    for number, node in enumerate(nodes):
+        # The first has the authority's key: others may join there, and certificates are renewed.
+        join = (
+            {}
+            if number
+            else {"join": {"listen": f"{LOOPBACK}:{joining}", "authority": f"../{AUTHORITY_DIRECTORY}"}}
+        )
+        _write_node(data_dir / node, node, authority, coordinators, addresses[node], {**join, **settings})
     caller = authority.issue_client("local", Role.ADMINISTRATOR, data_dir / CLIENT_DIRECTORY)
     endpoints = {str(node): address for node, address in addresses.items()}
     profile = {"cluster": authority.cluster, "endpoints": endpoints, **tls_section(caller, data_dir)}

@@ -11,7 +11,7 @@ import fcntl
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -29,20 +29,21 @@ from swarm.adapters.blobs import FileBlobs
 from swarm.adapters.cells import SandboxCells
 from swarm.adapters.egress import make_broker
 from swarm.adapters.inside import InsideDialer
-from swarm.adapters.join import Founded, JoinServer
+from swarm.adapters.join import Founded, JoinServer, Signer
 from swarm.adapters.outbox import FileOutcomes
+from swarm.adapters.raft import PysyncobjLog
 from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
 from swarm.adapters.rpc.channels import Channels
 from swarm.adapters.rpc.clients import About, ClientServicer
 from swarm.adapters.rpc.forward import Forwarder
-from swarm.adapters.rpc.gate import Gate
 from swarm.adapters.rpc.proxy import ProxyServicer
 from swarm.adapters.rpc.work import GrpcDialer, WorkServicer
 from swarm.adapters.system import FileJournal, SystemClock, SystemMachine, new_id
 from swarm.coordinator import Coordinator, Deployments
 from swarm.daemons.config import NodeConfig
 from swarm.daemons.logs import make_log
-from swarm.daemons.passphrase import read_passphrase
+from swarm.daemons.passphrase import load_authority
+from swarm.daemons.standing import Standing
 from swarm.errors import Conflict, NotTrusted, Unreachable
 from swarm.node import Worker, WorkerOptions, WorkerPorts
 from swarm.ports import Dialer
@@ -86,16 +87,16 @@ class Daemon:
         worker: Worker,
         coordinator: Coordinator | None,
         desk: ClientServicer | None,
-        audit: AuditLog,
+        failures: Sequence[asyncio.Future[None]],
     ) -> None:
         self._worker = worker
-        self._audit = audit
+        self._failures = tuple(failures)
         self._coordinator = coordinator
         self._desk = desk
 
     async def until(self, stop: asyncio.Event) -> None:
         """Wait to be told to stop. Raises what a driver died of: a daemon does not limp on."""
-        failures = [self._worker.failure, self._audit.failure()]
+        failures = [self._worker.failure, *self._failures]
         if self._coordinator is not None:
             failures.append(self._coordinator.failure)
         told = asyncio.create_task(stop.wait())
@@ -118,29 +119,29 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
     """A daemon that serves while the block runs."""
     async with AsyncExitStack() as stack:
         stack.enter_context(_Lock(config.data_dir))
-        identity = _identity(config)
         clock = SystemClock()
         audit = _audit_log(config, stack)
         broker = _broker(config, audit, clock)
         cells = await SandboxCells.start(config.sandbox.tier, config.data_dir / "native", broker)
         stack.push_async_callback(cells.close)
-        channels = Channels(identity, dict(config.coordinators))
-        stack.push_async_callback(channels.close)
+        standing = Standing.take(config, audit)
+        channels = standing.channels
+        stack.push_async_callback(standing.close)
         blobs = FileBlobs(config.data_dir / "blobs", config.data.max_mb * limits.MIB)
         peers = GrpcBlobPeers(channels, blobs)
-        server = grpc.aio.server(interceptors=(Gate(config.cluster, audit),), options=tls.SERVER_OPTIONS)
+        server = grpc.aio.server(interceptors=(standing.gate,), options=tls.SERVER_OPTIONS)
         client_pb2_grpc.add_BlobsServicer_to_server(BlobsServicer(blobs), server)
         coordinator: Coordinator | None = None
         desk: ClientServicer | None = None
         if config.node in config.coordinators:
-            coordinator, desk = await _coordinate(
-                config, identity, channels, blobs, peers, clock, server, stack
-            )
-            await _let_join(config, desk, audit, stack)
+            coordinator, desk = await _coordinate(config, standing, blobs, peers, clock, server, stack)
+            standing.certificates.record, standing.certificates.known = desk.record, desk.known
+            if (joining := await _let_join(config, desk, audit, stack)) is not None:
+                standing.certificates.exchanged.append(joining.refresh)
         else:
             forwarder = Forwarder(config.node, None, tuple(config.coordinators), channels, clock)
             client_pb2_grpc.add_SwarmServicer_to_server(ProxyServicer(forwarder), server)
-            await _listen(server, config, identity, stack)
+            await _listen(server, config, standing.identity, stack)
         journal = FileJournal(config.data_dir / "journal.jsonl")
         stack.callback(journal.close)
         outcomes = FileOutcomes(config.data_dir / "outbox")
@@ -163,11 +164,13 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
                 journal,
                 outcomes,
                 TrustedAgents(config.trust.policy()).open_image,
+                standing,
             ),
         )
         await worker.start()
         stack.push_async_callback(worker.stop)
-        yield Daemon(worker, coordinator, desk, audit)
+        standing.start()
+        yield Daemon(worker, coordinator, desk, (audit.failure(), *standing.failures))
 
 
 def _dialer(config: NodeConfig, coordinator: Coordinator | None, channels: Channels) -> Dialer:
@@ -177,8 +180,7 @@ def _dialer(config: NodeConfig, coordinator: Coordinator | None, channels: Chann
 
 async def _coordinate(
     config: NodeConfig,
-    identity: tls.TlsIdentity,
-    channels: Channels,
+    standing: Standing,
     blobs: FileBlobs,
     peers: GrpcBlobPeers,
     clock: SystemClock,
@@ -186,8 +188,11 @@ async def _coordinate(
     stack: AsyncExitStack,
 ) -> tuple[Coordinator, ClientServicer]:
     """What a voter has beyond a worker: the log, the coordinator, and the services that need them."""
-    log = make_log(config, identity, server)
+    log = make_log(config, standing.identity, server)
     coordinator = Coordinator(config.node, log, clock, new_id, config.placement.options())
+    coordinator.revoked = standing.revoke
+    if isinstance(log, PysyncobjLog):
+        standing.exclusion.dismiss.append(log.dismiss)
     voters = dict(config.coordinators)
     desk = ClientServicer(
         About(config.cluster, config.node, voters, os.getpid(), clock.monotonic_ms()),
@@ -195,23 +200,24 @@ async def _coordinate(
         Deployments(
             coordinator, blobs, peers, tuple(voters), TrustedAgents(config.trust.policy()).inspect, clock
         ),
-        Forwarder(config.node, coordinator, tuple(voters), channels, clock),
+        Forwarder(config.node, coordinator, tuple(voters), standing.channels, clock),
         clock,
     )
     client_pb2_grpc.add_SwarmServicer_to_server(desk, server)
     work_pb2_grpc.add_WorkServicer_to_server(WorkServicer(coordinator), server)
-    await _listen(server, config, identity, stack)
+    await _listen(server, config, standing.identity, stack)
     await coordinator.start()
     stack.push_async_callback(coordinator.stop)
     return coordinator, desk
 
 
-async def _let_join(config: NodeConfig, desk: ClientServicer, audit: AuditLog, stack: AsyncExitStack) -> None:
-    """Serve newcomers, where the settings say so."""
+async def _let_join(
+    config: NodeConfig, desk: ClientServicer, audit: AuditLog, stack: AsyncExitStack
+) -> JoinServer | None:
+    """Sign renewals and serve newcomers, where the settings say so."""
     if (settings := config.join) is None:
-        return
-    passphrase = await asyncio.to_thread(read_passphrase, settings.passphrase_file)
-    authority = await asyncio.to_thread(tls.Authority.load, settings.authority, passphrase)
+        return None
+    authority = await asyncio.to_thread(load_authority, settings.authority, settings.passphrase)
     if authority.cluster != config.cluster:
         raise NotTrusted(
             f"this is the authority of {authority.cluster}",
@@ -220,10 +226,13 @@ async def _let_join(config: NodeConfig, desk: ClientServicer, audit: AuditLog, s
         )
     coordinators = {str(node): address for node, address in config.coordinators.items()}
     founded = Founded(config.cluster, coordinators, config.trust.policy().authors)
-    server = JoinServer(founded, authority, config.tls.files(), desk.spend, audit)
+    authority.lifetime = settings.lifetime
+    desk.signer = signer = Signer(authority, desk.record)
+    server = JoinServer(founded, signer, config.tls.files(), desk.spend, audit)
     await server.start(settings.listen)
     stack.push_async_callback(server.stop)
     _log.info("newcomers may join", address=settings.listen)
+    return server
 
 
 async def _listen(
@@ -270,18 +279,6 @@ def _audit_log(config: NodeConfig, stack: AsyncExitStack) -> AuditLog:
     say("daemon.started")
     stack.callback(say, "daemon.stopped")
     return audit
-
-
-def _identity(config: NodeConfig) -> tls.TlsIdentity:
-    identity = tls.TlsIdentity.load(config.tls.files())
-    found = identity.identity
-    if (found.cluster, found.name, found.role) != (config.cluster, config.node, config.role):
-        raise NotTrusted(
-            f"the certificate is of {found}",
-            place=str(config.tls.certificate),
-            remedy=f"issue one for {config.role.value} {config.node} of cluster {config.cluster}",
-        )
-    return identity
 
 
 class _Lock:

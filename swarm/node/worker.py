@@ -19,7 +19,19 @@ from swarm.errors import NotFound, NotLeader, SwarmError
 from swarm.ids import Digest, NodeId, StepKey
 from swarm.node.host import AgentHost, not_hosted
 from swarm.node.outbox import Outbox
-from swarm.ports import BlobPeers, Blobs, Cells, Clock, Dialer, Journal, Machine, Opener, OutcomeStore, Uplink
+from swarm.ports import (
+    BlobPeers,
+    Blobs,
+    Cells,
+    Clock,
+    Dialer,
+    Journal,
+    Machine,
+    Membership,
+    Opener,
+    OutcomeStore,
+    Uplink,
+)
 from swarm.tasks import Tasks
 from swarm.wire.messages import (
     AgentSet,
@@ -32,6 +44,8 @@ from swarm.wire.messages import (
     Outcomes,
     Pulse,
     Receipts,
+    Renew,
+    RevokedSet,
     ToNode,
     Welcome,
     Withdrawals,
@@ -68,6 +82,7 @@ class WorkerPorts:
     journal: Journal
     outcomes: OutcomeStore
     opener: Opener
+    membership: Membership
 
 
 class Worker:
@@ -222,6 +237,10 @@ class Worker:
             case AgentSet():
                 self._wanted = message.digests
                 self._wanted_kick.set()
+            case RevokedSet():
+                self._ports.membership.revoke(message.entries)
+            case Renew():
+                self._ports.membership.renew()
             case Pulse():
                 pass  # that it was heard is all it says
             case Welcome():

@@ -156,15 +156,27 @@ class TokenRevoked:
 
 @dataclass(frozen=True, slots=True)
 class IdentityRevoked:
-    """Whoever bears this name in a certificate is let in no more, for ever."""
+    """Whoever bears this name in a certificate is let in no more, for ever; with `serial`, that one alone."""
 
     at_ms: int
     name: str
     reason: str
     principal: str
+    serial: str = ""
 
 
-Membership: TypeAlias = TokenCreated | TokenUsed | TokenRevoked | IdentityRevoked
+@dataclass(frozen=True, slots=True)
+class CertificateIssued:
+    """There is this certificate: signed for a newcomer or a renewal, or met for the first time."""
+
+    at_ms: int
+    uri: str
+    serial: str
+    not_after_ms: int
+    origin: str  # join | renewal | seen
+
+
+Membership: TypeAlias = TokenCreated | TokenUsed | TokenRevoked | IdentityRevoked | CertificateIssued
 
 Durable: TypeAlias = (
     RunSubmitted | StepsRecorded | StepsIntended | RunCancelled | AgentDeployed | AgentRemoved | Membership

@@ -18,6 +18,7 @@ from swarm.scheduler.events import (
     AgentDeployed,
     AgentRecord,
     AgentRemoved,
+    CertificateIssued,
     Durable,
     IdentityRevoked,
     RunCancelled,
@@ -89,7 +90,7 @@ class Ledger:
             case AgentRemoved():
                 self.agents.pop(event.name, None)
                 return self._reserve()
-            case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked():
+            case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked() | CertificateIssued():
                 self.members.apply(event)
                 return []
             case _:

@@ -15,6 +15,7 @@ from swarm.scheduler.desk import Place as Place
 from swarm.scheduler.events import (
     AgentDeployed,
     AgentRemoved,
+    CertificateIssued,
     Deposed,
     Durable,
     Elected,
@@ -65,6 +66,7 @@ class Scheduler:
                 | TokenUsed()
                 | TokenRevoked()
                 | IdentityRevoked()
+                | CertificateIssued()
             ):
                 return self._commit(event)
             case Elected():

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from swarm import limits
-from swarm.scheduler.events import IdentityRevoked, Membership, TokenCreated, TokenRevoked, TokenUsed
+from swarm.scheduler.events import (
+    CertificateIssued,
+    IdentityRevoked,
+    Membership,
+    TokenCreated,
+    TokenRevoked,
+    TokenUsed,
+)
+from swarm.trust.revocation import Revoked
 
 
 @dataclass(slots=True)
@@ -40,7 +48,10 @@ class Members:
     def __init__(self) -> None:
         self.tokens: dict[str, Token] = {}
         self.joined: dict[str, TokenUsed] = {}  # by name
-        self.revoked: dict[str, IdentityRevoked] = {}  # by name
+        self.revoked: dict[
+            str, IdentityRevoked
+        ] = {}  # by name; by serial number where one certificate is meant
+        self.certificates: dict[str, CertificateIssued] = {}  # by serial number, oldest first
 
     def apply(self, event: Membership) -> None:
         """Absorb one event. An event that came too late changes nothing."""
@@ -58,7 +69,9 @@ class Members:
                 if token is not None and token.revoked is None:
                     token.revoked = event
             case IdentityRevoked():
-                self.revoked.setdefault(event.name, event)
+                self.revoked.setdefault(event.serial or event.name, event)
+            case CertificateIssued():
+                self._remember(event)
             case _:
                 assert_never(event)
 
@@ -70,6 +83,10 @@ class Members:
         """Whether somebody bears or bore this name."""
         return name in self.joined or name in self.revoked
 
+    def revocations(self) -> tuple[Revoked, ...]:
+        """Who is let in no more."""
+        return tuple(Revoked(gone.name, gone.serial, gone.reason) for gone in self.revoked.values())
+
     def history(self) -> Iterator[Membership]:
         """Events that rebuild this state, in order."""
         for token in self.tokens.values():
@@ -78,6 +95,21 @@ class Members:
         # Last: a token revoked after others were made must not be forgotten when those are made again.
         yield from (token.revoked for token in self.tokens.values() if token.revoked is not None)
         yield from self.revoked.values()
+        yield from self.certificates.values()
+
+    def _remember(self, event: CertificateIssued) -> None:
+        """The latest few of everybody, of which those that still hold; what is long over makes room."""
+        if event.serial in self.certificates:
+            return
+        same = [old for old in self.certificates.values() if old.uri == event.uri]
+        crowd = max(0, len(same) + 1 - limits.CERTIFICATES_KEPT_MAX)
+        gone = [old for number, old in enumerate(same) if number < crowd or old.not_after_ms < event.at_ms]
+        if len(self.certificates) >= limits.CERTIFICATES_MAX:
+            gone += [old for old in self.certificates.values() if old.not_after_ms < event.at_ms]
+        for old in gone:
+            self.certificates.pop(old.serial, None)
+        if len(self.certificates) < limits.CERTIFICATES_MAX:
+            self.certificates[event.serial] = event
 
     def _forget_useless(self, at_ms: int) -> None:
         """A token nobody used nor can use any more is not worth remembering; one that was used is."""

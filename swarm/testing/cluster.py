@@ -32,6 +32,7 @@ from swarm.testing.clock import FakeClock
 from swarm.testing.disk import MemoryBlobPeers, MemoryBlobs, MemoryJournal, MemoryMachine, MemoryOutcomes
 from swarm.testing.links import MemoryLinks
 from swarm.testing.log import MemoryLogGroup
+from swarm.testing.membership import MemoryMembership
 
 ELECTION_MS = (150, 600)
 RETRY_MS = 50
@@ -114,6 +115,7 @@ class MemoryCluster:
             journal=journal,
             outcomes=self.outcomes.setdefault(name, MemoryOutcomes()),
             opener=self.agents.open,
+            membership=MemoryMembership(),
         )
         self.workers[name] = Worker(options, ports)
         await self.workers[name].start()

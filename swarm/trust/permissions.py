@@ -34,6 +34,11 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     "/swarm.v1.Swarm/SpendToken": frozenset({Role.COORDINATOR}),
     "/swarm.v1.Swarm/Upload": _SUBMITTERS,
     "/swarm.v1.Swarm/Download": _READERS,
+    "/swarm.v1.Swarm/RenewCertificate": _READERS,  # everybody, for themselves
+    "/swarm.v1.Swarm/RecordCertificate": frozenset({Role.COORDINATOR}),
+    "/swarm.v1.Swarm/ListCertificates": _DEPLOYERS,
+    "/swarm.v1.Swarm/RotateCertificates": _DEPLOYERS,
+    "/swarm.v1.Swarm/Revoke": _DEPLOYERS,
 }
 """Method -> roles. Coordinators may do what clients do because a follower forwards for them."""
 

@@ -19,6 +19,7 @@ from swarm.ids import AgentName, NodeId, RunId
 from swarm.scheduler.events import (
     AgentDeployed,
     AgentRemoved,
+    CertificateIssued,
     Durable,
     IdentityRevoked,
     Membership,
@@ -45,6 +46,11 @@ from swarm.wire.gen import entry_pb2 as pb
 
 VERSION = 1
 
+# Of protobuf's encoding: a field begins with its number and what follows; numbers have a bit for "more to
+# come".
+_WIRE_TYPE, _MORE = 0x07, 0x80
+_REVOKES = bytes([pb.Entry.IDENTITY_REVOKED_FIELD_NUMBER << 3 | 2])
+
 
 def encode_event(event: Durable) -> bytes:
     """One durable event as the bytes of a log entry."""
@@ -55,6 +61,17 @@ def decode_event(data: bytes) -> Durable:
     """The reverse of `encode_event`. Raises `Bug` on bytes no replica of this version wrote."""
     with _only_bugs("a log entry"):
         return _from_pb(pb.Entry.FromString(data))
+
+
+def revokes(data: bytes) -> bool:
+    """Whether an encoded event sends somebody away: told from its first bytes, for those who decode later."""
+    at = 0
+    while at < len(data) and data[at] & _WIRE_TYPE == 0:  # the version and the time, which are numbers
+        at += 1
+        while data[at] & _MORE:
+            at += 1
+        at += 1
+    return data[at : at + 1] == _REVOKES
 
 
 def encode_history(events: Sequence[Durable]) -> bytes:
@@ -118,7 +135,7 @@ def _to_pb(event: Durable) -> pb.Entry:
             )
         case AgentRemoved():
             entry.agent_removed.CopyFrom(pb.AgentRemoved(name=event.name, principal=event.principal))
-        case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked():
+        case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked() | CertificateIssued():
             _membership_to_pb(event, entry)
         case _:
             assert_never(event)
@@ -143,8 +160,15 @@ def _membership_to_pb(event: Membership, entry: pb.Entry) -> None:
         case TokenRevoked():
             entry.token_revoked.CopyFrom(pb.TokenRevoked(token=event.token, principal=event.principal))
         case IdentityRevoked():
-            revoked = pb.IdentityRevoked(name=event.name, reason=event.reason, principal=event.principal)
+            revoked = pb.IdentityRevoked(
+                name=event.name, reason=event.reason, principal=event.principal, serial=event.serial
+            )
             entry.identity_revoked.CopyFrom(revoked)
+        case CertificateIssued():
+            issued = pb.CertificateIssued(
+                uri=event.uri, serial=event.serial, not_after_ms=event.not_after_ms, origin=event.origin
+            )
+            entry.certificate_issued.CopyFrom(issued)
         case _:
             assert_never(event)
 
@@ -170,7 +194,10 @@ def _membership_from_pb(entry: pb.Entry) -> Membership:
             return TokenRevoked(at_ms, entry.token_revoked.token, entry.token_revoked.principal)
         case "identity_revoked":
             gone = entry.identity_revoked
-            return IdentityRevoked(at_ms, gone.name, gone.reason, gone.principal)
+            return IdentityRevoked(at_ms, gone.name, gone.reason, gone.principal, gone.serial)
+        case "certificate_issued":
+            new = entry.certificate_issued
+            return CertificateIssued(at_ms, new.uri, new.serial, new.not_after_ms, new.origin)
         case unknown:
             raise Bug(f"a log entry of kind {unknown} is none this version knows")
 

@@ -10,6 +10,7 @@ from typing import assert_never
 from swarm import limits
 from swarm.errors import ProtocolBroken
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
+from swarm.trust.revocation import Revoked
 from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
 from swarm.wire.convert import error_from_pb, error_to_pb, lack_from_pb, lack_to_pb
 from swarm.wire.gen import work_pb2 as pb
@@ -25,6 +26,8 @@ from swarm.wire.messages import (
     Outcomes,
     Pulse,
     Receipts,
+    Renew,
+    RevokedSet,
     ToNode,
     Welcome,
     Withdrawals,
@@ -207,6 +210,14 @@ def to_node_to_pb(message: ToNode) -> pb.ToNode:
             return pb.ToNode(agents=pb.AgentSet(digests=message.digests))
         case Pulse():
             return pb.ToNode(pulse=pb.Pulse())
+        case RevokedSet():
+            entries = [
+                pb.RevokedEntry(name=each.name, serial=each.serial, reason=each.reason)
+                for each in message.entries
+            ]
+            return pb.ToNode(revoked=pb.RevokedSet(entries=entries))
+        case Renew():
+            return pb.ToNode(renew=pb.Renew())
         case _:
             assert_never(message)
 
@@ -227,6 +238,12 @@ def to_node_from_pb(message: pb.ToNode) -> ToNode:
             return AgentSet(tuple(map(Digest, message.agents.digests)))
         case "pulse":
             return Pulse()
+        case "revoked":
+            return RevokedSet(
+                tuple(Revoked(each.name, each.serial, each.reason) for each in message.revoked.entries)
+            )
+        case "renew":
+            return Renew()
         case unknown:
             raise ProtocolBroken(f"the leader said {unknown}")
 

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 from swarm.errors import SwarmError
 from swarm.graph import Items
 from swarm.ids import CapabilityName, Digest, NodeId, StepKey
+from swarm.trust.revocation import Revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +133,16 @@ class Pulse:
     """The leader's answer to a heartbeat: it lives, and the link carries both ways."""
 
 
-ToNode: TypeAlias = Welcome | Assignments | Withdrawals | Receipts | AgentSet | Pulse
+@dataclass(frozen=True, slots=True)
+class RevokedSet:
+    """Who is let in no more: the whole list."""
+
+    entries: tuple[Revoked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Ask for another certificate now."""
+
+
+ToNode: TypeAlias = Welcome | Assignments | Withdrawals | Receipts | AgentSet | Pulse | RevokedSet | Renew

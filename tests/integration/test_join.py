@@ -55,6 +55,7 @@ class Founded:
         self.address, self.join_address = f"127.0.0.1:{serving}", f"127.0.0.1:{joining}"
         secret = directory / "passphrase"
         secret.write_text(PASSPHRASE + "\n")
+        secret.chmod(0o600)
         new_key(directory / "ann.key")
         author = f"ann={directory / 'ann.key.pub'}"
         arguments = [
@@ -67,7 +68,7 @@ class Founded:
             "--join",
             self.join_address,
         ]
-        code = run(["init", str(directory / "c"), *arguments, "--passphrase-file", str(secret)])
+        code = run(["init", str(directory / "c"), *arguments, "--passphrase", f"file:{secret}"])
         assert code == 0
         self.home = directory / "c"
         self.profile = self.home / "admin.yaml"

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from swarm.adapters.join.client import Membership, join
 from swarm.adapters.join.server import Founded, JoinServer
+from swarm.adapters.join.signer import Signer
 
-__all__ = ["Founded", "JoinServer", "Membership", "join"]
+__all__ = ["Founded", "JoinServer", "Membership", "Signer", "join"]

@@ -21,14 +21,15 @@ from typing import Final
 
 import structlog
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from swarm.adapters.join.frames import CALL_S, HANDSHAKE_S, read_message, write_message
+from swarm.adapters.join.signer import Signer
 from swarm.adapters.rpc.notes import Recorder
 from swarm.adapters.settings import host_of
-from swarm.adapters.tls import Authority, IdentityFiles
+from swarm.adapters.tls import IdentityFiles
+from swarm.adapters.tls.renewal import proven_key
 from swarm.errors import NotTrusted, SwarmError, Unreachable
 from swarm.trust import Identity, Role
 from swarm.trust.audit import Event
@@ -61,18 +62,23 @@ class JoinServer:
     """See the head of this module. Only a coordinator that has the authority's key runs one."""
 
     def __init__(
-        self, founded: Founded, authority: Authority, files: IdentityFiles, spend: Spend, recorder: Recorder
+        self, founded: Founded, signer: Signer, files: IdentityFiles, spend: Spend, recorder: Recorder
     ) -> None:
         self._founded = founded
-        self._authority = authority
+        self._signer = signer
+        self._files = files
         self._spend = spend
         self._recorder = recorder
         self._calls: set[asyncio.Task[None]] = set()
         self._paces: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self.refresh()
+        self._server: asyncio.Server | None = None
+
+    def refresh(self) -> None:
+        """Show the certificate that lies there now from the next connection on."""
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_3
-        self._tls.load_cert_chain(files.certificate, files.key)
-        self._server: asyncio.Server | None = None
+        self._tls.load_cert_chain(self._files.certificate, self._files.key)
 
     async def start(self, listen: str) -> None:
         """Listen on HOST:PORT."""
@@ -128,7 +134,7 @@ class JoinServer:
 
     async def _answer(self, call: pb.JoinCall, source: str) -> pb.JoinReply:
         if call.WhichOneof("call") != "join":
-            return pb.JoinReply(authority=self._authority.certificate_der)
+            return pb.JoinReply(authority=self._signer.authority_der)
         ask, result = call.join, "ok"
         try:
             self._recorder.ready()
@@ -160,10 +166,10 @@ class JoinServer:
         )
         role = Role((await self._spend(request)).role)
         identity = Identity(self._founded.cluster, KIND_OF_ROLE[role], ask.name, role)
-        certificate = await asyncio.to_thread(self._authority.certify, key, identity, list(ask.addresses))
+        issued = await self._signer.admit(key, identity, list(ask.addresses))
         _log.info("joined", name=ask.name, role=role.value)
         return pb.Joined(
-            certificate=certificate,
+            certificate=issued.certificate,
             cluster=self._founded.cluster,
             role=role.value,
             coordinators=dict(self._founded.coordinators),
@@ -181,20 +187,12 @@ def key_sha256(key: ec.EllipticCurvePublicKey) -> str:
 
 
 def _proven_key(signing_request: bytes) -> ec.EllipticCurvePublicKey:
-    """The key of a signing request whose sender has the private half. Nothing else in it is looked at."""
+    """The key of a signing request. Nothing else in it is looked at."""
     try:
         request = x509.load_der_x509_csr(signing_request)
-        key = request.public_key()
-        proven = request.is_signature_valid
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except ValueError:
         raise _bad_request("this is no signing request") from None
-    if (
-        not proven
-        or not isinstance(key, ec.EllipticCurvePublicKey)
-        or not isinstance(key.curve, ec.SECP256R1)
-    ):
-        raise _bad_request("a signing request needs an ECDSA P-256 key and its signature")
-    return key
+    return proven_key(request)
 
 
 def _is_address(text: str) -> None:

@@ -25,7 +25,8 @@ from swarm.adapters.raft.codec import Assembler, size_bytes
 from swarm.adapters.raft.inbox import Inbox, LinkDown, LinkUp, PeerMet, Received, StreamEnded
 from swarm.adapters.raft.link import Link
 from swarm.adapters.raft.records import INCARNATION_BYTES
-from swarm.adapters.tls.credentials import ChannelFactory, peer_identity
+from swarm.adapters.tls.credentials import ChannelFactory
+from swarm.adapters.tls.peers import peer_identity
 from swarm.errors import NotTrusted, ProtocolBroken, SwarmError
 from swarm.ids import NodeId
 from swarm.trust import Kind, Role
@@ -34,7 +35,9 @@ from swarm.wire.gen import raft_pb2_grpc as rpc
 
 _log = logging.getLogger("swarm.raft")
 
-_REFUSALS = frozenset({grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.FAILED_PRECONDITION})
+_REFUSALS = frozenset(
+    {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAUTHENTICATED}
+)
 
 
 class Links(rpc.RaftServicer):
@@ -51,25 +54,33 @@ class Links(rpc.RaftServicer):
         self._incarnation = b""
         self._known: dict[str, bytes] = {}
         self._streams: dict[NodeId, Assembler] = {}  # the newest stream in from each peer
-        self._dialers: list[asyncio.Task[None]] = []
+        self._dialers: dict[NodeId, asyncio.Task[None]] = {}
+        self._dismissed: set[NodeId] = set()
         self._serving: set[asyncio.Task[Any]] = set()
         self._room = asyncio.Event()
 
     def start(self, inbox: Inbox, incarnation: bytes, known: Mapping[str, bytes]) -> None:
         self._inbox, self._incarnation, self._known = inbox, incarnation, dict(known)
-        self._dialers = [
-            asyncio.create_task(self._keep_dialing(inbox, peer), name=f"raft-dial-{peer}")
+        self._dialers = {
+            peer: asyncio.create_task(self._keep_dialing(inbox, peer), name=f"raft-dial-{peer}")
             for peer in self._peers
-        ]
+            if peer not in self._dismissed
+        }
 
     async def stop(self) -> None:
         self._inbox = None
         self._streams.clear()
         self._room.set()
-        for task in (*self._dialers, *self._serving):
+        for task in (*self._dialers.values(), *self._serving):
             task.cancel()
-        await asyncio.gather(*self._dialers, return_exceptions=True)
+        await asyncio.gather(*self._dialers.values(), return_exceptions=True)
         self._dialers.clear()
+
+    def dismiss(self, peer: NodeId) -> None:
+        """Speak to a voter no more. Whoever serves the streams sees to it that it is not heard either."""
+        self._dismissed.add(peer)
+        if (dialer := self._dialers.get(peer)) is not None:
+            dialer.cancel()
 
     def unblock(self) -> None:
         """The Raft thread has caught up."""

@@ -83,6 +83,10 @@ class PysyncobjLog:
         """To be registered on the daemon's gRPC server before it starts."""
         return self._links
 
+    def dismiss(self, peer: NodeId) -> None:
+        """Speak to a voter no more; it keeps its seat and is counted as silent."""
+        self._links.dismiss(peer)
+
     async def start(self, machine: StateMachine, on_leadership: Callable[[Leadership], None]) -> None:
         if self._runner is not None:
             raise Bug("a log is started once", place=self.node_id)

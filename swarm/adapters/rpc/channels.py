@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping
 
@@ -10,18 +11,26 @@ import grpc.aio
 from swarm.adapters.tls import TlsIdentity
 from swarm.errors import Unreachable
 from swarm.ids import NodeId
+from swarm.trust.revocation import Revocations
 
 
 class Channels:
-    """Channels by node. The other end of each must prove to be that node."""
+    """Channels by node. The other end of each must prove to be that node, and not be revoked."""
 
-    def __init__(self, identity: TlsIdentity, addresses: Mapping[NodeId, str]) -> None:
+    def __init__(
+        self, identity: TlsIdentity, addresses: Mapping[NodeId, str], revocations: Revocations | None = None
+    ) -> None:
         self._identity = identity
         self._addresses = addresses
+        self._revocations = revocations or Revocations()
         self._open: dict[NodeId, tuple[int, grpc.aio.Channel]] = {}
         self._retired: deque[grpc.aio.Channel] = deque()
+        self._closing: set[asyncio.Task[None]] = set()
 
     def to(self, node: NodeId) -> grpc.aio.Channel:
+        """Raises `Unreachable` for a node nobody is to speak to any more, too."""
+        if (gone := self._revocations.find(node)) is not None:
+            raise Unreachable(f"{node} was revoked: {gone.reason}", place=str(node))
         self._identity.refresh()
         generation, channel = self._open.get(node, (0, None))
         if channel is not None and generation != self._identity.generation:
@@ -37,8 +46,17 @@ class Channels:
             self._open[node] = (self._identity.generation, channel)
         return channel
 
+    def dismiss(self, node: NodeId) -> None:
+        """End everything this process asks of a node."""
+        _, channel = self._open.pop(node, (0, None))
+        if channel is not None:
+            closing = asyncio.get_running_loop().create_task(channel.close(None))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
     async def close(self) -> None:
         for channel in [*self._retired, *(channel for _, channel in self._open.values())]:
             await channel.close(None)
+        await asyncio.gather(*self._closing)
         self._open.clear()
         self._retired.clear()

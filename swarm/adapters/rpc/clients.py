@@ -12,9 +12,10 @@ from swarm import limits
 from swarm.adapters.rpc import views
 from swarm.adapters.rpc.blobs import Assembly
 from swarm.adapters.rpc.callers import from_node, principal
+from swarm.adapters.rpc.certificates import CertificateCalls
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.adapters.rpc.tokens import TokenCalls
-from swarm.coordinator import Admissions, Coordinator, Deployments
+from swarm.coordinator import Admissions, Coordinator, Deployments, Identities
 from swarm.errors import ProtocolBroken
 from swarm.graph import Priority
 from swarm.ids import AgentName, NodeId, RunId
@@ -38,7 +39,7 @@ class About:
     started_ms: int
 
 
-class ClientServicer(TokenCalls, rpc.SwarmServicer):
+class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
     """See the head of this module. On a voter; a node without a log has `ProxyServicer`."""
 
     def __init__(
@@ -49,7 +50,9 @@ class ClientServicer(TokenCalls, rpc.SwarmServicer):
         forwarder: Forwarder,
         clock: Clock,
     ) -> None:
-        super().__init__(Admissions(coordinator.replica, clock, about.voters), forwarder)
+        TokenCalls.__init__(self, Admissions(coordinator.replica, clock, about.voters), forwarder)
+        identities = Identities(coordinator.replica, coordinator.roster, clock, about.voters)
+        CertificateCalls.__init__(self, identities, forwarder)
         self._about = about
         self._coordinator = coordinator
         self._deployments = deployments

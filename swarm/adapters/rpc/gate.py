@@ -1,11 +1,15 @@
 """The one place where a call is let in: identity from the certificate, permission from the table.
 
 Whether it is let in or not, the audit log hears of it; where that cannot take an event, nothing is let in.
+Who is revoked is let in no more, and what they have open is ended: the gate knows every stream it let in.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -13,10 +17,11 @@ import grpc.aio
 
 from swarm.adapters.rpc.errors import abort
 from swarm.adapters.rpc.notes import Note, Nowhere, Recorder
-from swarm.adapters.tls import peer_identity
-from swarm.errors import NotAllowed, SwarmError
-from swarm.trust import Identity
+from swarm.adapters.tls.peers import Peer, Peers, serve_for
+from swarm.errors import NotAllowed, NotTrusted, SwarmError, Unreachable
+from swarm.trust import Identity, Kind
 from swarm.trust.permissions import allowed
+from swarm.trust.revocation import Revocations, Revoked
 
 Handler: TypeAlias = Any  # grpc.RpcMethodHandler; its stubs know only the synchronous kind
 Context: TypeAlias = Any  # grpc.aio.ServicerContext
@@ -25,9 +30,18 @@ Context: TypeAlias = Any  # grpc.aio.ServicerContext
 class Gate(grpc.aio.ServerInterceptor):
     """Checks every call to every service of a server before its handler runs."""
 
-    def __init__(self, cluster: str, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        cluster: str,
+        recorder: Recorder | None = None,
+        peers: Peers | None = None,
+        revocations: Revocations | None = None,
+    ) -> None:
         self._cluster = cluster
         self._recorder = recorder or Nowhere()
+        self._peers = peers or Peers()
+        self._revocations = revocations or Revocations()
+        self._open: dict[asyncio.Task[Any], Peer] = {}  # streams
 
     async def intercept_service(
         self,
@@ -41,12 +55,35 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def admit(self, context: Context, method: str) -> Identity:
         """Who calls; raises `NotTrusted` or `NotAllowed`."""
-        caller = peer_identity(context)
+        peer = self._peers.recognise(context)
+        self._check(peer, method)
+        return peer.identity
+
+    def cut(self) -> None:
+        """End the streams of those who were revoked."""
+        for task, peer in list(self._open.items()):
+            if self._revocations.find(peer.identity.name, peer.serial) is not None:
+                task.cancel()
+
+    def _check(self, peer: Peer, method: str) -> None:
+        caller = peer.identity
         if caller.cluster != self._cluster:
             raise NotAllowed(
                 f"{caller} belongs to another cluster",
                 place=method,
                 remedy=f"this is cluster {self._cluster}",
+            )
+        if (gone := self._revocations.find(caller.name, peer.serial)) is not None:
+            raise revoked(gone)
+        if not self._revocations.complete and caller.kind is Kind.CLIENT:
+            raise Unreachable(
+                "this node has not heard yet who was revoked",
+                place=method,
+                remedy="ask another node, or again",
+            )
+        if peer.not_after_ms and peer.not_after_ms < time.time_ns() // 1_000_000:
+            raise NotTrusted(  # it was valid when the connection was made
+                "the certificate has expired", place=caller.uri, remedy="renew it: `swarm certs renew`"
             )
         if not allowed(method, caller.role):
             raise NotAllowed(
@@ -54,11 +91,33 @@ class Gate(grpc.aio.ServerInterceptor):
                 place=method,
                 remedy="use a certificate with a role that does",
             )
-        return caller
+
+    @contextmanager
+    def _watching(self, peer: Peer, *, stream: bool) -> Iterator[None]:
+        """While a stream is open it can be cut; what was cut ends with the reason."""
+        task = asyncio.current_task() if stream else None
+        if task is None:
+            yield
+            return
+        self._open[task] = peer
+        try:
+            yield
+        except asyncio.CancelledError:
+            gone = self._revocations.find(peer.identity.name, peer.serial)
+            if gone is None:  # the caller hung up, or the daemon stops
+                raise
+            task.uncancel()
+            raise revoked(gone) from None
+        else:
+            if (gone := self._revocations.find(peer.identity.name, peer.serial)) is not None:
+                raise revoked(gone)
+        finally:
+            del self._open[task]
 
     def _guarded(self, handler: Handler, method: str) -> Handler:
         """The same handler behind the check; errors of ours leave it as typed errors."""
-        if handler.request_streaming or handler.response_streaming:
+        long = handler.request_streaming or handler.response_streaming
+        if long:
             make = {
                 (True, True): grpc.stream_stream_rpc_method_handler,
                 (True, False): grpc.stream_unary_rpc_method_handler,
@@ -70,11 +129,18 @@ class Gate(grpc.aio.ServerInterceptor):
             handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
         )
 
+        @contextmanager
+        def admitted(note: Note, context: Context) -> Iterator[None]:
+            peer = self._peers.recognise(context)
+            serve_for(peer)
+            self._check(peer, method)
+            note.admitted()
+            with self._watching(peer, stream=long):
+                yield
+
         async def call(request: Any, context: Context) -> Any:
             try:
-                with Note(self._recorder, method, context) as note:
-                    self.admit(context, method)
-                    note.admitted()
+                with Note(self._recorder, method, context) as note, admitted(note, context):
                     reply = await behaviour(note.request(request), context)
                     note.reply(reply)
                     return reply
@@ -83,9 +149,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
-                with Note(self._recorder, method, context) as note:
-                    self.admit(context, method)
-                    note.admitted()
+                with Note(self._recorder, method, context) as note, admitted(note, context):
                     async for reply in behaviour(note.request(request), context):
                         yield reply
             except SwarmError as error:
@@ -97,3 +161,14 @@ class Gate(grpc.aio.ServerInterceptor):
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+
+def revoked(gone: Revoked) -> NotTrusted:
+    """What somebody is told who is let in no more."""
+    what = f"certificate {gone.serial}" if gone.serial else "every certificate of that name"
+    return NotTrusted(
+        f"{gone.name} was revoked: {gone.reason or 'no reason was given'}",
+        place=what,
+        remedy="ask an administrator; where it was a mistake, join again"
+        + (" or renew" if gone.serial else " under another name"),
+    )

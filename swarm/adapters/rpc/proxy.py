@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from swarm.adapters.rpc.callers import principal
 from swarm.adapters.rpc.clients import receive_file, send_file
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
+from swarm.errors import NotFound
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
 
@@ -53,6 +54,26 @@ class ProxyServicer(rpc.SwarmServicer):
 
     async def SpendToken(self, request: pb.SpendTokenRequest, context: Any) -> pb.SpendTokenReply:  # noqa: ARG002, N802
         return await self._pass(lambda stub: stub.SpendToken(request, timeout=CALL_S))
+
+    async def ListCertificates(  # noqa: N802
+        self,
+        request: pb.ListCertificatesRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.ListCertificatesReply:
+        return await self._pass(lambda stub: stub.ListCertificates(request, timeout=CALL_S))
+
+    async def RotateCertificates(  # noqa: N802
+        self, request: pb.RotateCertificatesRequest, context: Any
+    ) -> pb.RotateCertificatesReply:
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.RotateCertificates(request, timeout=CALL_S))
+
+    async def Revoke(self, request: pb.RevokeRequest, context: Any) -> pb.RevokeReply:  # noqa: N802
+        request.on_behalf_of = principal(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.Revoke(request, timeout=CALL_S))
+
+    async def RenewCertificate(self, request: Any, context: Any) -> pb.RenewCertificateReply:  # noqa: ARG002, N802
+        raise NotFound("a worker signs nothing", place="certificate", remedy="ask a coordinator")
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: ARG002, N802
         async for reply in self._forwarder.any_voter(lambda stub: stub.Watch(request)):

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -27,7 +28,7 @@ from swarm.adapters.tls.files import (
     make_private_directory,
     write_whole,
 )
-from swarm.errors import ConfigRefused, Conflict
+from swarm.errors import ConfigRefused, Conflict, NotTrusted
 from swarm.ids import NodeId
 from swarm.trust import Identity, Kind, Role
 from swarm.trust.identity import client_identity, is_name, node_identity
@@ -53,7 +54,7 @@ class Validity:
     @classmethod
     def from_now(cls, lifetime: timedelta = LEAF_LIFETIME) -> Validity:
         now = datetime.now(UTC)
-        return cls(now - BACKDATED, now + lifetime)
+        return cls(now - min(BACKDATED, lifetime / 100), now + lifetime)
 
 
 class Authority:
@@ -61,6 +62,7 @@ class Authority:
 
     def __init__(self, cluster: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
         self.cluster = cluster
+        self.lifetime = LEAF_LIFETIME  # of what it issues
         self._key = key
         self._certificate = certificate
 
@@ -94,6 +96,15 @@ class Authority:
         write_whole(directory / AUTHORITY_KEY_FILE, _key_pem(key, passphrase), SECRET_MODE)
         write_whole(directory / AUTHORITY_FILE, authority.certificate_pem, PUBLIC_MODE)
         return authority
+
+    @staticmethod
+    def is_encrypted(directory: Path) -> bool:
+        """Whether the key there has a passphrase; a key that is not there has none."""
+        try:
+            with (directory / AUTHORITY_KEY_FILE).open("rb") as file:
+                return b"ENCRYPTED" in file.readline(100)
+        except OSError:
+            return False
 
     @classmethod
     def load(cls, directory: Path, passphrase: bytes | None = None) -> Authority:
@@ -183,6 +194,22 @@ class Authority:
             names += [_address_name(address) for address in dict.fromkeys(addresses)]
         return self._certify(public_key, identity, names, usages, None)
 
+    def renew(self, public_key: ec.EllipticCurvePublicKey, held: x509.Certificate) -> bytes:
+        """Another certificate, in PEM, that says of another key what `held`, one of ours, says."""
+        try:
+            held.verify_directly_issued_by(self._certificate)
+            names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+            usages = held.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+            raise NotTrusted(
+                "this authority did not sign the certificate that is to be renewed",
+                place="certificate",
+                remedy="ask the authority that did",
+            ) from None
+        others = [name for name in names if not isinstance(name, x509.UniformResourceIdentifier)]
+        return self._certify(public_key, Identity.parse(uri), others, tuple(usages), None)
+
     def _certify(
         self,
         public_key: ec.EllipticCurvePublicKey,
@@ -191,7 +218,7 @@ class Authority:
         usages: Sequence[x509.ObjectIdentifier],
         validity: Validity | None,
     ) -> bytes:
-        held = validity or Validity.from_now()
+        held = validity or Validity.from_now(self.lifetime)
         authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         uri = x509.UniformResourceIdentifier(identity.uri)
         certificate = (

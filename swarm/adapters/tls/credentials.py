@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import grpc
 import grpc.aio
+from cryptography import x509
 
 from swarm.adapters.tls.diagnose import Proof, load_proof
 from swarm.adapters.tls.files import IdentityFiles
+from swarm.adapters.tls.serving import ServerCertificate
 from swarm.adapters.tls.tls13 import require_tls13
 from swarm.errors import Bug, NotTrusted
 from swarm.ids import NodeId
 from swarm.limits import MESSAGE_BYTES_MAX
 from swarm.trust import Identity, Kind
+from swarm.trust.foreign import IdentityMap
 
 KEEPALIVE_MS = 5_000  # an idle connection is probed this often, so that a vanished peer is noticed
 KEEPALIVE_TIMEOUT_MS = 5_000
+CONNECT_MS_MAX = 1_000  # for a connection and its handshake, at least; gRPC calls this a reconnect backoff
 RECONNECT_MS_MIN = 20
 RECONNECT_MS_MAX = 1_000
-SEEN_IDENTITIES_MAX = 1_024
 
 _LIMITS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -42,7 +45,7 @@ SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
 CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     *_LIMITS,
     ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS_MIN),
-    ("grpc.min_reconnect_backoff_ms", RECONNECT_MS_MIN),
+    ("grpc.min_reconnect_backoff_ms", CONNECT_MS_MAX),
     ("grpc.max_reconnect_backoff_ms", RECONNECT_MS_MAX),
     ("grpc.use_local_subchannel_pool", 1),  # no sharing of a connection between two identities
 )
@@ -55,31 +58,55 @@ class ChannelFactory(Protocol):
         """A channel to `address` whose other end must prove to be `expected`."""
 
 
-class PeerContext(Protocol):
-    """What we ask of a call's context; every `grpc.aio.ServicerContext` has it."""
-
-    def auth_context(self) -> Mapping[str, Any]: ...
-
-
 class TlsIdentity:
     """One process's identity, loaded and checked, able to serve and to dial.
 
     When its files are exchanged for newer ones of the same identity, every channel opened from then on uses
     those, and what is connected stays connected. Files that are not whole yet, or somebody else's, are not
-    taken. A server goes on with the certificate it began with, until its daemon is started again.
+    taken. A server shows the newer certificate once `show` was called.
     """
 
-    def __init__(self, proof: Proof, files: IdentityFiles | None = None) -> None:
+    def __init__(
+        self,
+        proof: Proof,
+        files: IdentityFiles | None = None,
+        *,
+        names: IdentityMap | None = None,
+        server_name: str = "{}",
+    ) -> None:
         self.identity: Identity = proof.identity
+        self.names = names or IdentityMap()
         self.generation = 0  # counts exchanges
         self._proof = proof
         self._files = files
         self._seen = _stamp(files)
+        self._server: ServerCertificate | None = None
+        self._shown = 0
+        self._server_name = server_name
 
     @classmethod
-    def load(cls, files: IdentityFiles) -> TlsIdentity:
-        """Read and check the files; raises `NotTrusted` naming every fault in them."""
-        return cls(load_proof(files), files)
+    def load(
+        cls, files: IdentityFiles, *, names: IdentityMap | None = None, server_name: str = "{}"
+    ) -> TlsIdentity:
+        """Read and check the files; raises `NotTrusted` naming every fault in them.
+
+        `names` reads the identities in certificates of another authority, and `server_name` is how those call
+        a node: `{}` stands for its id.
+        """
+        return cls(load_proof(files, names=names), files, names=names, server_name=server_name)
+
+    @property
+    def certificate(self) -> bytes:
+        """The certificate in use, in PEM."""
+        return self._proof.certificate
+
+    @property
+    def serial(self) -> str:
+        return f"{x509.load_pem_x509_certificate(self._proof.certificate).serial_number:x}"
+
+    @property
+    def not_after(self) -> datetime:
+        return x509.load_pem_x509_certificate(self._proof.certificate).not_valid_after_utc
 
     def refresh(self) -> bool:
         """Take newer files in, if there are any. Any thread may call this."""
@@ -87,7 +114,7 @@ class TlsIdentity:
         if self._files is None or stamp == self._seen:
             return False
         try:
-            proof = load_proof(self._files)
+            proof = load_proof(self._files, names=self.names)
         except NotTrusted:  # key and certificate are two files: looked at again at the next handshake
             return False
         if proof.identity != self.identity:
@@ -101,9 +128,22 @@ class TlsIdentity:
         require_tls13()
         if self.identity.kind is not Kind.NODE:
             raise Bug("only a node serves", place=self.identity.uri)
-        return grpc.ssl_server_credentials(
-            [(self._proof.key, self._proof.certificate)], self._proof.authority, require_client_auth=True
-        )
+        self._shown = self.generation
+        self._server = ServerCertificate(self._proof)
+        return self._server.credentials
+
+    async def show(self, listen: str) -> bool:
+        """Let the server that listens there show what was taken in since; whether there was anything.
+
+        Raises `Unreachable` where it cannot be seen to do so; it is to be called again then.
+        """
+        self.refresh()
+        generation = self.generation
+        if self._server is None or self._files is None or generation == self._shown:
+            return False
+        await self._server.exchange(self._proof, self._files, listen)
+        self._shown = generation
+        return True
 
     def channel(self, address: str, expected: NodeId | None) -> grpc.aio.Channel:
         """Dial `address`; the handshake fails unless the other side proves to be node `expected`.
@@ -117,7 +157,7 @@ class TlsIdentity:
         )
         options: Sequence[tuple[str, Any]] = CHANNEL_OPTIONS
         if expected is not None:
-            options = (*options, ("grpc.ssl_target_name_override", expected))
+            options = (*options, ("grpc.ssl_target_name_override", self._server_name.format(expected)))
         return grpc.aio.secure_channel(address, credentials, options=options)
 
 
@@ -131,20 +171,3 @@ def _stamp(files: IdentityFiles | None) -> tuple[tuple[int, int], ...]:
             continue
         found.append((stat.st_ino, stat.st_mtime_ns))
     return tuple(found)
-
-
-def peer_identity(context: PeerContext) -> Identity:
-    """Who is calling: from the certificate the handshake verified, never from anything the caller says."""
-    uris = context.auth_context().get("peer_spiffe_id", ())
-    if len(uris) != 1:
-        raise NotTrusted(
-            "the certificate names no identity",
-            place="caller",
-            remedy="call with a certificate issued by the cluster's authority",
-        )
-    return _parse(uris[0])
-
-
-@lru_cache(maxsize=SEEN_IDENTITIES_MAX)
-def _parse(uri: bytes) -> Identity:
-    return Identity.parse(uri.decode("ascii", "replace"))

@@ -6,6 +6,7 @@ and names the file, the fault and the remedy; and what a handshake failure does 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +21,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from swarm.adapters.tls.files import IdentityFiles
 from swarm.errors import NotTrusted, Problem
 from swarm.trust import Identity, Kind
+from swarm.trust.foreign import IdentityMap
 
 PEM_BYTES_MAX = 64 * 1024
+CHAIN_MAX = 5  # certificates that lead up to an authority
 
 _REISSUE = "issue a new certificate from the cluster's authority"
 _SAME_AUTHORITY = "take certificate and authority from the same cluster"
@@ -37,8 +40,12 @@ class Proof:
     authority: bytes
 
 
-def load_proof(files: IdentityFiles, now: datetime | None = None) -> Proof:
-    """Check the three files against each other and the clock.
+def load_proof(
+    files: IdentityFiles, now: datetime | None = None, *, names: IdentityMap | None = None
+) -> Proof:
+    """Check the three files against each other and the clock; `names` reads the identity.
+
+    The certificate's file may go on with those that lead up to the authority, whose file may hold several.
 
     Raises `NotTrusted` with every problem found.
     """
@@ -46,17 +53,17 @@ def load_proof(files: IdentityFiles, now: datetime | None = None) -> Proof:
     certificate_pem = _read(files.certificate, problems)
     key_pem = _read(files.key, problems)
     authority_pem = _read(files.authority, problems)
-    certificate = _certificate(files.certificate, certificate_pem, problems)
-    authority = _certificate(files.authority, authority_pem, problems)
+    chain = _certificates(files.certificate, certificate_pem, problems)
+    authorities = _certificates(files.authority, authority_pem, problems)
     identity = None
-    if certificate is not None:
-        moment = now or datetime.now(UTC)
-        identity = _identity(files.certificate, certificate, problems)
+    if chain:
+        certificate, moment = chain[0], now or datetime.now(UTC)
+        identity = _identity(files.certificate, certificate, names or IdentityMap(), problems)
         _check_dates(files.certificate, certificate, moment, problems)
         _check_key(files.key, key_pem, certificate, problems)
-        if authority is not None:
-            _check_dates(files.authority, authority, moment, problems)
-            _check_signature(files.certificate, certificate, authority, problems)
+        if authorities:
+            root = _check_signature(files.certificate, chain, authorities, problems)
+            _check_dates(files.authority, root, moment, problems)
         if identity is not None:
             _check_usage(files.certificate, certificate, identity, problems)
     if problems or not (identity and certificate_pem and key_pem and authority_pem):
@@ -112,27 +119,29 @@ def _read(path: Path, problems: list[Problem]) -> bytes | None:
     return data
 
 
-def _certificate(path: Path, pem: bytes | None, problems: list[Problem]) -> x509.Certificate | None:
+def _certificates(path: Path, pem: bytes | None, problems: list[Problem]) -> list[x509.Certificate]:
     if pem is None:
-        return None
+        return []
     try:
-        return x509.load_pem_x509_certificate(pem)
+        return x509.load_pem_x509_certificates(pem)
     except ValueError:
         problems.append(Problem("malformed", str(path), "not a PEM certificate", _REISSUE))
-        return None
+        return []
 
 
-def _identity(path: Path, certificate: x509.Certificate, problems: list[Problem]) -> Identity | None:
+def _identity(
+    path: Path, certificate: x509.Certificate, names: IdentityMap, problems: list[Problem]
+) -> Identity | None:
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        uris = found.get_values_for_type(x509.UniformResourceIdentifier)
     except (x509.ExtensionNotFound, ValueError):
         uris = []
     if len(uris) != 1:
         problems.append(Problem("no_identity", str(path), f"{len(uris)} URI names, not one", _REISSUE))
         return None
     try:
-        return Identity.parse(uris[0])
+        return names.identity(uris[0])
     except NotTrusted as error:
         problems.append(Problem("no_identity", str(path), error.message, error.remedy))
         return None
@@ -164,14 +173,29 @@ def _check_key(path: Path, pem: bytes | None, certificate: x509.Certificate, pro
 
 
 def _check_signature(
-    path: Path, certificate: x509.Certificate, authority: x509.Certificate, problems: list[Problem]
-) -> None:
+    path: Path,
+    chain: Sequence[x509.Certificate],
+    authorities: Sequence[x509.Certificate],
+    problems: list[Problem],
+) -> x509.Certificate:
+    """Follow the chain up to an authority we trust; returns that, or the likeliest one."""
+    below = chain[0]
+    for above in chain[1:CHAIN_MAX]:
+        if _signed_by(below, above):
+            below = above
+    for authority in authorities:
+        if _signed_by(below, authority):
+            return authority
+    problems.append(Problem("wrong_authority", str(path), "not signed by this authority", _SAME_AUTHORITY))
+    return authorities[0]
+
+
+def _signed_by(below: x509.Certificate, above: x509.Certificate) -> bool:
     try:
-        certificate.verify_directly_issued_by(authority)
+        below.verify_directly_issued_by(above)
     except (InvalidSignature, ValueError, TypeError):
-        problems.append(
-            Problem("wrong_authority", str(path), "not signed by this authority", _SAME_AUTHORITY)
-        )
+        return False
+    return True
 
 
 def _check_usage(

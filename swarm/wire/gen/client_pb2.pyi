@@ -495,6 +495,92 @@ class SpendTokenReply(_message.Message):
     role: str
     def __init__(self, role: _Optional[str] = ...) -> None: ...
 
+class RenewCertificateRequest(_message.Message):
+    __slots__ = ("signing_request",)
+    SIGNING_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    signing_request: bytes
+    def __init__(self, signing_request: _Optional[bytes] = ...) -> None: ...
+
+class RenewCertificateReply(_message.Message):
+    __slots__ = ("certificate",)
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    certificate: bytes
+    def __init__(self, certificate: _Optional[bytes] = ...) -> None: ...
+
+class RecordCertificateRequest(_message.Message):
+    __slots__ = ("certificate",)
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    certificate: CertificateState
+    def __init__(self, certificate: _Optional[_Union[CertificateState, _Mapping]] = ...) -> None: ...
+
+class RecordCertificateReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CertificateState(_message.Message):
+    __slots__ = ("uri", "name", "role", "serial", "not_after_ms", "origin", "state", "reason")
+    URI_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    uri: str
+    name: str
+    role: str
+    serial: str
+    not_after_ms: int
+    origin: str
+    state: str
+    reason: str
+    def __init__(self, uri: _Optional[str] = ..., name: _Optional[str] = ..., role: _Optional[str] = ..., serial: _Optional[str] = ..., not_after_ms: _Optional[int] = ..., origin: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ListCertificatesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListCertificatesReply(_message.Message):
+    __slots__ = ("certificates", "freshness")
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    certificates: _containers.RepeatedCompositeFieldContainer[CertificateState]
+    freshness: Freshness
+    def __init__(self, certificates: _Optional[_Iterable[_Union[CertificateState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
+class RotateCertificatesRequest(_message.Message):
+    __slots__ = ("nodes", "on_behalf_of")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedScalarFieldContainer[str]
+    on_behalf_of: str
+    def __init__(self, nodes: _Optional[_Iterable[str]] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class RotateCertificatesReply(_message.Message):
+    __slots__ = ("told",)
+    TOLD_FIELD_NUMBER: _ClassVar[int]
+    told: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, told: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RevokeRequest(_message.Message):
+    __slots__ = ("id", "reason", "on_behalf_of")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    reason: str
+    on_behalf_of: str
+    def __init__(self, id: _Optional[str] = ..., reason: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class RevokeReply(_message.Message):
+    __slots__ = ("name", "serial")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    serial: str
+    def __init__(self, name: _Optional[str] = ..., serial: _Optional[str] = ...) -> None: ...
+
 class BlobPart(_message.Message):
     __slots__ = ("offer", "data")
     OFFER_FIELD_NUMBER: _ClassVar[int]

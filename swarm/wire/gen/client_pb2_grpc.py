@@ -109,6 +109,31 @@ class SwarmStub:
                 request_serializer=swarm_dot_v1_dot_client__pb2.SpendTokenRequest.SerializeToString,
                 response_deserializer=swarm_dot_v1_dot_client__pb2.SpendTokenReply.FromString,
                 _registered_method=True)
+        self.RenewCertificate = channel.unary_unary(
+                '/swarm.v1.Swarm/RenewCertificate',
+                request_serializer=swarm_dot_v1_dot_client__pb2.RenewCertificateRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.RenewCertificateReply.FromString,
+                _registered_method=True)
+        self.RecordCertificate = channel.unary_unary(
+                '/swarm.v1.Swarm/RecordCertificate',
+                request_serializer=swarm_dot_v1_dot_client__pb2.RecordCertificateRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.RecordCertificateReply.FromString,
+                _registered_method=True)
+        self.ListCertificates = channel.unary_unary(
+                '/swarm.v1.Swarm/ListCertificates',
+                request_serializer=swarm_dot_v1_dot_client__pb2.ListCertificatesRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.ListCertificatesReply.FromString,
+                _registered_method=True)
+        self.RotateCertificates = channel.unary_unary(
+                '/swarm.v1.Swarm/RotateCertificates',
+                request_serializer=swarm_dot_v1_dot_client__pb2.RotateCertificatesRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.RotateCertificatesReply.FromString,
+                _registered_method=True)
+        self.Revoke = channel.unary_unary(
+                '/swarm.v1.Swarm/Revoke',
+                request_serializer=swarm_dot_v1_dot_client__pb2.RevokeRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.RevokeReply.FromString,
+                _registered_method=True)
         self.Upload = channel.stream_stream(
                 '/swarm.v1.Swarm/Upload',
                 request_serializer=swarm_dot_v1_dot_client__pb2.BlobPart.SerializeToString,
@@ -214,6 +239,36 @@ class SwarmServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenewCertificate(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordCertificate(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCertificates(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateCertificates(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Revoke(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Upload(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -303,6 +358,31 @@ def add_SwarmServicer_to_server(servicer, server):
                     servicer.SpendToken,
                     request_deserializer=swarm_dot_v1_dot_client__pb2.SpendTokenRequest.FromString,
                     response_serializer=swarm_dot_v1_dot_client__pb2.SpendTokenReply.SerializeToString,
+            ),
+            'RenewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCertificate,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.RenewCertificateRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.RenewCertificateReply.SerializeToString,
+            ),
+            'RecordCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordCertificate,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.RecordCertificateRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.RecordCertificateReply.SerializeToString,
+            ),
+            'ListCertificates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCertificates,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.ListCertificatesRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.ListCertificatesReply.SerializeToString,
+            ),
+            'RotateCertificates': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateCertificates,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.RotateCertificatesRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.RotateCertificatesReply.SerializeToString,
+            ),
+            'Revoke': grpc.unary_unary_rpc_method_handler(
+                    servicer.Revoke,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.RevokeRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.RevokeReply.SerializeToString,
             ),
             'Upload': grpc.stream_stream_rpc_method_handler(
                     servicer.Upload,
@@ -720,6 +800,141 @@ class Swarm:
             '/swarm.v1.Swarm/SpendToken',
             swarm_dot_v1_dot_client__pb2.SpendTokenRequest.SerializeToString,
             swarm_dot_v1_dot_client__pb2.SpendTokenReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/RenewCertificate',
+            swarm_dot_v1_dot_client__pb2.RenewCertificateRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.RenewCertificateReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/RecordCertificate',
+            swarm_dot_v1_dot_client__pb2.RecordCertificateRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.RecordCertificateReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCertificates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/ListCertificates',
+            swarm_dot_v1_dot_client__pb2.ListCertificatesRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.ListCertificatesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateCertificates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/RotateCertificates',
+            swarm_dot_v1_dot_client__pb2.RotateCertificatesRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.RotateCertificatesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Revoke(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/Revoke',
+            swarm_dot_v1_dot_client__pb2.RevokeRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.RevokeReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Entry(_message.Message):
-    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed", "steps_intended", "token_created", "token_used", "token_revoked", "identity_revoked")
+    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed", "steps_intended", "token_created", "token_used", "token_revoked", "identity_revoked", "certificate_issued")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     RUN_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class Entry(_message.Message):
     TOKEN_USED_FIELD_NUMBER: _ClassVar[int]
     TOKEN_REVOKED_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_REVOKED_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_ISSUED_FIELD_NUMBER: _ClassVar[int]
     version: int
     at_ms: int
     run_submitted: RunSubmitted
@@ -33,7 +34,8 @@ class Entry(_message.Message):
     token_used: TokenUsed
     token_revoked: TokenRevoked
     identity_revoked: IdentityRevoked
-    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ..., token_created: _Optional[_Union[TokenCreated, _Mapping]] = ..., token_used: _Optional[_Union[TokenUsed, _Mapping]] = ..., token_revoked: _Optional[_Union[TokenRevoked, _Mapping]] = ..., identity_revoked: _Optional[_Union[IdentityRevoked, _Mapping]] = ...) -> None: ...
+    certificate_issued: CertificateIssued
+    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ..., token_created: _Optional[_Union[TokenCreated, _Mapping]] = ..., token_used: _Optional[_Union[TokenUsed, _Mapping]] = ..., token_revoked: _Optional[_Union[TokenRevoked, _Mapping]] = ..., identity_revoked: _Optional[_Union[IdentityRevoked, _Mapping]] = ..., certificate_issued: _Optional[_Union[CertificateIssued, _Mapping]] = ...) -> None: ...
 
 class RunSubmitted(_message.Message):
     __slots__ = ("run", "graph", "inputs", "priority", "principal", "key")
@@ -186,14 +188,28 @@ class TokenRevoked(_message.Message):
     def __init__(self, token: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
 
 class IdentityRevoked(_message.Message):
-    __slots__ = ("name", "reason", "principal")
+    __slots__ = ("name", "reason", "principal", "serial")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
     name: str
     reason: str
     principal: str
-    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
+    serial: str
+    def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ..., principal: _Optional[str] = ..., serial: _Optional[str] = ...) -> None: ...
+
+class CertificateIssued(_message.Message):
+    __slots__ = ("uri", "serial", "not_after_ms", "origin")
+    URI_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    uri: str
+    serial: str
+    not_after_ms: int
+    origin: str
+    def __init__(self, uri: _Optional[str] = ..., serial: _Optional[str] = ..., not_after_ms: _Optional[int] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("version", "entries")

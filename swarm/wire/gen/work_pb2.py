@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from swarm.wire.gen import common_pb2 as swarm_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13swarm/v1/work.proto\x12\x08swarm.v1\x1a\x15swarm/v1/common.proto\"*\n\x07ToNodes\x12\x1f\n\x05parts\x18\x01 \x03(\x0b\x32\x10.swarm.v1.ToNode\"\xaf\x01\n\x08\x46romNode\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.swarm.v1.HelloH\x00\x12&\n\x08outcomes\x18\x02 \x01(\x0b\x32\x12.swarm.v1.OutcomesH\x00\x12(\n\theartbeat\x18\x03 \x01(\x0b\x32\x13.swarm.v1.HeartbeatH\x00\x12$\n\x07hosting\x18\x04 \x01(\x0b\x32\x11.swarm.v1.HostingH\x00\x42\t\n\x07message\"\x85\x02\n\x06ToNode\x12$\n\x07welcome\x18\x01 \x01(\x0b\x32\x11.swarm.v1.WelcomeH\x00\x12,\n\x0b\x61ssignments\x18\x02 \x01(\x0b\x32\x15.swarm.v1.AssignmentsH\x00\x12,\n\x0bwithdrawals\x18\x03 \x01(\x0b\x32\x15.swarm.v1.WithdrawalsH\x00\x12&\n\x08receipts\x18\x04 \x01(\x0b\x32\x12.swarm.v1.ReceiptsH\x00\x12$\n\x06\x61gents\x18\x05 \x01(\x0b\x32\x12.swarm.v1.AgentSetH\x00\x12 \n\x05pulse\x18\x06 \x01(\x0b\x32\x0f.swarm.v1.PulseH\x00\x42\t\n\x07message\"C\n\x07StepKey\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\"\xcc\x01\n\x05Hello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0e\n\x06\x61gents\x18\x03 \x03(\t\x12\x0e\n\x06layers\x18\x04 \x03(\t\x12\"\n\x07running\x18\x05 \x03(\x0b\x32\x11.swarm.v1.StepKey\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\x0c\n\x04tier\x18\x07 \x01(\t\x12\x11\n\tmemory_mb\x18\x08 \x01(\r\x12\x11\n\tcpu_cores\x18\t \x01(\x01\x12\x1d\n\x05lacks\x18\n \x03(\x0b\x32\x0e.swarm.v1.Lack\"\x17\n\x07Welcome\x12\x0c\n\x04term\x18\x01 \x01(\x04\"\x07\n\x05Pulse\":\n\tHeartbeat\x12\x0c\n\x04load\x18\x01 \x01(\x01\x12\r\n\x05\x63\x65lls\x18\x02 \x01(\r\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\"=\n\x07Hosting\x12\x0e\n\x06\x61gents\x18\x01 \x03(\t\x12\"\n\x07refused\x18\x02 \x03(\x0b\x32\x11.swarm.v1.Refusal\"9\n\x07Refusal\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x1e\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.swarm.v1.Error\"\x1b\n\x08\x41gentSet\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"\xc5\x01\n\x05Order\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x12\n\ncapability\x18\x04 \x01(\t\x12\x12\n\ntimeout_ms\x18\x05 \x01(\r\x12\'\n\x07scatter\x18\x06 \x03(\x0b\x32\x16.swarm.v1.ScatterCount\x12\r\n\x05steps\x18\x07 \x03(\r\x12\x10\n\x08\x61ttempts\x18\x08 \x03(\r\x12 \n\x06inputs\x18\t \x03(\x0b\x32\x10.swarm.v1.Column\"+\n\x0cScatterCount\x12\x0c\n\x04port\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\r\".\n\x0b\x41ssignments\x12\x1f\n\x06orders\x18\x01 \x03(\x0b\x32\x0f.swarm.v1.Order\"F\n\x08\x41ttempts\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\r\n\x05steps\x18\x03 \x03(\r\x12\x10\n\x08\x61ttempts\x18\x04 \x03(\r\"/\n\x0bWithdrawals\x12 \n\x04keys\x18\x01 \x03(\x0b\x32\x12.swarm.v1.Attempts\"\x8d\x01\n\x07Results\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\r\n\x05steps\x18\x03 \x03(\r\x12\x10\n\x08\x61ttempts\x18\x04 \x03(\r\x12\x12\n\nstarted_ms\x18\x05 \x03(\x04\x12\x0f\n\x07wall_ms\x18\x06 \x03(\x01\x12!\n\x07outputs\x18\x07 \x03(\x0b\x32\x10.swarm.v1.Column\"\x81\x01\n\x07\x46\x61ilure\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.swarm.v1.StepKey\x12\x1e\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.swarm.v1.Error\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x12\n\nstarted_ms\x18\x04 \x01(\x04\x12\x0f\n\x07wall_ms\x18\x05 \x01(\x01\"0\n\x08Outcomes\x12$\n\x05parts\x18\x01 \x03(\x0b\x32\x15.swarm.v1.OutcomePart\"a\n\x0bOutcomePart\x12$\n\x07results\x18\x01 \x01(\x0b\x32\x11.swarm.v1.ResultsH\x00\x12$\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x11.swarm.v1.FailureH\x00\x42\x06\n\x04part\",\n\x08Receipts\x12 \n\x04keys\x18\x01 \x03(\x0b\x32\x12.swarm.v1.Attempts2;\n\x04Work\x12\x33\n\x06\x41ttach\x12\x12.swarm.v1.FromNode\x1a\x11.swarm.v1.ToNodes(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13swarm/v1/work.proto\x12\x08swarm.v1\x1a\x15swarm/v1/common.proto\"*\n\x07ToNodes\x12\x1f\n\x05parts\x18\x01 \x03(\x0b\x32\x10.swarm.v1.ToNode\"\xaf\x01\n\x08\x46romNode\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.swarm.v1.HelloH\x00\x12&\n\x08outcomes\x18\x02 \x01(\x0b\x32\x12.swarm.v1.OutcomesH\x00\x12(\n\theartbeat\x18\x03 \x01(\x0b\x32\x13.swarm.v1.HeartbeatH\x00\x12$\n\x07hosting\x18\x04 \x01(\x0b\x32\x11.swarm.v1.HostingH\x00\x42\t\n\x07message\"\xd0\x02\n\x06ToNode\x12$\n\x07welcome\x18\x01 \x01(\x0b\x32\x11.swarm.v1.WelcomeH\x00\x12,\n\x0b\x61ssignments\x18\x02 \x01(\x0b\x32\x15.swarm.v1.AssignmentsH\x00\x12,\n\x0bwithdrawals\x18\x03 \x01(\x0b\x32\x15.swarm.v1.WithdrawalsH\x00\x12&\n\x08receipts\x18\x04 \x01(\x0b\x32\x12.swarm.v1.ReceiptsH\x00\x12$\n\x06\x61gents\x18\x05 \x01(\x0b\x32\x12.swarm.v1.AgentSetH\x00\x12 \n\x05pulse\x18\x06 \x01(\x0b\x32\x0f.swarm.v1.PulseH\x00\x12\'\n\x07revoked\x18\n \x01(\x0b\x32\x14.swarm.v1.RevokedSetH\x00\x12 \n\x05renew\x18\x0b \x01(\x0b\x32\x0f.swarm.v1.RenewH\x00\x42\t\n\x07message\"C\n\x07StepKey\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\"\xcc\x01\n\x05Hello\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0e\n\x06\x61gents\x18\x03 \x03(\t\x12\x0e\n\x06layers\x18\x04 \x03(\t\x12\"\n\x07running\x18\x05 \x03(\x0b\x32\x11.swarm.v1.StepKey\x12\x0f\n\x07\x61\x64\x64ress\x18\x06 \x01(\t\x12\x0c\n\x04tier\x18\x07 \x01(\t\x12\x11\n\tmemory_mb\x18\x08 \x01(\r\x12\x11\n\tcpu_cores\x18\t \x01(\x01\x12\x1d\n\x05lacks\x18\n \x03(\x0b\x32\x0e.swarm.v1.Lack\"\x17\n\x07Welcome\x12\x0c\n\x04term\x18\x01 \x01(\x04\"\x07\n\x05Pulse\"5\n\nRevokedSet\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.swarm.v1.RevokedEntry\"<\n\x0cRevokedEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x07\n\x05Renew\":\n\tHeartbeat\x12\x0c\n\x04load\x18\x01 \x01(\x01\x12\r\n\x05\x63\x65lls\x18\x02 \x01(\r\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\"=\n\x07Hosting\x12\x0e\n\x06\x61gents\x18\x01 \x03(\t\x12\"\n\x07refused\x18\x02 \x03(\x0b\x32\x11.swarm.v1.Refusal\"9\n\x07Refusal\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x1e\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.swarm.v1.Error\"\x1b\n\x08\x41gentSet\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\"\xc5\x01\n\x05Order\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x12\n\ncapability\x18\x04 \x01(\t\x12\x12\n\ntimeout_ms\x18\x05 \x01(\r\x12\'\n\x07scatter\x18\x06 \x03(\x0b\x32\x16.swarm.v1.ScatterCount\x12\r\n\x05steps\x18\x07 \x03(\r\x12\x10\n\x08\x61ttempts\x18\x08 \x03(\r\x12 \n\x06inputs\x18\t \x03(\x0b\x32\x10.swarm.v1.Column\"+\n\x0cScatterCount\x12\x0c\n\x04port\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\r\".\n\x0b\x41ssignments\x12\x1f\n\x06orders\x18\x01 \x03(\x0b\x32\x0f.swarm.v1.Order\"F\n\x08\x41ttempts\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\r\n\x05steps\x18\x03 \x03(\r\x12\x10\n\x08\x61ttempts\x18\x04 \x03(\r\"/\n\x0bWithdrawals\x12 \n\x04keys\x18\x01 \x03(\x0b\x32\x12.swarm.v1.Attempts\"\x8d\x01\n\x07Results\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\r\n\x05steps\x18\x03 \x03(\r\x12\x10\n\x08\x61ttempts\x18\x04 \x03(\r\x12\x12\n\nstarted_ms\x18\x05 \x03(\x04\x12\x0f\n\x07wall_ms\x18\x06 \x03(\x01\x12!\n\x07outputs\x18\x07 \x03(\x0b\x32\x10.swarm.v1.Column\"\x81\x01\n\x07\x46\x61ilure\x12\x1e\n\x03key\x18\x01 \x01(\x0b\x32\x11.swarm.v1.StepKey\x12\x1e\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0f.swarm.v1.Error\x12\x11\n\tretryable\x18\x03 \x01(\x08\x12\x12\n\nstarted_ms\x18\x04 \x01(\x04\x12\x0f\n\x07wall_ms\x18\x05 \x01(\x01\"0\n\x08Outcomes\x12$\n\x05parts\x18\x01 \x03(\x0b\x32\x15.swarm.v1.OutcomePart\"a\n\x0bOutcomePart\x12$\n\x07results\x18\x01 \x01(\x0b\x32\x11.swarm.v1.ResultsH\x00\x12$\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x11.swarm.v1.FailureH\x00\x42\x06\n\x04part\",\n\x08Receipts\x12 \n\x04keys\x18\x01 \x03(\x0b\x32\x12.swarm.v1.Attempts2;\n\x04Work\x12\x33\n\x06\x41ttach\x12\x12.swarm.v1.FromNode\x1a\x11.swarm.v1.ToNodes(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,43 +37,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FROMNODE']._serialized_start=101
   _globals['_FROMNODE']._serialized_end=276
   _globals['_TONODE']._serialized_start=279
-  _globals['_TONODE']._serialized_end=540
-  _globals['_STEPKEY']._serialized_start=542
-  _globals['_STEPKEY']._serialized_end=609
-  _globals['_HELLO']._serialized_start=612
-  _globals['_HELLO']._serialized_end=816
-  _globals['_WELCOME']._serialized_start=818
-  _globals['_WELCOME']._serialized_end=841
-  _globals['_PULSE']._serialized_start=843
-  _globals['_PULSE']._serialized_end=850
-  _globals['_HEARTBEAT']._serialized_start=852
-  _globals['_HEARTBEAT']._serialized_end=910
-  _globals['_HOSTING']._serialized_start=912
-  _globals['_HOSTING']._serialized_end=973
-  _globals['_REFUSAL']._serialized_start=975
-  _globals['_REFUSAL']._serialized_end=1032
-  _globals['_AGENTSET']._serialized_start=1034
-  _globals['_AGENTSET']._serialized_end=1061
-  _globals['_ORDER']._serialized_start=1064
-  _globals['_ORDER']._serialized_end=1261
-  _globals['_SCATTERCOUNT']._serialized_start=1263
-  _globals['_SCATTERCOUNT']._serialized_end=1306
-  _globals['_ASSIGNMENTS']._serialized_start=1308
-  _globals['_ASSIGNMENTS']._serialized_end=1354
-  _globals['_ATTEMPTS']._serialized_start=1356
-  _globals['_ATTEMPTS']._serialized_end=1426
-  _globals['_WITHDRAWALS']._serialized_start=1428
-  _globals['_WITHDRAWALS']._serialized_end=1475
-  _globals['_RESULTS']._serialized_start=1478
-  _globals['_RESULTS']._serialized_end=1619
-  _globals['_FAILURE']._serialized_start=1622
-  _globals['_FAILURE']._serialized_end=1751
-  _globals['_OUTCOMES']._serialized_start=1753
-  _globals['_OUTCOMES']._serialized_end=1801
-  _globals['_OUTCOMEPART']._serialized_start=1803
-  _globals['_OUTCOMEPART']._serialized_end=1900
-  _globals['_RECEIPTS']._serialized_start=1902
-  _globals['_RECEIPTS']._serialized_end=1946
-  _globals['_WORK']._serialized_start=1948
-  _globals['_WORK']._serialized_end=2007
+  _globals['_TONODE']._serialized_end=615
+  _globals['_STEPKEY']._serialized_start=617
+  _globals['_STEPKEY']._serialized_end=684
+  _globals['_HELLO']._serialized_start=687
+  _globals['_HELLO']._serialized_end=891
+  _globals['_WELCOME']._serialized_start=893
+  _globals['_WELCOME']._serialized_end=916
+  _globals['_PULSE']._serialized_start=918
+  _globals['_PULSE']._serialized_end=925
+  _globals['_REVOKEDSET']._serialized_start=927
+  _globals['_REVOKEDSET']._serialized_end=980
+  _globals['_REVOKEDENTRY']._serialized_start=982
+  _globals['_REVOKEDENTRY']._serialized_end=1042
+  _globals['_RENEW']._serialized_start=1044
+  _globals['_RENEW']._serialized_end=1051
+  _globals['_HEARTBEAT']._serialized_start=1053
+  _globals['_HEARTBEAT']._serialized_end=1111
+  _globals['_HOSTING']._serialized_start=1113
+  _globals['_HOSTING']._serialized_end=1174
+  _globals['_REFUSAL']._serialized_start=1176
+  _globals['_REFUSAL']._serialized_end=1233
+  _globals['_AGENTSET']._serialized_start=1235
+  _globals['_AGENTSET']._serialized_end=1262
+  _globals['_ORDER']._serialized_start=1265
+  _globals['_ORDER']._serialized_end=1462
+  _globals['_SCATTERCOUNT']._serialized_start=1464
+  _globals['_SCATTERCOUNT']._serialized_end=1507
+  _globals['_ASSIGNMENTS']._serialized_start=1509
+  _globals['_ASSIGNMENTS']._serialized_end=1555
+  _globals['_ATTEMPTS']._serialized_start=1557
+  _globals['_ATTEMPTS']._serialized_end=1627
+  _globals['_WITHDRAWALS']._serialized_start=1629
+  _globals['_WITHDRAWALS']._serialized_end=1676
+  _globals['_RESULTS']._serialized_start=1679
+  _globals['_RESULTS']._serialized_end=1820
+  _globals['_FAILURE']._serialized_start=1823
+  _globals['_FAILURE']._serialized_end=1952
+  _globals['_OUTCOMES']._serialized_start=1954
+  _globals['_OUTCOMES']._serialized_end=2002
+  _globals['_OUTCOMEPART']._serialized_start=2004
+  _globals['_OUTCOMEPART']._serialized_end=2101
+  _globals['_RECEIPTS']._serialized_start=2103
+  _globals['_RECEIPTS']._serialized_end=2147
+  _globals['_WORK']._serialized_start=2149
+  _globals['_WORK']._serialized_end=2208
 # @@protoc_insertion_point(module_scope)

@@ -26,20 +26,24 @@ class FromNode(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., outcomes: _Optional[_Union[Outcomes, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., hosting: _Optional[_Union[Hosting, _Mapping]] = ...) -> None: ...
 
 class ToNode(_message.Message):
-    __slots__ = ("welcome", "assignments", "withdrawals", "receipts", "agents", "pulse")
+    __slots__ = ("welcome", "assignments", "withdrawals", "receipts", "agents", "pulse", "revoked", "renew")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     WITHDRAWALS_FIELD_NUMBER: _ClassVar[int]
     RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
     PULSE_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_FIELD_NUMBER: _ClassVar[int]
+    RENEW_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     assignments: Assignments
     withdrawals: Withdrawals
     receipts: Receipts
     agents: AgentSet
     pulse: Pulse
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignments: _Optional[_Union[Assignments, _Mapping]] = ..., withdrawals: _Optional[_Union[Withdrawals, _Mapping]] = ..., receipts: _Optional[_Union[Receipts, _Mapping]] = ..., agents: _Optional[_Union[AgentSet, _Mapping]] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ...) -> None: ...
+    revoked: RevokedSet
+    renew: Renew
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignments: _Optional[_Union[Assignments, _Mapping]] = ..., withdrawals: _Optional[_Union[Withdrawals, _Mapping]] = ..., receipts: _Optional[_Union[Receipts, _Mapping]] = ..., agents: _Optional[_Union[AgentSet, _Mapping]] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ..., revoked: _Optional[_Union[RevokedSet, _Mapping]] = ..., renew: _Optional[_Union[Renew, _Mapping]] = ...) -> None: ...
 
 class StepKey(_message.Message):
     __slots__ = ("run", "step", "term", "attempt")
@@ -84,6 +88,26 @@ class Welcome(_message.Message):
     def __init__(self, term: _Optional[int] = ...) -> None: ...
 
 class Pulse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RevokedSet(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[RevokedEntry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[RevokedEntry, _Mapping]]] = ...) -> None: ...
+
+class RevokedEntry(_message.Message):
+    __slots__ = ("name", "serial", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    serial: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., serial: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Renew(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
