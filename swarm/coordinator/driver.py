@@ -83,7 +83,7 @@ class Coordinator:
     def _revoke(self) -> None:
         """Somebody was revoked: tell the nodes, and this process."""
         self.roster.revoke()
-        self.revoked(self.replica.scheduler.ledger.members.revocations())
+        self.revoked(self.replica.revocations())
 
     def _deposed(self, leader: NodeId | None) -> None:
         self._records.clear()

@@ -31,6 +31,7 @@ from swarm.scheduler.events import (
 from swarm.scheduler.machine import DEFAULTS, Scheduler
 from swarm.scheduler.together import Options
 from swarm.tasks import Tasks
+from swarm.trust.revocation import Revoked
 from swarm.wire.entries import decode_event, decode_history, encode_event, encode_history, revokes
 
 _log = structlog.get_logger("swarm.coordinator")
@@ -74,6 +75,11 @@ class Replica:
         """The state, with everything committed in it."""
         self._catch_up()
         return self._scheduler
+
+    def revocations(self) -> tuple[Revoked, ...]:
+        """Who is let in no more."""
+        gone = self.scheduler.ledger.members.revoked.values()
+        return tuple(Revoked(event.name, event.serial, event.reason) for event in gone)
 
     def apply(self, entries: Sequence[Committed]) -> None:
         urgent = self.leads or bool(self.watchers)

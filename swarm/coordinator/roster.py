@@ -73,7 +73,7 @@ class Roster:
         agents = frozenset(hello.agents)
         link = self.links[hello.node] = NodeLink(NodeStatus(hello, agents), downlink, now_ms)
         link.send(Welcome(term))
-        link.send(RevokedSet(self._replica.scheduler.ledger.members.revocations()))
+        link.send(RevokedSet(self._replica.revocations()))
         link.host(self._replica.scheduler.ledger.digests())
         joined = NodeJoined(
             now_ms,
@@ -132,7 +132,7 @@ class Roster:
 
     def revoke(self) -> None:
         """Tell every node who is let in no more."""
-        revoked = RevokedSet(self._replica.scheduler.ledger.members.revocations())
+        revoked = RevokedSet(self._replica.revocations())
         for link in self.links.values():
             link.send(revoked)
 

@@ -20,7 +20,6 @@ from swarm.scheduler.events import (
     TokenRevoked,
     TokenUsed,
 )
-from swarm.trust.revocation import Revoked
 
 
 @dataclass(slots=True)
@@ -82,10 +81,6 @@ class Members:
     def taken(self, name: str) -> bool:
         """Whether somebody bears or bore this name."""
         return name in self.joined or name in self.revoked
-
-    def revocations(self) -> tuple[Revoked, ...]:
-        """Who is let in no more."""
-        return tuple(Revoked(gone.name, gone.serial, gone.reason) for gone in self.revoked.values())
 
     def history(self) -> Iterator[Membership]:
         """Events that rebuild this state, in order."""
