@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from swarm import limits
 from swarm.coordinator.replica import Replica
 from swarm.coordinator.roster import Roster
-from swarm.errors import Conflict, Mistake, NotFound, QueueFull
+from swarm.errors import Conflict, Mistake, NotFound, NotTrusted, QueueFull
 from swarm.ids import NodeId
 from swarm.ports import Clock
 from swarm.scheduler.events import CertificateIssued, IdentityRevoked
@@ -48,7 +48,10 @@ class Identities:
     async def record(self, uri: str, serial: str, not_after_ms: int, origin: str) -> None:
         """Remember that there is this certificate. Twice is harmless."""
         self._replica.must_lead()
-        Identity.parse(uri)
+        try:
+            Identity.parse(uri)
+        except NotTrusted as error:
+            raise Mistake(error.message, place="certificate") from None
         if not SERIAL.fullmatch(serial):
             raise Mistake(f"{serial[:64]!r} is no serial number", place="serial")
         if not self.known(serial):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from swarm.adapters.tls import Authority, Peer
 from swarm.adapters.tls.peers import peer_of
 from swarm.adapters.tls.renewal import proven_key
-from swarm.errors import NotTrusted
+from swarm.errors import Mistake
 from swarm.trust import Identity
 from swarm.trust.foreign import IdentityMap
 
@@ -41,10 +41,10 @@ class Signer:
         return issued
 
     def renew(self, signing_request: bytes, peer: Peer) -> Peer:
-        """Another certificate for whoever has `peer`'s. Raises `NotTrusted`."""
+        """Another certificate for whoever has `peer`'s. Raises `NotTrusted` or `Mistake`."""
         try:
             request = x509.load_pem_x509_csr(signing_request)
         except ValueError:
-            raise NotTrusted("this is no signing request", place="signing request") from None
+            raise Mistake("this is no signing request", place="signing request") from None
         held = x509.load_pem_x509_certificate(peer.certificate)
         return peer_of(self._authority.renew(proven_key(request), held), _OURS)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm import limits
-from swarm.scheduler.events import IdentityRevoked, TokenCreated, TokenRevoked, TokenUsed
+from swarm.scheduler.events import CertificateIssued, IdentityRevoked, TokenCreated, TokenRevoked, TokenUsed
 from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.members import Members
 
@@ -82,7 +82,10 @@ events = st.one_of(
     ),
     st.builds(TokenUsed, times, tokens, names, st.sampled_from(["k1", "k2"])),
     st.builds(TokenRevoked, times, tokens, st.just("root")),
-    st.builds(IdentityRevoked, times, names, st.just("why"), st.just("root")),
+    st.builds(IdentityRevoked, times, names, st.just("why"), st.just("root"), st.sampled_from(["", "5e"])),
+    st.builds(
+        CertificateIssued, times, names, st.integers(0, 12).map(str), st.integers(0, 40), st.just("seen")
+    ),
 )
 
 
@@ -96,3 +99,33 @@ def test_a_snapshot_rebuilds_the_same_members(history):
     assert (copy.members.joined, copy.members.revoked) == (ledger.members.joined, ledger.members.revoked)
     assert all(len(token.uses) <= token.created.uses_max for token in ledger.members.tokens.values())
     assert copy.members.tokens == ledger.members.tokens
+    assert list(copy.members.certificates.items()) == list(ledger.members.certificates.items())
+
+
+def certificate(serial, at_ms=0, not_after_ms=1_000, uri="n4"):
+    return CertificateIssued(at_ms, uri, str(serial), not_after_ms, "renewal")
+
+
+def test_the_latest_certificates_of_everybody_are_remembered():
+    found = members(*map(certificate, range(9)), certificate(99, uri="n5"))
+    assert list(found.certificates) == ["5", "6", "7", "8", "99"]
+    assert len(found.certificates) == limits.CERTIFICATES_KEPT_MAX + 1
+
+
+def test_a_certificate_that_ended_makes_room_for_the_next_of_its_owner():
+    found = members(certificate(1), certificate(2, uri="n5"), certificate(3, at_ms=2_000, not_after_ms=9_000))
+    assert list(found.certificates) == ["2", "3"]
+
+
+def test_what_ended_makes_room_when_there_are_too_many(monkeypatch):
+    monkeypatch.setattr(limits, "CERTIFICATES_MAX", 2)
+    found = members(certificate(1, uri="a"), certificate(2, uri="b"), certificate(3, uri="c"))
+    assert list(found.certificates) == ["1", "2"]
+    found.apply(certificate(4, at_ms=2_000, uri="d"))
+    assert list(found.certificates) == ["4"]
+
+
+def test_one_certificate_is_revoked_without_its_name():
+    found = members(IdentityRevoked(1, "n4", "stolen", "root", "5e"))
+    assert not found.taken("n4")
+    assert found.revoked["5e"].name == "n4"

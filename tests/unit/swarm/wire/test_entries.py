@@ -13,6 +13,7 @@ from swarm.ids import AgentName, NodeId, RunId
 from swarm.scheduler.events import (
     AgentDeployed,
     AgentRemoved,
+    CertificateIssued,
     Durable,
     IdentityRevoked,
     RunCancelled,
@@ -27,7 +28,7 @@ from swarm.scheduler.events import (
 )
 from swarm.scheduler.ledger import Ledger
 from swarm.testing.graphs import CAPABILITIES, model_agent, random_graph, small_graph
-from swarm.wire.entries import VERSION, decode_event, decode_history, encode_event, encode_history
+from swarm.wire.entries import VERSION, decode_event, decode_history, encode_event, encode_history, revokes
 from swarm.wire.gen import entry_pb2 as pb
 
 texts = st.text(max_size=12)
@@ -69,7 +70,8 @@ events = st.one_of(
     st.builds(TokenCreated, times, texts, texts, texts, times, st.integers(0, 2**32 - 1), texts),
     st.builds(TokenUsed, times, texts, texts, texts),
     st.builds(TokenRevoked, times, texts, texts),
-    st.builds(IdentityRevoked, times, texts, texts, texts),
+    st.builds(IdentityRevoked, times, texts, texts, texts, texts),
+    st.builds(CertificateIssued, times, texts, texts, times, texts),
 )
 
 
@@ -84,6 +86,11 @@ def plain(event: Durable) -> Durable:
 @given(events)
 def test_an_event_comes_back_as_it_went(event):
     assert plain(decode_event(encode_event(event))) == plain(event)
+
+
+@given(events)
+def test_an_event_that_revokes_is_told_from_the_others_before_it_is_decoded(event):
+    assert revokes(encode_event(event)) is isinstance(event, IdentityRevoked)
 
 
 @given(st.lists(events, max_size=4))

@@ -10,6 +10,7 @@ from swarm import limits
 from swarm.errors import AgentFailed, ProtocolBroken
 from swarm.graph import Payload
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
+from swarm.trust.revocation import Revoked
 from swarm.wire.gen import work_pb2 as pb
 from swarm.wire.links import (
     from_node_from_pb,
@@ -32,6 +33,8 @@ from swarm.wire.messages import (
     Outcomes,
     Pulse,
     Receipts,
+    Renew,
+    RevokedSet,
     Welcome,
     Withdrawals,
 )
@@ -98,6 +101,8 @@ to_nodes = st.one_of(
     st.builds(Receipts, some_keys),
     st.builds(AgentSet, st.lists(digests, max_size=3).map(tuple)),
     st.builds(Pulse),
+    st.builds(RevokedSet, st.lists(st.builds(Revoked, texts, texts, texts), max_size=3).map(tuple)),
+    st.builds(Renew),
 )
 
 

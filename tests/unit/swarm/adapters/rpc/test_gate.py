@@ -1,14 +1,18 @@
 """Every method of every service is in the permission table, and the gate obeys the table."""
 
 import itertools
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 
 from swarm.adapters.rpc.gate import Gate
-from swarm.errors import NotAllowed, NotTrusted
+from swarm.adapters.tls import Authority, Peers, Validity
+from swarm.errors import NotAllowed, NotTrusted, Unreachable
 from swarm.trust import Role
 from swarm.trust.identity import ROLES_OF_KIND, Identity
 from swarm.trust.permissions import PERMISSIONS, allowed
+from swarm.trust.revocation import Revocations, Revoked
 from swarm.wire.gen import client_pb2, raft_pb2, work_pb2
 
 SERVED = {
@@ -61,3 +65,85 @@ def test_a_certificate_of_another_cluster_is_not_admitted():
 def test_a_call_without_an_identity_is_not_admitted():
     with pytest.raises(NotTrusted):
         Gate("demo").admit(Call(None), "/swarm.v1.Swarm/Status")
+
+
+# -- who was revoked ---------------------------------------------------------------------------------------
+
+STATUS = "/swarm.v1.Swarm/Status"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Two certificates of ann, one of which has ended."""
+    root = tmp_path_factory.mktemp("ca")
+    authority = Authority.create(root / "ca", "demo")
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    ended = Validity(past, past + timedelta(days=1))
+    return {
+        "ann": authority.issue_client("ann", Role.CLIENT, root / "1").certificate.read_bytes(),
+        "ann again": authority.issue_client("ann", Role.CLIENT, root / "2").certificate.read_bytes(),
+        "ended": authority.issue_client(
+            "ann", Role.CLIENT, root / "3", validity=ended
+        ).certificate.read_bytes(),
+    }
+
+
+class Shown:
+    """A call's context as gRPC gives it: with the whole certificate."""
+
+    def __init__(self, pem):
+        self.pem = pem
+
+    def auth_context(self):
+        return {"x509_pem_cert": [self.pem]}
+
+
+def test_a_revoked_name_is_refused_in_every_certificate(certificates):
+    revocations = Revocations()
+    gate = Gate("demo", revocations=revocations)
+    assert gate.admit(Shown(certificates["ann"]), STATUS).name == "ann"
+    revocations.take([Revoked("ann", "", "left")])
+    for pem in (certificates["ann"], certificates["ann again"]):
+        with pytest.raises(NotTrusted, match="ann was revoked: left"):
+            gate.admit(Shown(pem), STATUS)
+
+
+def test_a_revoked_serial_number_is_refused_alone(certificates):
+    serial = f"{x509.load_pem_x509_certificate(certificates['ann']).serial_number:x}"
+    revocations = Revocations()
+    revocations.take([Revoked("ann", serial, "stolen")])
+    gate = Gate("demo", revocations=revocations)
+    with pytest.raises(NotTrusted, match="stolen"):
+        gate.admit(Shown(certificates["ann"]), STATUS)
+    assert gate.admit(Shown(certificates["ann again"]), STATUS).name == "ann"
+
+
+def test_a_certificate_that_ended_while_its_connection_stayed_is_refused(certificates):
+    with pytest.raises(NotTrusted, match="expired"):
+        Gate("demo").admit(Shown(certificates["ended"]), STATUS)
+
+
+def test_a_node_that_has_heard_of_no_list_answers_no_client(certificates):
+    revocations = Revocations(complete=False)
+    gate = Gate("demo", revocations=revocations)
+    with pytest.raises(Unreachable, match="not heard yet"):
+        gate.admit(Shown(certificates["ann"]), STATUS)
+    assert gate.admit(Call("spiffe://demo/node/n1"), STATUS).name == "n1"
+    revocations.complete = True
+    assert gate.admit(Shown(certificates["ann"]), STATUS).name == "ann"
+
+
+def test_every_certificate_is_heard_of_once(certificates):
+    met = []
+    gate = Gate("demo", peers=Peers(seen=met.append))
+    for _ in range(3):
+        for pem in (certificates["ann"], certificates["ann again"]):
+            gate.admit(Shown(pem), STATUS)
+    assert [peer.identity.name for peer in met] == ["ann", "ann"]
+    assert len({peer.serial for peer in met}) == 2
+
+
+@pytest.mark.parametrize("pem", [b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n", b"-----"])
+def test_what_is_no_certificate_names_nobody(pem):
+    with pytest.raises(NotTrusted, match="no identity"):
+        Gate("demo").admit(Shown(pem), STATUS)
