@@ -9,7 +9,6 @@ rotation_dropped   of 10,000 requests to a loaded cluster of three, how many fai
 """
 
 import argparse
-import asyncio
 import json
 import statistics
 import sys
@@ -86,7 +85,7 @@ def proofs(case: str) -> Iterator[Line]:
 
 
 def rotation_dropped() -> Iterator[Line]:
-    dropped, requests, exchanges, seconds = asyncio.run(rotation())
+    dropped, requests, exchanges, seconds = rotation()
     for one in dropped[:10]:
         print(one, file=sys.stderr)
     found = line("rotation_dropped", len(dropped), f"of {requests} requests")
