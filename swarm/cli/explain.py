@@ -1,32 +1,48 @@
-"""`swarm explain`: why a step of a run is where it is."""
+"""`swarm explain`: what a task means before it runs, and why a step of a run is where it is."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from swarm.cli.options import Cluster, Json, RunId
+from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output, table
+from swarm.cli.understanding import ModelFile, catalogue_of, understand
 from swarm.client import PlacingInfo, Swarm
+from swarm.decompose.analysis.describe import describe
+from swarm.decompose.analysis.describe import document_of as analysis_document
 
 EXAMPLES: Final = """\
-  swarm explain run-01j9... classify
+  swarm explain "Split the text, then write a report"       what it means, and how much work it is
+  swarm explain run-01j9... classify                        why that step is where it is
   swarm explain run-01j9... classify --json | jq '.candidates[] | {node, why_not}'
 """
 
 
 def explain(
-    run_id: RunId,
-    step: Annotated[
-        str, typer.Argument(metavar="STEP", help="A step of the run; `swarm runs show` has them.")
+    subject: Annotated[
+        str,
+        typer.Argument(metavar="RUN|TASK", help="A run, with a step of it; or a task as of `swarm plan`."),
     ],
+    step: Annotated[
+        str, typer.Argument(metavar="[STEP]", help="A step of the run; `swarm runs show` has them.")
+    ] = "",
+    model: ModelFile = None,
     cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
-    """Why a step went to its node: each term of each node's score, the runner-up, and why not the others."""
+    """What a task means, wants and takes; or why a step went to its node.
+
+    Of a task: its intent, what its clauses do to what, and the complexity of its graph. Of a step: each term
+    of each node's score, the runner-up, and why not the others.
+    """
+    if not step:
+        _explain_task(subject, model, cluster, as_json=as_json)
+        return
     with Swarm.open(cluster) as swarm:
-        found = swarm.attach(run_id).explain(step)
+        found = swarm.attach(subject).explain(step)
     names = list(dict.fromkeys(name for each in found.candidates for name in each.terms))
     rows = [
         (each.node, *(f"{each.terms[name]:.3f}" for name in names), f"{each.score:.3f}", each.why_not)
@@ -36,6 +52,14 @@ def explain(
     ]
     columns = ("node", *(f"{name}#" for name in names), "score#", "why not")
     Output(as_json=as_json).give(found, table=table(*columns, rows=rows), text=_verdict(found))
+
+
+def _explain_task(task: str, model: Path | None, cluster: Path | None, *, as_json: bool) -> None:
+    with Swarm.open(cluster) as swarm:
+        found = understand(task, catalogue_of(swarm.agents()), model)
+    Output(as_json=as_json).give(
+        analysis_document(found.analysis()), text="\n".join(describe(found.analysis()))
+    )
 
 
 def _verdict(found: PlacingInfo) -> str:

@@ -10,15 +10,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from swarm.decompose.lexicon import KIND_OF_WORD
+from swarm.decompose.parse.steps import constant
 from swarm.decompose.records import Capability, Decomposition, SubTask
 from swarm.errors import NotFound
-from swarm.graph import Catalogue, Edge, Endpoint, Feed, Graph, Node, NodeName, Outlet, Port, Signature
+from swarm.graph import (
+    Catalogue,
+    Edge,
+    Endpoint,
+    Feed,
+    Graph,
+    Node,
+    NodeName,
+    Outlet,
+    Payload,
+    Port,
+    PortName,
+    Signature,
+)
 from swarm.ids import CapabilityName
 
-NAME_CHARS = 40  # of a node, before what tells it from others of that name
+INSTRUCTION: Final = PortName("instruction")  # an input of this name is given the words that ask for the step
+NAME_CHARS: Final = 40  # of a node, before what tells it from others of that name
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -37,7 +53,7 @@ def capabilities_of(catalogue: Catalogue) -> list[Capability]:
         Capability(
             name,
             f"{signature.description} {_described(signature)}".strip(),
-            tuple(_kind(port) for port in signature.inputs if not port.optional),
+            tuple(_kind(port) for port in signature.inputs if not port.optional and port.name != INSTRUCTION),
             tuple(_kind(port) for port in signature.outputs),
         )
         for name, signature in sorted(catalogue.items())
@@ -51,8 +67,11 @@ def build_graph(found: Decomposition, catalogue: Catalogue, title: str = "reques
     if not steps:
         raise nothing_fits(catalogue)
     edges = _edges(found, steps, left_out)
-    nodes = [Node(name, signature.name) for name, signature in steps.values()]
     words = {subtask.capability: subtask for subtask in found.subtasks}
+    nodes = [
+        told(Node(name, signature.name), signature, words[capability].words)
+        for capability, (name, signature) in steps.items()
+    ]
     origins = {name: words[capability] for capability, (name, _) in steps.items()}
     return Built(closed(title, nodes, edges, catalogue), tuple(left_out), origins)
 
@@ -65,6 +84,15 @@ def nothing_fits(catalogue: Catalogue) -> NotFound:
         place="request",
         remedy=f"say it in other words, or deploy an agent for it; offered are: {offered}",
     )
+
+
+def told(node: Node, signature: Signature, words: str) -> Node:
+    """The node, told in the request's own words what is wanted of it, where its agent asks for that."""
+    port = signature.input(INSTRUCTION)
+    if port is None or port.kind not in {"json", "any"} or port.many:
+        return node
+    value = Payload("json", constant(words).encode())
+    return replace(node, literals=(*node.literals, (INSTRUCTION, value)))
 
 
 def closed(title: str, nodes: Sequence[Node], edges: Sequence[Edge], catalogue: Catalogue) -> Graph:
@@ -127,7 +155,11 @@ def best_ports(
     gives: Signature, takes: Signature, target: NodeName, fed: Collection[Endpoint]
 ) -> tuple[Port, Port] | None:
     """The two ports that fit best: of one name, then of one kind; a single input takes one edge."""
-    free = [port for port in takes.inputs if port.many or Endpoint(target, port.name) not in fed]
+    free = [
+        port
+        for port in takes.inputs
+        if (port.many or Endpoint(target, port.name) not in fed) and port.name != INSTRUCTION
+    ]
     pairs = [(one, two) for one in gives.outputs for two in free if fits(one, two)]
     return max(pairs, key=lambda pair: _closeness(*pair), default=None)
 

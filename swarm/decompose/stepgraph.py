@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from swarm.decompose.building import Built, best_ports, capabilities_of, closed, fits, node_name, nothing_fits
+from swarm.decompose.building import (
+    Built,
+    best_ports,
+    capabilities_of,
+    closed,
+    fits,
+    node_name,
+    nothing_fits,
+    told,
+)
 from swarm.decompose.naming import Names
 from swarm.decompose.parse.steps import Given, Step, StepList
 from swarm.decompose.records import SubTask
@@ -49,7 +58,10 @@ def build_steps(found: StepList, catalogue: Catalogue, title: str = "request") -
                 plan.left_out.append(f"no capability for: {_words(step)} ({step.place})")
             continue
         name = node_name(step.name, (node.name for node in plan.nodes.values()))
-        plan.nodes[step.name] = Node(name, CapabilityName(meaning.capability))
+        node = Node(name, CapabilityName(meaning.capability))
+        by_words = meaning.confidence < 1.0  # a name alone tells an agent nothing it does not know
+        signature = catalogue[node.capability]
+        plan.nodes[step.name] = told(node, signature, step.action) if by_words else node
         origins[name] = SubTask(meaning.capability, f"{_words(step)} ({step.place})", meaning.confidence)
     if not plan.nodes:
         raise nothing_fits(catalogue)
