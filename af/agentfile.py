@@ -55,6 +55,10 @@ class AgentFile:
             sections = tuple(section if old.name == section.name else old for old in self.sections)
         return replace(self, header=self.header.unsigned(), sections=sections, digest=None)
 
+    def without_section(self, name: str) -> "AgentFile":
+        kept = tuple(section for section in self.sections if section.name != name)
+        return replace(self, header=self.header.unsigned(), sections=kept, digest=None)
+
     def with_header(self, header: Header) -> "AgentFile":
         return replace(self, header=header.unsigned(), digest=None)
 

@@ -12,12 +12,12 @@ from af.errors import AfRefused, Problem
 from af.header import Header, NeuralConfig
 from af.limits import PYTHON_MODULE_BYTES_MAX, WASM_PAGE_BYTES
 from af.network import config_problems
+from af.onlinelearning import TORCH_ABI, learns_through_torch, torch_manifest, torch_problems
 from af.records import Capability, PortSpec
 from af.sections import Section
 from af.trainingdata import TRAINING, training_from
 from af.wasm.binary import MAGIC
 from af.wasm.manifest import WasmManifest
-from af.wasm.training import learning_problems
 from af.weights import WEIGHTS, weight_problems
 from af.workflow import PYTHON_MODULE, workflow_problems
 
@@ -120,8 +120,8 @@ def _neural_problems(agent: AgentFile) -> Iterator[Problem]:
     yield from _neural_capability_problems(agent.header.capabilities, config)
     misfits = config_problems(config)
     yield from misfits
-    if config.learns:
-        yield from learning_problems(config.layer_specs)
+    if learns_through_torch(config):
+        yield from torch_problems(weights, agent.header.resources.limits.memory_mb)
     if weights is not None and not misfits:
         yield from weight_problems(config, weights)
     if training is not None:
@@ -208,6 +208,11 @@ def _manifest_problems(agent: AgentFile) -> Iterator[Problem]:
     if header.kind == "python":
         if header.manifest != python_manifest(header):
             message = "it is not the manifest of a Python agent."
+            yield Problem("header: manifest", message, "compile the file again.")
+        return
+    if header.neural_config is not None and learns_through_torch(header.neural_config):
+        if header.manifest != torch_manifest(header):
+            message = f"it is not the manifest of this network ({TORCH_ABI})."
             yield Problem("header: manifest", message, "compile the file again.")
         return
     yield from _needs_section(agent, WASM_MODULE)

@@ -16,7 +16,8 @@ from pydantic import JsonValue
 from af.agentfile import AgentFile, write
 from af.check import WASM_MODULE, check, python_manifest, source_digest
 from af.errors import AfRefused, refused
-from af.header import NeuralConfig, Resources
+from af.header import Header, NeuralConfig, Resources
+from af.onlinelearning import learns_through_torch, torch_manifest, torch_source
 from af.records import Capability
 from af.sections import Section, encode_section
 from af.wasm.assembly import Precision
@@ -74,12 +75,12 @@ def executable(agent: AgentFile) -> Executable:
     return Executable(
         name=header.name,
         version=header.agent_version,
-        kind="python" if header.kind == "python" else "wasm",
+        kind="python" if header.kind == "python" or _through_torch(header) else "wasm",
         code=_code(agent),
         manifest=header.manifest,
         description=header.description,
         capabilities=header.capabilities,
-        resources=header.resources,
+        resources=_resources(header),
         workflow=workflow_plan(agent),
         sha256=agent.digest or hashlib.sha256(write(agent)).hexdigest(),
     )
@@ -116,6 +117,14 @@ def _compile_neural(agent: AgentFile, precision: Precision) -> AgentFile:
     header = agent.header
     assert header.neural_config is not None
     weights = _section(agent, WEIGHTS)
+    if learns_through_torch(header.neural_config):
+        if precision != "f32":
+            message = "weights of eight bits do not learn."
+            raise refused("header: neural_config.learns", message, "leave `learns` or --int8 out.")
+        through_torch = torch_manifest(header)
+        assert through_torch is not None, "check() lets no such header pass"
+        bare = agent.without_section(WASM_MODULE)
+        return bare.with_header(header.with_manifest(through_torch, source_digest(weights)))
     network = network_from(header.neural_config, weights)
     module = generate(network, precision=precision, learning=_learning(header.neural_config))
     (capability,) = header.capabilities
@@ -132,9 +141,25 @@ def _learning(config: NeuralConfig) -> Learning | None:
 
 
 def _code(agent: AgentFile) -> bytes:
-    if agent.header.kind == "python":
+    header = agent.header
+    if header.kind == "python":
         return woven_source(agent, _section(agent, PYTHON_MODULE).data)
+    if _through_torch(header):
+        assert header.neural_config is not None
+        assert header.manifest is not None
+        return torch_source(header.neural_config, _section(agent, WEIGHTS), header.manifest)
     return _section(agent, WASM_MODULE).data
+
+
+def _through_torch(header: Header) -> bool:
+    return header.neural_config is not None and learns_through_torch(header.neural_config)
+
+
+def _resources(header: Header) -> Resources:
+    """What the header says; PyTorch is a library that is loaded late."""
+    if not _through_torch(header):
+        return header.resources
+    return header.resources.model_copy(update={"native_libraries": True})
 
 
 def _section(agent: AgentFile, name: str) -> Section:

@@ -22,7 +22,6 @@ from af.engines.torch_engine import TorchEngine, torch
 from af.errors import AfError, AfRefused, Problem, refused
 from af.network import Floats, Network
 from af.trainingdata import TRAINING, TrainingData, training_from, training_section
-from af.wasm.manifest import WasmManifest
 from af.weights import WEIGHTS, network_from, weights_section
 
 Optimizer = Literal["adam", "sgd"]
@@ -269,7 +268,8 @@ def _written(trained: Trained, network: Network, course: Course) -> Trained:
     header = agent.header.model_copy(update={"extras": agent.header.extras | {RECORD_KEY: record}})
     better = agent.with_section(weights_section(network)).with_header(header)
     if header.manifest is not None:
-        better = compile_agent(better, WasmManifest.model_validate(header.manifest).precision)
+        compiled = header.manifest.get("precision", "f32")
+        better = compile_agent(better, "int8" if compiled == "int8" else "f32")
     return Trained(
         better,
         trained.before,

@@ -74,6 +74,12 @@ _COMMON: Final = _names("""
     concurrent.futures contextlib importlib inspect warnings encodings.idna encodings.ascii
     encodings.latin_1 numpy.random numpy.linalg numpy.fft numpy.lib numpy.ma numpy.polynomial
 """)
+# Cells do not see the system's libraries. These are what a wheel may expect of any system (manylinux), and
+# whoever asks for them later finds them loaded.
+_SYSTEM_LIBRARIES: Final = _names("""
+    libdl.so.2 librt.so.1 libm.so.6 libpthread.so.0 libutil.so.1 libgcc_s.so.1 libstdc++.so.6
+""")
+_TOOLCHAIN: Final = "af"  # what networks that learn through torch are written in
 _REQUIRED: Final[dict[Profile, tuple[str, ...]]] = {
     "strict": ("sandbox.serving", "sandbox.python_agent"),
     "native": ("sandbox.serving", "sandbox.python_agent"),
@@ -108,6 +114,9 @@ def _layout(profile: Profile) -> tuple[list[str], list[str]]:
         seen.add(str(_package("wasmtime")))
     if profile == "native":
         seen.add(str(numpy.parent))
+        if importlib.util.find_spec(_TOOLCHAIN) is not None:  # where it is not installed beside numpy
+            imports.append(str(_package(_TOOLCHAIN).parent))
+            seen.add(str(_package(_TOOLCHAIN)))
     return list(dict.fromkeys(imports)), sorted(seen)
 
 
@@ -161,6 +170,7 @@ class Nursery:
             "sources": sources,
             "required": _REQUIRED[profile],
             "optional": [] if profile == "wasm" else _NATIVE + _COMMON,
+            "libraries": _SYSTEM_LIBRARIES if profile == "native" else [],
             "program": programs[0].hex(),
             "tight_program": programs[1].hex(),
         }

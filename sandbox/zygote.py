@@ -12,6 +12,8 @@ process of its pid namespace.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -135,6 +137,9 @@ def _import(config: dict[str, Any]) -> None:
             importlib.import_module(name)
         except ImportError:
             continue  # this interpreter was built without it
+    for name in config["libraries"]:
+        with contextlib.suppress(OSError):  # this system has none of this name
+            ctypes.CDLL(name, ctypes.RTLD_GLOBAL)
     if "sandbox.wasm" in sys.modules:
         sys.modules["sandbox.wasm"].engine()
 

@@ -1,10 +1,9 @@
 """A compiled network run directly by wasmtime, for tools and tests; nodes serve agents in the sandbox."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self, assert_never
+from typing import TYPE_CHECKING, ClassVar, Self, assert_never
 
 import numpy as np
-import wasmtime
 from numpy.typing import NDArray
 
 from af.errors import AfError, AfNotReady, Problem
@@ -15,12 +14,15 @@ from af.wasm.manifest import SETTINGS_BYTES, PortRows, Training, WasmManifest, m
 from af.wasm.module import generate
 from af.wasm.training import Learning, Loss, learning_problems
 
+if TYPE_CHECKING:
+    import wasmtime
+
 
 @dataclass(frozen=True, slots=True)
 class _Trainer:
     """The module's training step, and where it reads and writes."""
 
-    step: wasmtime.Func
+    step: "wasmtime.Func"
     target: Floats
     settings: NDArray[np.uint8]
     plan: Training
@@ -32,6 +34,8 @@ class WasmEngine:
     name: ClassVar[str] = "wasm"
 
     def __init__(self, code: bytes, manifest: WasmManifest) -> None:
+        import wasmtime  # noqa: PLC0415 - it cannot be loaded in every cell that imports this package
+
         self._trainer: _Trainer | None = None
         engine = wasmtime.Engine()
         self._store = wasmtime.Store(engine)

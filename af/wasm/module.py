@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from math import prod
 
-import wasmtime
-
 from af.errors import AfRefused, refused
 from af.limits import BATCH_ROWS_MAX
 from af.network import Network
@@ -35,6 +33,8 @@ class Module:
     training: TrainingPlan | None = None
 
     def binary(self) -> bytes:
+        import wasmtime  # noqa: PLC0415 - it cannot be loaded in every cell that imports this package
+
         code = bytes(wasmtime.wat2wasm(self.text))
         return with_data(code, self.weights_start, self.weights)
 
