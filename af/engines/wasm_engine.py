@@ -1,7 +1,7 @@
 """A compiled network run directly by wasmtime, for tools and tests; nodes serve agents in the sandbox."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self, assert_never
+from typing import Any, ClassVar, Self, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,12 @@ from af.wasm.manifest import SETTINGS_BYTES, PortRows, Training, WasmManifest, m
 from af.wasm.module import generate
 from af.wasm.training import Learning, Loss, learning_problems
 
-if TYPE_CHECKING:
-    import wasmtime
-
 
 @dataclass(frozen=True, slots=True)
 class _Trainer:
     """The module's training step, and where it reads and writes."""
 
-    step: "wasmtime.Func"
+    step: Any  # wasmtime.Func
     target: Floats
     settings: NDArray[np.uint8]
     plan: Training
