@@ -60,7 +60,7 @@ lint: venv ## style, types, layers, and the generated code against proto/
 
 # Learning frameworks are large and tests need few of them: by default the tests that do are skipped, with the
 # reason printed. CI runs everything that can run there.
-extras: venv ## torch, FANN and etcd, for the tests that compare or speak with them
+extras: venv ## torch, FANN, etcd and Redis, for the tests that compare or speak with them
 	@echo '== extras'
 	@$(PY) -c 'import torch' 2>/dev/null || $(PY) -m pip install -q 'torch==2.13.0' \
 	  || echo '   torch cannot be had here: the tests that compare with it are skipped'
@@ -76,6 +76,11 @@ extras: venv ## torch, FANN and etcd, for the tests that compare or speak with t
 	  $$sudo apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends etcd-server >/dev/null; \
 	} || echo '   etcd cannot be had here (Debian: etcd-server): its tests are skipped'
+	@command -v redis-server >/dev/null || { \
+	  set -e; sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+	} || echo '   redis-server cannot be had here: its tests are skipped'
 
 test: lint $(if $(filter true,$(CI)),extras) ## lint, then every test
 	@echo '== pytest'

@@ -149,6 +149,7 @@ class Image:
     open_files: int | None = None
     threads: int | None = None
     network_mbps: int = 0
+    deterministic: frozenset[CapabilityName] = frozenset()  # give the same for the same, always
     egress: tuple[str, ...] = ()  # places it connects to, `host:port`
     layers: frozenset[str] = frozenset()  # of the sandbox, without which it must not run
     native_libraries: bool = False
@@ -275,6 +276,19 @@ class BlobPeers(Protocol):
 
 Opener: TypeAlias = Callable[[bytes], Image]
 """Agent file -> image; raises `AgentRefused` with every reason."""
+
+
+# -- results worth keeping ----------------------------------------------------------------------------
+
+
+class ResultStore(Protocol):
+    """Results of deterministic work that several nodes share. It never raises: what fails is not found."""
+
+    async def find(self, names: Sequence[bytes]) -> Mapping[bytes, Reply]:
+        """Those of these results that are there, and are what some node of this cluster put there."""
+
+    async def keep(self, results: Mapping[bytes, Reply]) -> None:
+        """Put these there for all."""
 
 
 # -- finished work -------------------------------------------------------------------------------------

@@ -55,6 +55,11 @@ def open_image(data: bytes) -> Image:
         open_files=limits.open_files,
         threads=limits.threads,
         network_mbps=limits.network_bandwidth_mbps,
+        deterministic=frozenset(
+            CapabilityName(each.name)
+            for each in executable.capabilities
+            if each.deterministic and each.effects == "none"
+        ),
         egress=resources.egress,
         layers=frozenset(resources.requirements.sandbox_layers),
         native_libraries=resources.native_libraries,

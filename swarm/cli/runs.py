@@ -158,7 +158,7 @@ def _steps_table(details: RunDetails) -> Table:
         (
             step.step,
             step.capability,
-            step.status,
+            f"{step.status} (cached)" if step.cached else step.status,
             step.node or "",
             step.attempt,
             f"{step.wall_ms:.2f}",
@@ -171,6 +171,6 @@ def _steps_table(details: RunDetails) -> Table:
 
 def _line(event: StepDone) -> str:
     error = f"  {event.error.code}: {event.error.message}" if event.error else ""
-    state = "ok" if event.ok else "failed"
+    state = ("ok, cached" if event.cached else "ok") if event.ok else "failed"
     head = f"{_moment(event.started_ms)}  {event.step}  {event.capability}  {event.node}"
     return f"{head}  try {event.attempt}  {event.wall_ms:.2f} ms  {state}{error}"

@@ -75,6 +75,7 @@ class StepInfo:
     attempt: int
     error: SwarmError | None
     wall_ms: float
+    cached: bool = False  # nothing ran: these inputs had been answered before
 
     @classmethod
     def from_pb(cls, step: client_pb2.StepState) -> StepInfo:
@@ -86,6 +87,7 @@ class StepInfo:
             attempt=step.attempt,
             error=_error(step.error),
             wall_ms=step.wall_ms,
+            cached=step.cached,
         )
 
 
@@ -180,6 +182,7 @@ class StepDone:
     started_ms: int
     wall_ms: float
     run: RunInfo
+    cached: bool = False  # nothing ran: these inputs had been answered before
 
     @classmethod
     def from_pb(cls, event: client_pb2.StepEvent, run: RunInfo) -> StepDone:
@@ -194,6 +197,7 @@ class StepDone:
             started_ms=event.started_ms,
             wall_ms=event.wall_ms,
             run=run,
+            cached=event.cached,
         )
 
 

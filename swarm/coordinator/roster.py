@@ -187,7 +187,16 @@ class Roster:
             elif (place := scheduler.place(key.run, key.step)) is None or place[0] is not Place.RECORDING:
                 # a record, unless the same result is on its way to the log already
                 self._records.add(
-                    StepRecord(*key, node, True, outcome.outputs, None, outcome.started_ms, outcome.wall_ms)
+                    StepRecord(
+                        *key,
+                        node,
+                        True,
+                        outcome.outputs,
+                        None,
+                        outcome.started_ms,
+                        outcome.wall_ms,
+                        outcome.cached,
+                    )
                 )
                 arrived.append(key)
         if arrived:

@@ -16,6 +16,7 @@
                                      # default: {kind: embedded}, the coordinators keep the log themselves
     data: {max_mb: 16384}            # of large payloads and agent files on this node's disk
     audit: {keep_days: 365, keep_mb: 4096}   # older or more than this is dropped, a segment at a time
+    result_cache: {mb: 64}           # 0: none; redis: redis://HOST:6379/0 and key_file share it among nodes
     placement: {assigner: auto, rebalance: true}   # auto | greedy | hungarian | auction | genetic
     join: {listen: 10.0.0.5:7102, authority: ../authority, passphrase: "file:passphrase", lifetime: 30d}
     trust: {authors: {ann: {key: <64 hexadecimal digits>, may: ["vision:*"]}}}   # whose agents may run
@@ -99,6 +100,23 @@ class PlacementSettings(Section):
 
     def options(self) -> Options:
         return Options(self.assigner, self.rebalance)
+
+
+class ResultCacheSettings(Section):
+    """How much a node remembers of what deterministic capabilities gave, and with whom it shares it."""
+
+    mb: Annotated[int, Field(ge=0, le=1_000_000)] = 64
+    redis: str = ""
+    key_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _shared_under_a_key(self) -> Self:
+        if bool(self.redis) != (self.key_file is not None):
+            raise wrong(
+                "`redis` and `key_file` go together",
+                "name a file with the same 32 random bytes or more on every node: results are sealed with it",
+            )
+        return self
 
 
 class SandboxSettings(Section):
@@ -237,6 +255,7 @@ class NodeConfig(Section):
     sandbox: SandboxSettings = SandboxSettings()
     egress: EgressSettings = EgressSettings()
     placement: PlacementSettings = PlacementSettings()
+    result_cache: ResultCacheSettings = ResultCacheSettings()
     slots: Annotated[int, Field(ge=1, le=limits.NODE_SLOTS_MAX)] = limits.NODE_SLOTS_DEFAULT
     cells_per_agent: Annotated[int, Field(ge=1, le=limits.CELLS_PER_AGENT_MAX)] = Field(
         default_factory=_cells_default

@@ -32,6 +32,7 @@ from swarm.adapters.inside import InsideDialer
 from swarm.adapters.join import Founded, JoinServer, Signer
 from swarm.adapters.outbox import FileOutcomes
 from swarm.adapters.raft import PysyncobjLog
+from swarm.adapters.results import RedisResults, read_key
 from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
 from swarm.adapters.rpc.channels import Channels
 from swarm.adapters.rpc.clients import About, ClientServicer
@@ -46,6 +47,7 @@ from swarm.daemons.passphrase import load_authority
 from swarm.daemons.standing import Standing
 from swarm.errors import Conflict, NotTrusted, Unreachable
 from swarm.node import Worker, WorkerOptions, WorkerPorts
+from swarm.node.results import ResultCache
 from swarm.ports import Dialer
 from swarm.trust.audit import Event
 from swarm.wire.gen import client_pb2_grpc, work_pb2_grpc
@@ -165,6 +167,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
                 outcomes,
                 TrustedAgents(config.trust.policy()).open_image,
                 standing,
+                _results(config, stack),
             ),
         )
         await worker.start()
@@ -264,6 +267,18 @@ def _broker(config: NodeConfig, audit: AuditLog, clock: SystemClock) -> Broker |
         connection_mb_max=settings.connection_mb_max,
         mbps_max=settings.mbps_max,
     )
+
+
+def _results(config: NodeConfig, stack: AsyncExitStack) -> ResultCache | None:
+    """What the node remembers of deterministic work; None where it is to remember nothing."""
+    settings = config.result_cache
+    if settings.mb == 0:
+        return None
+    if settings.key_file is None:
+        return ResultCache(settings.mb * limits.MIB)
+    store = RedisResults(settings.redis, read_key(settings.key_file), config.cluster)
+    stack.push_async_callback(store.close)
+    return ResultCache(settings.mb * limits.MIB, store)
 
 
 def _audit_log(config: NodeConfig, stack: AsyncExitStack) -> AuditLog:

@@ -25,6 +25,7 @@ from swarm import limits
 from swarm.errors import AgentFailed, Mistake, NotHosted, SwarmError, TooLarge
 from swarm.graph import Payload
 from swarm.ids import Digest, StepKey
+from swarm.node.results import ResultCache, name_of
 from swarm.ports import Cell, Cells, Clock, Image, Journal, Reply
 from swarm.scheduler.ledger import payload_bytes
 from swarm.tasks import Tasks
@@ -63,6 +64,7 @@ class AgentHost:
         journal: Journal,
         emit: Callable[[Sequence[Outcome]], None],
         cells_max: int,
+        results: ResultCache | None = None,
     ) -> None:
         self.digest = digest
         self._image = image
@@ -71,6 +73,7 @@ class AgentHost:
         self._journal = journal
         self._emit = emit
         self._cells_max = cells_max
+        self._results = results
         self._seats: list[_Seat] = []
         self._tasks = Tasks()
         self._queue: deque[Assignment] = deque()
@@ -158,7 +161,10 @@ class AgentHost:
                 continue
             for item in batch:
                 self._pending[item.key] = seat
-            outcomes = await self._run(seat, batch)
+            if self._results is not None and batch[0].capability in self._image.deterministic:
+                outcomes = await self._run_unless_known(seat, batch, self._results)
+            else:
+                outcomes = await self._run(seat, batch)
             done = [outcome for outcome in outcomes if outcome.key not in self._withdrawn]
             for item in batch:
                 self._withdrawn.discard(item.key)
@@ -189,6 +195,27 @@ class AgentHost:
             if alone:
                 break
         return batch
+
+    async def _run_unless_known(
+        self, seat: _Seat, batch: Sequence[Assignment], cache: ResultCache
+    ) -> list[Outcome]:
+        """What these inputs gave before they are said to give again; the others run, and are remembered."""
+        names = [name_of(item) for item in batch]
+        found = await cache.find(names)
+        at_ms = self._clock.wall_ms()
+        known = [
+            Outcome(item.key, True, found[name], None, False, at_ms, 0.0, cached=True)
+            for item, name in zip(batch, names, strict=True)
+            if name in found
+        ]
+        rest = [(item, name) for item, name in zip(batch, names, strict=True) if name not in found]
+        if not rest:
+            return known
+        outcomes = await self._run(seat, [item for item, _ in rest])
+        await cache.keep(
+            {name: outcome.outputs for (_, name), outcome in zip(rest, outcomes, strict=True) if outcome.ok}
+        )
+        return known + outcomes
 
     async def _run(self, seat: _Seat, batch: Sequence[Assignment]) -> list[Outcome]:
         """Run a batch. The journal has every attempt before it runs, so that running twice shows."""

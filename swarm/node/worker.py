@@ -19,6 +19,7 @@ from swarm.errors import NotFound, NotLeader, SwarmError
 from swarm.ids import Digest, NodeId, StepKey
 from swarm.node.host import AgentHost, not_hosted
 from swarm.node.outbox import Outbox
+from swarm.node.results import ResultCache
 from swarm.ports import (
     BlobPeers,
     Blobs,
@@ -83,6 +84,7 @@ class WorkerPorts:
     outcomes: OutcomeStore
     opener: Opener
     membership: Membership
+    results: ResultCache | None = None
 
 
 class Worker:
@@ -301,6 +303,7 @@ class Worker:
                 ports.journal,
                 self._finish,
                 self._options.cells_per_agent,
+                ports.results,
             )
             await host.start()
         except SwarmError as error:

@@ -52,6 +52,7 @@ class StepRecord(NamedTuple):
     error: SwarmError | None
     started_ms: int
     wall_ms: float
+    cached: bool = False  # nothing ran: these inputs had been answered before
 
 
 @dataclass(frozen=True, slots=True)

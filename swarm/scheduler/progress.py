@@ -71,7 +71,7 @@ class ProgressTracker:
         sums: dict[CapabilityName, tuple[float, int]] = {}
         first, last, spent = float("inf"), 0.0, 0.0
         for step, record in self._run.records.items():
-            if record.ok and record.started_ms:
+            if record.ok and record.started_ms and not record.cached:
                 name = self._run.graph.nodes[step].capability
                 total, count = sums.get(name, (0.0, 0))
                 sums[name] = total + record.wall_ms, count + 1

@@ -38,7 +38,7 @@ class Ranks:
         """Look at some results of an entry of the log."""
         for record in islice(records, 0, None, max(1, len(records) // SAMPLES)):
             run = ledger.runs.get(record.run)
-            if run is None or not record.ok or record.step >= len(run.state):
+            if run is None or not record.ok or record.cached or record.step >= len(run.state):
                 continue
             name = run.graph.nodes[record.step].capability
             known = self.costs.get(name)

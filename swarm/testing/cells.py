@@ -69,7 +69,17 @@ class MemoryAgents:
     def open(self, data: bytes) -> Image:
         """What a cell needs to run it. Raises `AgentRefused`."""
         record = self.inspect(data)
-        return Image(record.name, record.kind, data, {}, record.memory_mb, record.cpu_cores, 1)
+        same = (one.name for one in record.capabilities if one.deterministic and one.effects == "none")
+        return Image(
+            record.name,
+            record.kind,
+            data,
+            {},
+            record.memory_mb,
+            record.cpu_cores,
+            1,
+            deterministic=frozenset(same),
+        )
 
     def behaviour(self, name: AgentName, capability: CapabilityName) -> Behaviour | None:
         return self._agents[name][1].get(capability)

@@ -254,13 +254,15 @@ def _parts_to_pb(records: Sequence[StepRecord]) -> Iterator[pb.RecordPart]:
             yield pb.RecordPart(results=_results_to_pb(*key, list(group)))
 
 
-def _result_key(record: StepRecord) -> tuple[RunId, int, NodeId, Shape] | None:
+def _result_key(record: StepRecord) -> tuple[RunId, int, NodeId, bool, Shape] | None:
     """What neighbours must share to be written as one; None for a failure, which is written alone."""
-    return (record.run, record.term, record.node, shape(record.outputs)) if record.ok else None
+    if not record.ok:
+        return None
+    return (record.run, record.term, record.node, record.cached, shape(record.outputs))
 
 
 def _results_to_pb(
-    run: RunId, term: int, node: NodeId, common: Shape, records: Sequence[StepRecord]
+    run: RunId, term: int, node: NodeId, cached: bool, common: Shape, records: Sequence[StepRecord]
 ) -> pb.ResultRecords:
     return pb.ResultRecords(
         run=run,
@@ -271,6 +273,7 @@ def _results_to_pb(
         started_ms=[record.started_ms for record in records],
         wall_ms=[record.wall_ms for record in records],
         outputs=to_columns([record.outputs for record in records], common),
+        cached=cached,
     )
 
 
@@ -295,7 +298,7 @@ def _part_from_pb(part: pb.RecordPart) -> Iterator[StepRecord]:
         rows = from_columns(results.outputs, count)
         found = zip(
             repeat(run), results.steps, repeat(term), results.attempts, repeat(node), repeat(True),
-            rows, repeat(None), results.started_ms, results.wall_ms,
+            rows, repeat(None), results.started_ms, results.wall_ms, repeat(results.cached),
         )  # fmt: skip
         yield from map(StepRecord._make, found)
     elif part.WhichOneof("part") == "failure":

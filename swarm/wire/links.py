@@ -134,13 +134,13 @@ def _outcomes_to_pb(outcomes: Outcomes) -> pb.Outcomes:
     return pb.Outcomes(parts=parts)
 
 
-def _result_key(outcome: Outcome) -> tuple[RunId, int, Shape] | None:
+def _result_key(outcome: Outcome) -> tuple[RunId, int, bool, Shape] | None:
     """What neighbours must share to travel as one; None for a failure, which travels alone."""
     key = outcome.key
-    return (key.run, key.term, shape(outcome.outputs)) if outcome.ok else None
+    return (key.run, key.term, outcome.cached, shape(outcome.outputs)) if outcome.ok else None
 
 
-def _results_to_pb(run: RunId, term: int, common: Shape, outcomes: list[Outcome]) -> pb.Results:
+def _results_to_pb(run: RunId, term: int, cached: bool, common: Shape, outcomes: list[Outcome]) -> pb.Results:
     return pb.Results(
         run=run,
         term=term,
@@ -149,6 +149,7 @@ def _results_to_pb(run: RunId, term: int, common: Shape, outcomes: list[Outcome]
         started_ms=[outcome.started_ms for outcome in outcomes],
         wall_ms=[outcome.wall_ms for outcome in outcomes],
         outputs=to_columns([outcome.outputs for outcome in outcomes], common),
+        cached=cached,
     )
 
 
@@ -191,7 +192,10 @@ def _results_from_pb(results: pb.Results) -> Iterator[Outcome]:
     same_length(count, results.attempts, results.started_ms, results.wall_ms)
     rows = from_columns(results.outputs, count)
     keys = map(StepKey._make, zip(repeat(run), results.steps, repeat(term), results.attempts))
-    found = zip(keys, repeat(True), rows, repeat(None), repeat(False), results.started_ms, results.wall_ms)
+    found = zip(
+        keys, repeat(True), rows, repeat(None), repeat(False),
+        results.started_ms, results.wall_ms, repeat(results.cached),
+    )  # fmt: skip
     return map(Outcome._make, found)
 
 

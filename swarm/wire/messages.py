@@ -53,6 +53,7 @@ class Outcome(NamedTuple):
     retryable: bool
     started_ms: int
     wall_ms: float
+    cached: bool = False  # nothing ran: these inputs had been answered before
 
 
 @dataclass(frozen=True, slots=True)

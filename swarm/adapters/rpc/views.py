@@ -60,6 +60,7 @@ def events(run: Run, offset: int) -> Iterator[pb.StepEvent]:
             error=error_to_pb(record.error) if record.error is not None else None,
             started_ms=record.started_ms,
             wall_ms=record.wall_ms,
+            cached=record.cached,
         )
 
 
@@ -96,6 +97,7 @@ def _step(run: Run, step: int, coordinator: Coordinator) -> pb.StepState:
     state = pb.StepState(step=node.name, capability=node.capability, status=_STEP_STATUS[run.state[step]])
     if (record := run.records.get(step)) is not None:
         state.node, state.attempt, state.wall_ms = record.node, record.attempt, record.wall_ms
+        state.cached = record.cached
         if record.error is not None:
             state.error.CopyFrom(error_to_pb(record.error))
     elif (place := coordinator.replica.scheduler.place(run.submitted.run, step)) and place[0] is Place.FLYING:

@@ -56,7 +56,7 @@ class WatchRequest(_message.Message):
     def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
 
 class StepEvent(_message.Message):
-    __slots__ = ("offset", "step", "capability", "node", "attempt", "status", "error", "started_ms", "wall_ms")
+    __slots__ = ("offset", "step", "capability", "node", "attempt", "status", "error", "started_ms", "wall_ms", "cached")
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +66,7 @@ class StepEvent(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     STARTED_MS_FIELD_NUMBER: _ClassVar[int]
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     offset: int
     step: str
     capability: str
@@ -75,7 +76,8 @@ class StepEvent(_message.Message):
     error: _common_pb2.Error
     started_ms: int
     wall_ms: float
-    def __init__(self, offset: _Optional[int] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ..., status: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+    cached: bool
+    def __init__(self, offset: _Optional[int] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ..., status: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ..., cached: _Optional[bool] = ...) -> None: ...
 
 class WatchReply(_message.Message):
     __slots__ = ("events", "run", "freshness")
@@ -174,7 +176,7 @@ class Progress(_message.Message):
     def __init__(self, done: _Optional[int] = ..., running: _Optional[int] = ..., ready: _Optional[int] = ..., waiting: _Optional[int] = ..., left_ms: _Optional[float] = ..., critical_path: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StepState(_message.Message):
-    __slots__ = ("step", "capability", "status", "node", "attempt", "error", "wall_ms")
+    __slots__ = ("step", "capability", "status", "node", "attempt", "error", "wall_ms", "cached")
     STEP_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +184,7 @@ class StepState(_message.Message):
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     step: str
     capability: str
     status: str
@@ -189,7 +192,8 @@ class StepState(_message.Message):
     attempt: int
     error: _common_pb2.Error
     wall_ms: float
-    def __init__(self, step: _Optional[str] = ..., capability: _Optional[str] = ..., status: _Optional[str] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+    cached: bool
+    def __init__(self, step: _Optional[str] = ..., capability: _Optional[str] = ..., status: _Optional[str] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., wall_ms: _Optional[float] = ..., cached: _Optional[bool] = ...) -> None: ...
 
 class ExplainStepRequest(_message.Message):
     __slots__ = ("run", "step")

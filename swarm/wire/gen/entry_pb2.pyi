@@ -54,7 +54,7 @@ class RunSubmitted(_message.Message):
     def __init__(self, run: _Optional[str] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., principal: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
 
 class ResultRecords(_message.Message):
-    __slots__ = ("run", "term", "node", "steps", "attempts", "started_ms", "wall_ms", "outputs")
+    __slots__ = ("run", "term", "node", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,7 @@ class ResultRecords(_message.Message):
     STARTED_MS_FIELD_NUMBER: _ClassVar[int]
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     run: str
     term: int
     node: str
@@ -71,7 +72,8 @@ class ResultRecords(_message.Message):
     started_ms: _containers.RepeatedScalarFieldContainer[int]
     wall_ms: _containers.RepeatedScalarFieldContainer[float]
     outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
-    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., node: _Optional[str] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ...) -> None: ...
+    cached: bool
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., node: _Optional[str] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., cached: _Optional[bool] = ...) -> None: ...
 
 class FailureRecord(_message.Message):
     __slots__ = ("run", "step", "term", "attempt", "node", "error", "started_ms", "wall_ms")

@@ -198,7 +198,7 @@ class Withdrawals(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[_Union[Attempts, _Mapping]]] = ...) -> None: ...
 
 class Results(_message.Message):
-    __slots__ = ("run", "term", "steps", "attempts", "started_ms", "wall_ms", "outputs")
+    __slots__ = ("run", "term", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
@@ -206,6 +206,7 @@ class Results(_message.Message):
     STARTED_MS_FIELD_NUMBER: _ClassVar[int]
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     run: str
     term: int
     steps: _containers.RepeatedScalarFieldContainer[int]
@@ -213,7 +214,14 @@ class Results(_message.Message):
     started_ms: _containers.RepeatedScalarFieldContainer[int]
     wall_ms: _containers.RepeatedScalarFieldContainer[float]
     outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
-    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ...) -> None: ...
+    cached: bool
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., cached: _Optional[bool] = ...) -> None: ...
+
+class KeptResult(_message.Message):
+    __slots__ = ("outputs",)
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
+    def __init__(self, outputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("key", "error", "retryable", "started_ms", "wall_ms")

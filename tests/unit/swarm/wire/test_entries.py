@@ -46,8 +46,10 @@ names = {
     "wall_ms": st.floats(0, 1e9),
 }
 records = st.one_of(
-    st.builds(StepRecord, **names, ok=st.just(True), outputs=outputs, error=st.none()),
-    st.builds(StepRecord, **names, ok=st.just(False), outputs=st.just({}), error=errors),
+    st.builds(StepRecord, **names, ok=st.just(True), outputs=outputs, error=st.none(), cached=st.booleans()),
+    st.builds(
+        StepRecord, **names, ok=st.just(False), outputs=st.just({}), error=errors, cached=st.just(False)
+    ),
 )
 intents = st.builds(StepIntent, **{name: names[name] for name in ("run", "step", "term", "attempt", "node")})
 agent = model_agent(CAPABILITIES[0], layers=["seccomp", "wasm"])

@@ -74,6 +74,7 @@ outcomes = st.one_of(
         st.booleans(),
         large,
         st.floats(0, 1e9),
+        st.just(False),
     ),
 )
 from_nodes = st.one_of(
