@@ -102,6 +102,8 @@ class CertificateKeeper:
             await self._renew()
 
     def _due(self) -> bool:
+        if self._identity.names.foreign:
+            return False
         return datetime.now(UTC) >= due_at(self._identity.certificate)
 
     def _take_answer(self) -> None:

@@ -61,6 +61,11 @@ class IdentityMap:
         self._rules = tuple(rules)
         self._reserved = frozenset(rule.name for rule in rules if rule.name)
 
+    @property
+    def foreign(self) -> bool:
+        """Whether another authority's certificates are in use, and renewed by whoever issues those."""
+        return bool(self._rules)
+
     def identity(self, uri: str) -> Identity:
         """Raises `NotTrusted` where it stands for nobody."""
         if not self._rules:
