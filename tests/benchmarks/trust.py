@@ -21,6 +21,8 @@ from nacl.signing import SigningKey
 
 from swarm.adapters.audit import AuditLog, AuditReader
 from swarm.adapters.rpc.gate import Gate
+from swarm.adapters.tls import Authority
+from swarm.trust import Role
 from swarm.trust.audit import Event, Head, Inclusion
 from swarm.trust.identity import client_identity
 from swarm.trust.merkle import Tree, leaf_hash
@@ -39,7 +41,15 @@ class Call:
     """A call's context, as gRPC gives it."""
 
     def __init__(self) -> None:
-        self.identity = {"peer_spiffe_id": [client_identity("demo", "ann").uri.encode()]}
+        with tempfile.TemporaryDirectory() as directory:
+            authority = Authority.create(Path(directory) / "ca", "demo")
+            files = authority.issue_client("ann", Role.CLIENT, Path(directory) / "ann")
+            certificate = files.certificate.read_bytes()
+        self.identity = {
+            "transport_security_type": [b"ssl"],
+            "peer_spiffe_id": [client_identity("demo", "ann").uri.encode()],
+            "x509_pem_cert": [certificate],
+        }
 
     def auth_context(self) -> dict[str, list[bytes]]:
         return self.identity

@@ -19,7 +19,8 @@ from swarm.daemons.layout import free_ports
 from swarm.errors import NotTrusted, SwarmError
 from tests.integration.cluster import SLOW_AGENT, slow_graph
 
-PATIENCE_S = 60
+PATIENCE_S = 100
+pytestmark = pytest.mark.timeout(300)  # several daemons start, perhaps on a busy machine
 TRUST = "spiffe://example.org"
 IDENTITIES = [
     {"uri": f"{TRUST}/prod/n1", "name": "n1", "role": "coordinator"},
