@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from swarm.errors import SwarmError
-from swarm.graph import Items
+from swarm.graph import Items, Signature
 from swarm.ids import AgentName, CapabilityName, Digest, NodeId, StepKey
 from swarm.trust.revocation import Revoked
 from swarm.wire.messages import FromNode, Hello, Lack, Outcome, ToNode
@@ -155,6 +155,7 @@ class Image:
     native_libraries: bool = False
     first: tuple[CapabilityName, ...] = ()  # asked of a new cell before anything else is
     last: tuple[CapabilityName, ...] = ()  # asked before it is closed
+    signatures: tuple[Signature, ...] = ()
 
 
 Reply: TypeAlias = Mapping[str, Items]

@@ -42,6 +42,7 @@ def open_image(data: bytes) -> Image:
     executable = _executable(data)
     resources = executable.resources
     limits = resources.limits
+    signatures = tuple(_signature(each, executable.description) for each in executable.capabilities)
     return Image(
         name=AgentName(executable.name),
         kind=executable.kind,
@@ -65,6 +66,7 @@ def open_image(data: bytes) -> Image:
         native_libraries=resources.native_libraries,
         first=_hooks(executable.workflow.initialization),
         last=_hooks(executable.workflow.shutdown),
+        signatures=signatures,
     )
 
 

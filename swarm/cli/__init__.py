@@ -13,6 +13,7 @@ import typer
 from swarm.cli import (
     agents,
     audit,
+    call,
     certs,
     check,
     decompose,
@@ -65,6 +66,7 @@ app.command("check", epilog=examples(check.EXAMPLES))(check.check)
 app.add_typer(decompose.app, name="decompose", epilog=examples(decompose.EXAMPLES))
 app.command("plan", epilog=examples(plan.EXAMPLES))(plan.plan)
 app.command("submit", epilog=examples(submit.EXAMPLES))(submit.submit)
+app.command("call", epilog=examples(call.EXAMPLES))(call.call)
 app.add_typer(runs.app, name="runs")
 app.command("explain", epilog=examples(explain.EXAMPLES))(explain.explain)
 app.add_typer(agents.app, name="agents")

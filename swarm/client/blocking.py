@@ -154,6 +154,7 @@ class BlockingSwarm:
         return BlockingRun(self._inner.attach(run_id), self._loop)
 
     run = waits(Session.run)
+    call = waits(Session.call)
     deploy = waits(Session.deploy)
     remove_agent = waits(Session.remove_agent)
     agents = waits(Session.agents)

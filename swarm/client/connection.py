@@ -95,6 +95,13 @@ class Connection:
 
     def stub(self) -> SwarmStub:
         """The node that is asked next, ready to be called."""
+        peer, channel = self.peer, self.channel()
+        if peer not in self._stubs:
+            self._stubs[peer] = SwarmStub(channel)
+        return self._stubs[peer]
+
+    def channel(self) -> grpc.aio.Channel:
+        """The channel to the node that is asked next."""
         peer = self.peer
         self.identity.refresh()
         if self._generation != self.identity.generation:  # what is open goes on, on its old channel
@@ -102,11 +109,9 @@ class Connection:
             self._retired += self._channels.values()
             self._channels.clear()
             self._stubs.clear()
-        if peer not in self._stubs:
-            channel = self.identity.channel(self.profile.endpoints[peer], peer)
-            self._channels[peer] = channel
-            self._stubs[peer] = SwarmStub(channel)
-        return self._stubs[peer]
+        if peer not in self._channels:
+            self._channels[peer] = self.identity.channel(self.profile.endpoints[peer], peer)
+        return self._channels[peer]
 
     def move_on(self, hint: str | None) -> None:
         """Ask another node from now on: the one hinted at if it is known, else the next in turn."""
@@ -136,7 +141,7 @@ class Connection:
             try:
                 return await call(self.stub(), attempt_s)
             except grpc.aio.AioRpcError as error:
-                await patience.suffer(*self._meaning(error))
+                await patience.suffer(*self.meaning(error))
 
     async def ask_leader(
         self,
@@ -177,14 +182,14 @@ class Connection:
                     yield reply
                 if complete():
                     return
-                failure, transient = self._broken_off(), True
+                failure, transient = self.broken_off(), True
             except grpc.aio.AioRpcError as error:
-                failure, transient = self._meaning(error)
+                failure, transient = self.meaning(error)
             finally:
                 stream.cancel()
             await patience.suffer(failure, transient)
 
-    def _meaning(self, error: grpc.aio.AioRpcError) -> tuple[SwarmError, bool]:
+    def meaning(self, error: grpc.aio.AioRpcError) -> tuple[SwarmError, bool]:
         """The typed error a failed call stands for, and whether another node may do better."""
         peer = self._who()
         if any(key == TRAILER for key, _ in error.trailing_metadata() or ()):
@@ -193,7 +198,8 @@ class Connection:
         failure = explain_failure(error, peer) or from_rpc(error, peer)
         return failure, error.code() in _TRANSIENT_STATUS or error.details() == _ANSWER_LOST
 
-    def _broken_off(self) -> SwarmError:
+    def broken_off(self) -> SwarmError:
+        """A stream that ended without a reason."""
         return Unreachable(f"{self._who()} ended a stream early", place=self._who(), remedy="ask again")
 
     def _who(self) -> str:

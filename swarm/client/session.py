@@ -11,6 +11,7 @@ from typing import Final
 
 import af
 from swarm import limits
+from swarm.client.calls import Caller
 from swarm.client.certificates import CertificateInfo, Revocation, renew_own
 from swarm.client.connection import Connection, new_key
 from swarm.client.records import AgentInfo, ClusterStatus, NodeInfo, RunInfo
@@ -33,10 +34,21 @@ class Session:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._caller = Caller(connection)
 
     async def close(self) -> None:
-        """Hang up. Runs go on."""
+        """Hang up. Runs go on; calls do not."""
+        await self._caller.close()
         await self._connection.close()
+
+    async def call(
+        self, capability: str, inputs: Mapping[str, object] | None = None, *, timeout_ms: int = 0
+    ) -> dict[str, object]:
+        """Ask an agent directly: its outputs, by port. Many of these at once share messages and batches.
+
+        No run is made and nothing is written down: fast, and gone when it fails. Raises the agent's error.
+        """
+        return await self._caller.call(capability, inputs or {}, timeout_ms)
 
     # -- runs ---------------------------------------------------------------------------------
 

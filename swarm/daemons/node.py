@@ -34,6 +34,7 @@ from swarm.adapters.outbox import FileOutcomes
 from swarm.adapters.raft import PysyncobjLog
 from swarm.adapters.results import RedisResults, read_key
 from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
+from swarm.adapters.rpc.calls import CallServicer
 from swarm.adapters.rpc.channels import Channels
 from swarm.adapters.rpc.clients import About, ClientServicer
 from swarm.adapters.rpc.forward import Forwarder
@@ -50,7 +51,7 @@ from swarm.node import Worker, WorkerOptions, WorkerPorts
 from swarm.node.results import ResultCache
 from swarm.ports import Dialer
 from swarm.trust.audit import Event
-from swarm.wire.gen import client_pb2_grpc, work_pb2_grpc
+from swarm.wire.gen import call_pb2_grpc, client_pb2_grpc, work_pb2_grpc
 
 _log = structlog.get_logger("swarm.daemon")
 
@@ -132,6 +133,8 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         blobs = FileBlobs(config.data_dir / "blobs", config.data.max_mb * limits.MIB)
         peers = GrpcBlobPeers(channels, blobs)
         server = grpc.aio.server(interceptors=(standing.gate,), options=tls.SERVER_OPTIONS)
+        calls = CallServicer()
+        call_pb2_grpc.add_CallsServicer_to_server(calls, server)
         client_pb2_grpc.add_BlobsServicer_to_server(BlobsServicer(blobs), server)
         coordinator: Coordinator | None = None
         desk: ClientServicer | None = None
@@ -171,6 +174,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
             ),
         )
         await worker.start()
+        calls.worker = worker
         stack.push_async_callback(worker.stop)
         standing.start()
         yield Daemon(worker, coordinator, desk, (audit.failure(), *standing.failures))

@@ -24,7 +24,8 @@ import structlog
 from swarm import limits
 from swarm.errors import AgentFailed, Mistake, NotHosted, SwarmError, TooLarge
 from swarm.graph import Payload
-from swarm.ids import Digest, StepKey
+from swarm.ids import CapabilityName, Digest, StepKey
+from swarm.node.calls import Call, CallQueue
 from swarm.node.results import ResultCache, name_of
 from swarm.ports import Cell, Cells, Clock, Image, Journal, Reply
 from swarm.scheduler.ledger import payload_bytes
@@ -80,6 +81,7 @@ class AgentHost:
         self._idle: deque[asyncio.Future[None]] = deque()  # lanes that wait for work
         self._pending: dict[StepKey, _Seat | None] = {}  # what is queued (None) or running (its seat)
         self._withdrawn: set[StepKey] = set()
+        self._calls = CallQueue(image.signatures)
         self._spawning = asyncio.Lock()
         self._pace_ms = BATCH_MS  # until we know better, a batch is one item
 
@@ -122,6 +124,15 @@ class AgentHost:
             self._open(_Seat())
         self._wake()
 
+    def offers(self, capability: CapabilityName) -> bool:
+        """Whether the agent has this capability."""
+        return self._calls.offers(capability)
+
+    def call(self, call: Call) -> None:
+        """Answer somebody at once, with nothing written down. Raises why it cannot be tried."""
+        self._calls.add(call)
+        self._wake()
+
     def _wake(self) -> None:
         for lane in self._idle:
             if not lane.done():
@@ -150,7 +161,11 @@ class AgentHost:
 
     async def _lane(self, seat: _Seat) -> None:
         while True:
+            if self._calls:
+                await self._answer(seat)
             batch = self._take()
+            if not batch and self._calls:
+                continue
             if not batch:
                 turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._idle.append(turn)
@@ -171,6 +186,20 @@ class AgentHost:
                 del self._pending[item.key]
             if done:
                 self._emit(done)
+
+    async def _answer(self, seat: _Seat) -> None:
+        """Take the next calls to a cell. Steps have their turn afterwards."""
+        calls = self._calls.take()
+        results: Sequence[Reply | SwarmError]
+        try:
+            cell = await self._seated(seat)
+            results = await cell.process_batch(
+                calls[0].capability, [call.inputs for call in calls], max(call.timeout_ms for call in calls)
+            )
+        except SwarmError as error:
+            results = [error] * len(calls)
+        for call, result in zip(calls, results, strict=True):
+            call.answered(result if isinstance(result, SwarmError) else _oversize(result) or result)
 
     def _take(self) -> list[Assignment]:
         """The next batch: alike, not too long, not too heavy, and a fair share of what waits."""

@@ -15,8 +15,9 @@ from typing import assert_never
 import structlog
 
 from swarm import limits
-from swarm.errors import NotFound, NotLeader, SwarmError
+from swarm.errors import NotFound, NotHosted, NotLeader, SwarmError
 from swarm.ids import Digest, NodeId, StepKey
+from swarm.node.calls import Call
 from swarm.node.host import AgentHost, not_hosted
 from swarm.node.outbox import Outbox
 from swarm.node.results import ResultCache
@@ -126,6 +127,21 @@ class Worker:
         await self._tasks.stop()
         for host in self._hosts.values():
             await host.close()
+
+    def call(self, call: Call) -> None:
+        """Have an agent hosted here answer, with nothing written down. Raises why it cannot be tried.
+
+        Of two agents with one capability the one hosted last answers.
+        """
+        for host in reversed(self._hosts.values()):
+            if host.offers(call.capability):
+                host.call(call)
+                return
+        raise NotHosted(
+            f"node {self._options.node} hosts nobody who offers {call.capability}",
+            place=str(call.capability),
+            remedy="`swarm agents` shows who hosts what",
+        )
 
     # -- the link -----------------------------------------------------------------------------
 
@@ -293,7 +309,7 @@ class Worker:
 
     async def _host(self, digest: Digest) -> None:
         try:
-            image = self._ports.opener(await self._fetch(digest))
+            image = self._ports.opener(await _fetch(digest, self._ports, self._leader))
             ports = self._ports
             host = AgentHost(
                 digest,
@@ -315,12 +331,14 @@ class Worker:
             self._refused.pop(digest, None)
             _log.info("agent hosted", agent=image.name, digest=digest[:12])
 
-    async def _fetch(self, digest: Digest) -> bytes:
-        if (data := await self._ports.blobs.get(digest)) is not None:
-            return data
-        if self._leader is None:
-            raise NotFound(f"no file {digest[:12]} here, and no leader to ask")
-        await self._ports.peers.pull(self._leader, digest)
-        if (data := await self._ports.blobs.get(digest)) is None:
-            raise NotFound(f"no file {digest[:12]}, although it was copied here")
+
+async def _fetch(digest: Digest, ports: WorkerPorts, leader: NodeId | None) -> bytes:
+    """An agent's file, from here or from the leader."""
+    if (data := await ports.blobs.get(digest)) is not None:
         return data
+    if leader is None:
+        raise NotFound(f"no file {digest[:12]} here, and no leader to ask")
+    await ports.peers.pull(leader, digest)
+    if (data := await ports.blobs.get(digest)) is None:
+        raise NotFound(f"no file {digest[:12]}, although it was copied here")
+    return data

@@ -15,6 +15,7 @@ _DEPLOYERS = frozenset({Role.COORDINATOR, Role.ADMINISTRATOR})
 PERMISSIONS: Mapping[str, frozenset[Role]] = {
     "/swarm.v1.Raft/Pipe": frozenset({Role.COORDINATOR}),
     "/swarm.v1.Work/Attach": _NODES,
+    "/swarm.v1.Calls/Open": _SUBMITTERS,
     "/swarm.v1.Blobs/Put": _NODES,
     "/swarm.v1.Blobs/Get": _NODES,
     "/swarm.v1.Swarm/Submit": _SUBMITTERS,
