@@ -254,8 +254,14 @@ def _wasm_manifest_problems(agent: AgentFile) -> Iterator[Problem]:
 
 
 def python_manifest(header: Header) -> dict[str, JsonValue]:
-    """The manifest of a Python agent: enough for a host to describe it."""
-    return {"abi": PYTHON_ABI, "capabilities": [capability.name for capability in header.capabilities]}
+    """The manifest of a Python agent: what it offers, and which outputs carry many items."""
+    return {"abi": PYTHON_ABI, "capabilities": [_offer(capability) for capability in header.capabilities]}
+
+
+def _offer(capability: Capability) -> JsonValue:
+    """A capability by name, with its `many` outputs where it has some: a list there is items, not one value."""
+    many: list[JsonValue] = [{"name": port.name, "many": True} for port in capability.outputs if port.many]
+    return {"name": capability.name, "outputs": many} if many else capability.name
 
 
 def source_digest(section: Section) -> str:

@@ -89,7 +89,8 @@ class PythonAgent:
     def get_metadata(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"name": self._name, "kind": "python"}
         if "capabilities" in self._manifest:
-            facts["capabilities"] = self._manifest["capabilities"]
+            offers = self._manifest["capabilities"]
+            facts["capabilities"] = [each["name"] if isinstance(each, dict) else each for each in offers]
         describe = self._optional("get_metadata")
         if describe is not None:
             own = self._guard("get_metadata", describe)

@@ -72,3 +72,15 @@ def test_only_networks_have_a_text():
     assert network_text(neural_agent()).startswith("(module\n")
     with pytest.raises(af.AfRefused, match="no network to show"):
         network_text(python_agent())
+
+
+def test_the_manifest_of_a_python_agent_names_its_many_outputs():
+    outputs = [{"name": "parts", "kind": "json", "many": True}, {"name": "count", "kind": "json"}]
+    capability = {"name": "test:cut", "inputs": [], "outputs": outputs}
+    plain = {"name": "test:plain", "inputs": [], "outputs": [{"name": "y", "kind": "any"}]}
+    compiled = af.compile_agent(python_agent(capabilities=[capability, plain]))
+    assert compiled.header.manifest["capabilities"] == [
+        {"name": "test:cut", "outputs": [{"name": "parts", "many": True}]},
+        "test:plain",
+    ]
+    assert af.parse(af.write(compiled)).header == compiled.header
