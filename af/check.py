@@ -259,7 +259,7 @@ def python_manifest(header: Header) -> dict[str, JsonValue]:
 
 
 def _offer(capability: Capability) -> JsonValue:
-    """A capability by name, with its `many` outputs where it has some: a list there is items, not one value."""
+    """A capability by name, with its `many` outputs if it has some: there a list is items, not one value."""
     many: list[JsonValue] = [{"name": port.name, "many": True} for port in capability.outputs if port.many]
     return {"name": capability.name, "outputs": many} if many else capability.name
 

@@ -1,4 +1,4 @@
-"""A list on a `many` port of a Python agent is items, whatever is in it; on other ports it is one JSON value."""
+"""A list on a `many` port of a Python agent is items, whatever is in it; elsewhere it is one JSON value."""
 
 from __future__ import annotations
 
