@@ -102,6 +102,12 @@ def prctl(option: int, value: int = 0, forgive: tuple[int, ...] = ()) -> int:
     raise OSError(code, f"prctl({option}): {os.strerror(code)}")
 
 
+def trim_heap() -> None:
+    """Give freed memory back to the kernel, where the C library can."""
+    if trim := getattr(_libc, "malloc_trim", None):
+        trim(ctypes.c_size_t(0))
+
+
 def unshare(flags: int) -> None:
     call("unshare", flags)
 

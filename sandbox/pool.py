@@ -103,6 +103,13 @@ class Pool:
         """Cells that are ready now."""
         return len(self._spares)
 
+    def want(self, spares: int) -> None:
+        """Keep so many ready from now on."""
+        self._wanted = spares
+        if self._is(Phase.FULL) and len(self._spares) < spares:
+            self._step("taken")
+            self._refill()
+
     def _hand_out(self, cell: Cell) -> Cell:
         self.leased += 1
         given_at = self._loop.time()

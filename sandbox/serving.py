@@ -21,6 +21,7 @@ from sandbox.bodies import MessageError
 from sandbox.contract import Agent, BatchAgent
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded
 from sandbox.frames import FRAME_BYTES_MAX, HEADER_BYTES, Data, Frame, FrameReader, Kind, pack
+from sandbox.linux import trim_heap
 from sandbox.lockdown import THREAD_STACK_BYTES, Base, Order, tighten
 from sandbox.messages import read_items, read_load, read_process, write_results
 from sandbox.payload import Items, Ports
@@ -199,6 +200,7 @@ class _Resident:
 
             self._agent = wasm_agent(name, code, manifest, deadline_ms=deadline_ms)
             tighten(self._base)
+            trim_heap()  # a compiler was at work
         else:
             from sandbox.python_agent import PythonAgent  # noqa: PLC0415  (not needed in a wasm cell)
 

@@ -67,6 +67,7 @@ def _start(control: socket.socket, config: dict[str, Any]) -> NoReturn:
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     if tier == "reduced":
         _import(config)
+        _settle()
         _serve(control, config, proc)
     scribe = None
     if tier == "user":
@@ -85,6 +86,7 @@ def _start(control: socket.socket, config: dict[str, Any]) -> NoReturn:
         scribe.write_maps()
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
+    _settle()
     # From here on there is no power over the host. The pid namespace must belong to this user namespace.
     linux.unshare(linux.CLONE_NEWPID)
     child = os.fork()
@@ -144,6 +146,13 @@ def _import(config: dict[str, Any]) -> None:
         sys.modules["sandbox.wasm"].engine()
 
 
+def _settle() -> None:
+    """Before the first fork: what is written to after it is copied, page by page, into every process."""
+    gc.collect()
+    gc.freeze()  # or each cell's first collection would copy every page
+    linux.trim_heap()
+
+
 def _serve(control: socket.socket, config: dict[str, Any], proc: int) -> NoReturn:
     threads = [
         line for line in lockdown.read_proc(proc, "self/status").splitlines() if line.startswith("Threads:")
@@ -152,8 +161,6 @@ def _serve(control: socket.socket, config: dict[str, Any], proc: int) -> NoRetur
         raise Refused("an imported module started a thread, so forking is unsafe", place="zygote")
     separate = config["tier"] != "reduced"
     own = os.open("self/ns/pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc) if separate else -1
-    gc.collect()
-    gc.freeze()  # or each cell's first collection would copy every page
     space, data = lockdown.memory_of_self(proc)
     base = lockdown.Base(
         proc=proc,

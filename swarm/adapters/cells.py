@@ -27,7 +27,7 @@ from swarm.wire.messages import Lack
 _log = structlog.get_logger("swarm.cells")
 
 _MIB = 1 << 20
-SPARES = 1  # warm cells of each agent beside those in use
+SPARES = 1  # warm cells of each agent in use, beside those it uses
 _MEMORY_BYTES_MIN = int(sandbox.CellLimits.RANGES["memory_bytes"][0])  # no cell lives on less
 TierChoice = Literal["auto", "root", "user", "reduced", "wasm-only"]
 
@@ -77,16 +77,16 @@ class SandboxCells:
     async def spawn(self, image: Image) -> SandboxCell:
         """A cell from the warm pool of this agent; the first one of all has to be made."""
         try:
-            if isinstance(self._warden, sandbox.EdgeWarden):
+            if self.tier == "wasm-only" or not isinstance(self._warden, sandbox.Warden):
                 return SandboxCell(await self._warden.spawn(_spec(image)))
             key = (image.name, image.code)
             pool = self._pools.get(key)
             if pool is None:
-                pool = self._pools[key] = self._warden.pool(_spec(image), SPARES)
+                pool = self._pools[key] = self._warden.pool(_spec(image), 0)
             cell = await pool.lease()
         except sandbox.CellError as error:
             raise _translated(error) from error
-        return SandboxCell(cell, lambda: self._close_unused(key))
+        return SandboxCell(cell, pool, lambda: self._close_unused(key))
 
     async def _close_unused(self, key: tuple[str, bytes]) -> None:
         """Nobody holds a cell of this agent any more, and nobody lost one: it needs no spare."""
@@ -103,9 +103,13 @@ class SandboxCell:
     """One cell."""
 
     def __init__(
-        self, cell: sandbox.Cell | sandbox.EdgeCell, on_close: Callable[[], Awaitable[None]] | None = None
+        self,
+        cell: sandbox.Cell | sandbox.EdgeCell,
+        pool: sandbox.Pool | None = None,
+        on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._cell = cell
+        self._idle_pool = pool  # until the first call: an agent nobody asks needs no spare
         self._on_close = on_close
 
     @property
@@ -116,6 +120,9 @@ class SandboxCell:
         self, capability: CapabilityName, batch: Sequence[Mapping[str, Items]], timeout_ms: int
     ) -> list[Reply | SwarmError]:
         given = [{port: _given(items) for port, items in inputs.items()} for inputs in batch]
+        if self._idle_pool is not None:
+            self._idle_pool.want(SPARES)
+            self._idle_pool = None
         try:
             replies = await self._cell.process_batch(capability, given, timeout_ms)
         except sandbox.CellError as error:
