@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import swarm.cli.quiet  # isort: skip  # this and the next must run before anything loads grpc
 import swarm.adapters.tls.tls13  # noqa: F401 - imported for its effect  # isort: skip
 import typer
 
-from swarm.cli import (
-    agents,
-    audit,
-    call,
-    certs,
-    check,
-    decompose,
-    demo,
-    deploy,
-    dev,
-    doctor,
-    explain,
-    log,
-    node,
-    nodes,
-    plan,
-    runs,
-    status,
-    submit,
-)
-from swarm.cli import init as founding
-from swarm.cli import join as joining
-from swarm.cli import token as tokens
 from swarm.cli.options import JSON_FLAG, examples
 from swarm.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code, show_error
 from swarm.errors import Bug, Mistake, SwarmError
@@ -49,43 +28,62 @@ EXAMPLES = """\
 Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 3 no cluster or no leader.
 """
 
-app = typer.Typer(
-    name="swarm",
-    help="Run neural agents nobody has to trust.",
-    epilog=examples(EXAMPLES),
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("demo", epilog=examples(demo.EXAMPLES))(demo.demo)
-app.command("dev", epilog=examples(dev.EXAMPLES))(dev.dev)
-app.command("node", epilog=examples(node.EXAMPLES))(node.node)
-app.command("deploy", epilog=examples(deploy.EXAMPLES))(deploy.deploy)
-app.command("check", epilog=examples(check.EXAMPLES))(check.check)
-app.add_typer(decompose.app, name="decompose", epilog=examples(decompose.EXAMPLES))
-app.command("plan", epilog=examples(plan.EXAMPLES))(plan.plan)
-app.command("submit", epilog=examples(submit.EXAMPLES))(submit.submit)
-app.command("call", epilog=examples(call.EXAMPLES))(call.call)
-app.add_typer(runs.app, name="runs")
-app.command("explain", epilog=examples(explain.EXAMPLES))(explain.explain)
-app.add_typer(agents.app, name="agents")
-app.command("nodes", epilog=examples(nodes.EXAMPLES))(nodes.nodes)
-app.command("doctor", epilog=examples(doctor.EXAMPLES))(doctor.doctor)
-app.command("status")(status.status)
-app.command("init", epilog=examples(founding.EXAMPLES))(founding.init)
-app.command("join", epilog=examples(joining.EXAMPLES))(joining.join)
-app.add_typer(tokens.app, name="token")
-app.add_typer(log.app, name="log", epilog=examples(log.EXAMPLES))
-app.add_typer(certs.app, name="certs", epilog=examples(certs.EXAMPLES))
-app.add_typer(audit.app, name="audit", epilog=examples(audit.EXAMPLES))
+# In the order of the help. A command line loads the module of its command alone: a daemon needs no other.
+COMMANDS: Final = {
+    "demo": "demo.demo",
+    "dev": "dev.dev",
+    "node": "node.node",
+    "deploy": "deploy.deploy",
+    "check": "check.check",
+    "decompose": "decompose.app",
+    "plan": "plan.plan",
+    "submit": "submit.submit",
+    "call": "call.call",
+    "runs": "runs.app",
+    "explain": "explain.explain",
+    "agents": "agents.app",
+    "nodes": "nodes.nodes",
+    "doctor": "doctor.doctor",
+    "status": "status.status",
+    "init": "init.init",
+    "join": "join.join",
+    "token": "token.app",
+    "log": "log.app",
+    "certs": "certs.app",
+    "audit": "audit.app",
+}
+
+
+def application(arguments: Sequence[str]) -> typer.Typer:
+    """The commands that these arguments need: one, or all where they name none."""
+    app = typer.Typer(
+        name="swarm",
+        help="Run neural agents nobody has to trust.",
+        epilog=examples(EXAMPLES),
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(lambda: None)  # or a single command would take the place of the whole
+    names = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS
+    for name in names:
+        home, _, attribute = COMMANDS[name].partition(".")
+        module = importlib.import_module(f"swarm.cli.{home}")
+        epilog = examples(module.EXAMPLES) if hasattr(module, "EXAMPLES") else None
+        command = getattr(module, attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, epilog=epilog)
+        else:
+            app.command(name, epilog=epilog)(command)
+    return app
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code."""
     as_json = JSON_FLAG in arguments
     try:
-        code = app(list(arguments), prog_name="swarm", standalone_mode=False)
+        code = application(arguments)(list(arguments), prog_name="swarm", standalone_mode=False)
     except Bug:
         raise
     except SwarmError as error:
