@@ -23,7 +23,7 @@ Width = Annotated[int, Strict(), Field(ge=1, le=LAYER_WIDTH_MAX)]
 class HeaderMapping(BaseModel):
     """One mapping of the header: known keys only, plus the writer's own `x-` keys in `extras`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     extras: dict[str, JsonValue] = Field(default_factory=dict, alias="x-*")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sandbox import EdgeWarden, Warden
+from sandbox.pool import Phase
 from swarm.adapters.cells import SPARES, SandboxCells
 from swarm.errors import AgentFailed, AgentRefused, CellLost, Mistake
 from swarm.graph import Payload
@@ -60,6 +61,9 @@ def test_a_lost_cell_is_followed_by_a_warm_one_and_the_last_close_ends_the_spare
         cells = SandboxCells(warden)
         first = await cells.spawn(image())
         (pool,) = cells._pools.values()
+        await until(lambda: pool.phase is Phase.FULL)
+        assert pool.spares == 0  # nobody has asked anything of this agent yet
+        assert (await first.process_batch(ANY, [{"x": ONE}], 5000))[0]["y"] == ONE
         await until(lambda: pool.spares == SPARES)
         os.kill(first._cell.pid, signal.SIGKILL)
         await first._cell.closed
