@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from swarm.client import RunInfo as RunInfo
     from swarm.client import StepDone as StepDone
     from swarm.client import Swarm as Swarm
+    from swarm.client.coordination import SwarmCoordinator as SwarmCoordinator
+    from swarm.client.decomposer import TaskDecomposer as TaskDecomposer
+    from swarm.client.executor import SwarmExecutor as SwarmExecutor
+    from swarm.client.functions import step as step
     from swarm.daemons.local import LocalCluster as LocalCluster
     from swarm.doors.document.load import load as load_graph
     from swarm.errors import GraphRefused as GraphRefused
@@ -67,6 +71,10 @@ _WHERE = {
     "StepDone": "swarm.client:StepDone",
     "Swarm": "swarm.client:Swarm",
     "SwarmError": "swarm.errors:SwarmError",
+    "TaskDecomposer": "swarm.client.decomposer:TaskDecomposer",
+    "SwarmCoordinator": "swarm.client.coordination:SwarmCoordinator",
+    "SwarmExecutor": "swarm.client.executor:SwarmExecutor",
+    "step": "swarm.client.functions:step",
     "load_graph": "swarm.doors.document.load:load",
 }
 
@@ -96,8 +104,12 @@ __all__ = [
     "RunInfo",
     "StepDone",
     "Swarm",
+    "SwarmCoordinator",
     "SwarmError",
+    "SwarmExecutor",
+    "TaskDecomposer",
     "load_graph",
+    "step",
 ]
 
 

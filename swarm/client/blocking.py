@@ -10,6 +10,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, Self, TypeVar
 
@@ -53,6 +54,10 @@ class Loop:
                 future.cancel()
                 ended.wait(CANCEL_S_MAX)
             raise
+
+    def start(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
+        """Run a coroutine over there; cancelling the future cancels it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def iterate(self, source: AsyncGenerator[Result, None]) -> Iterator[Result]:
         """The items of an asynchronous generator, one by one; leaving the loop over them closes it."""

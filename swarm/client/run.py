@@ -22,7 +22,7 @@ from swarm.client.records import (
     StepInfo,
 )
 from swarm.client.values import decode_outputs
-from swarm.errors import ProtocolBroken, RunFailed
+from swarm.errors import ProtocolBroken, RunFailed, SwarmError
 from swarm.ids import RunId
 from swarm.wire.convert import items_from_pb
 from swarm.wire.gen import client_pb2
@@ -68,6 +68,16 @@ class Run:
         if reply.run.status != SUCCEEDED:
             raise self._failure(reply)
         return decode_outputs(items_from_pb(reply.outputs).items())
+
+    async def values(self) -> dict[str, object]:
+        """Wait for the end, however it ends: the values of those outlets that came about."""
+        await self.wait()
+        return decode_outputs(items_from_pb((await self._ended()).outputs).items())
+
+    async def failures(self) -> dict[str, SwarmError]:
+        """Of a run that is over: what each step that failed ended with."""
+        details = await self.show()
+        return {step.step: step.error for step in details.steps if step.error is not None}
 
     async def wait(self) -> RunInfo:
         """Wait for the end, however it ends."""

@@ -10,7 +10,7 @@ import pytest
 
 import swarm
 
-NAMES_MAX = 30
+NAMES_MAX = 32
 SOURCE = pathlib.Path(swarm.__file__)
 
 

@@ -1,0 +1,160 @@
+"""`TaskDecomposer`: from a task in words, code or data to a graph over what a cluster offers.
+
+    with TaskDecomposer() as decomposer:
+        found = decomposer.decompose("Split the text, then write a report")
+        print(found.graph, found.left_out)
+
+    async with TaskDecomposer() as decomposer:
+        async for found in decomposer.decompose_stream(requests):
+            ...
+
+What is offered is asked of the cluster once, when the first task comes, or given as a catalogue; then nobody
+is asked at all. Which engine understands sentences may be chosen; it is made for the capabilities there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self, TypeAlias
+
+from swarm.client.door import Swarm
+from swarm.client.profile import ClusterProfile
+from swarm.client.records import AgentInfo
+from swarm.decompose.building import Built, build_graph, capabilities_of
+from swarm.decompose.optimizing import optimize
+from swarm.decompose.parse.code import parse_code
+from swarm.decompose.parse.structured import parse_structured
+from swarm.decompose.records import Capability, Engine, SubTask
+from swarm.decompose.stepgraph import build_steps
+from swarm.decompose.strategies.heuristic import HeuristicEngine
+from swarm.errors import GraphRefused
+from swarm.graph import Catalogue, Graph, NodeName, problems, unsupported
+
+Kind: TypeAlias = Literal["sentence", "code", "data"]
+TITLE_CHARS: Final = 60
+AHEAD: Final = 8  # tasks of a stream that are looked at before the first of them is taken
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGraph:
+    """A task, and the graph that would run for it."""
+
+    task: str
+    engine: str  # what understood it
+    confidence: float
+    graph: Graph
+    origins: Mapping[NodeName, SubTask] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()  # what of the task it does not do, in plain words
+    changes: tuple[str, ...] = ()  # what the optimizer did
+
+
+class TaskDecomposer:
+    """See the head of this module."""
+
+    def __init__(
+        self,
+        profile: ClusterProfile | Path | str | None = None,
+        *,
+        catalogue: Catalogue | None = None,
+        engine: Callable[[Sequence[Capability]], Engine] = HeuristicEngine,
+    ) -> None:
+        self._profile = profile
+        self._catalogue = catalogue
+        self._engine_for = engine
+        self._engine: Engine | None = None
+        self._learning = asyncio.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine = None
+
+    def decompose(self, task: str, kind: Kind = "sentence") -> TaskGraph:
+        """The graph of a task. Raises `NotFound` if nothing of it is offered, `GraphRefused`, `Mistake`."""
+        if self._catalogue is None:
+            with Swarm.open(self._profile) as swarm:
+                self._learn(swarm.agents())
+        return self._decompose(task, kind)
+
+    async def decompose_async(self, task: str, kind: Kind = "sentence") -> TaskGraph:
+        """The same without holding the event loop up."""
+        async with self._learning:
+            if self._catalogue is None:
+                async with Swarm.connect(self._profile) as swarm:
+                    self._learn(await swarm.agents())
+        return await asyncio.to_thread(self._decompose, task, kind)
+
+    async def decompose_stream(
+        self, tasks: Iterable[str] | AsyncIterable[str], kind: Kind = "sentence"
+    ) -> AsyncGenerator[TaskGraph, None]:
+        """The graphs of many tasks, in their order; some are worked on before they are taken."""
+        ahead: list[asyncio.Task[TaskGraph]] = []
+        try:
+            async with aclosing(_each(tasks)) as source:
+                async for task in source:
+                    ahead.append(asyncio.create_task(self.decompose_async(task, kind)))
+                    if len(ahead) >= AHEAD:
+                        yield await ahead.pop(0)
+            while ahead:
+                yield await ahead.pop(0)
+        finally:
+            for each in ahead:
+                each.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _learn(self, agents: Iterable[AgentInfo]) -> None:
+        self._catalogue = {each.name: each for agent in agents for each in agent.capabilities}
+
+    def _decompose(self, task: str, kind: Kind) -> TaskGraph:
+        catalogue = self._catalogue or {}
+        if kind == "sentence":
+            if self._engine is None:
+                self._engine = self._engine_for(capabilities_of(catalogue))
+            found = self._engine.decompose(task)
+            built = build_graph(found, catalogue, _title(task))
+            return _finished(task, found.engine, found.confidence, built, catalogue)
+        steps = parse_code(task) if kind == "code" else parse_structured(task, "")
+        built = build_steps(steps, catalogue, kind)
+        sure = min((each.confidence for each in built.origins.values()), default=1.0)
+        return _finished(task, steps.form, sure, built, catalogue)
+
+
+def _finished(task: str, engine: str, sure: float, built: Built, catalogue: Catalogue) -> TaskGraph:
+    better = optimize(built.graph, catalogue)
+    if wrong := [*problems(better.graph, catalogue), *unsupported(better.graph)]:
+        raise GraphRefused(
+            "the graph of this task cannot run", place="task", remedy=wrong[0].remedy, problems=wrong
+        )
+    return TaskGraph(task, engine, sure, better.graph, built.origins, built.left_out, better.changes)
+
+
+def _title(sentence: str) -> str:
+    text = " ".join(word for word in sentence.split() if word.isprintable())
+    return text[:TITLE_CHARS].strip() or "task"
+
+
+async def _each(tasks: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str, None]:
+    if isinstance(tasks, AsyncIterable):
+        async for task in tasks:
+            yield task
+    else:
+        for task in tasks:
+            yield task
