@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import gc
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -69,6 +70,8 @@ async def serve(config: NodeConfig) -> int:
     """
     gc.freeze()
     gc.set_threshold(*COLLECT_EVERY)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(tls.FILES_MAX, hard), hard))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,7 +14,7 @@ import hashlib
 import ipaddress
 import ssl
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -42,6 +42,7 @@ from swarm.wire.gen.client_pb2 import SpendTokenReply, SpendTokenRequest
 _log = structlog.get_logger("swarm.join")
 
 CONNECTIONS_MAX: Final = 32
+ADDRESS_CONNECTIONS_MAX: Final = 16  # of one address at once: nobody takes all the places
 ADDRESS_CALLS_MAX: Final = 120  # of one address in a row; then one each ADDRESS_CALL_S
 ADDRESS_CALL_S: Final = 0.1
 ADDRESSES_MAX: Final = 1_024  # remembered; the one not heard of for longest is forgotten
@@ -70,6 +71,7 @@ class JoinServer:
         self._spend = spend
         self._recorder = recorder
         self._calls: set[asyncio.Task[None]] = set()
+        self._open: Counter[str] = Counter()  # connections by address
         self._paces: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self.refresh()
         self._server: asyncio.Server | None = None
@@ -102,12 +104,20 @@ class JoinServer:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         source = str((writer.get_extra_info("peername") or ("unknown",))[0])
-        if len(self._calls) >= CONNECTIONS_MAX or not self._may_call(source):
+        full = len(self._calls) >= CONNECTIONS_MAX
+        if full or self._open[source] >= ADDRESS_CONNECTIONS_MAX or not self._may_call(source):
             writer.transport.abort()
             return
         call = asyncio.create_task(self._serve(reader, writer, source))
         self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        self._open[source] += 1
+        call.add_done_callback(lambda call: self._ended(call, source))
+
+    def _ended(self, call: asyncio.Task[None], source: str) -> None:
+        self._calls.discard(call)
+        self._open[source] -= 1
+        if not self._open[source]:
+            del self._open[source]
 
     def _may_call(self, source: str) -> bool:
         """A bucket for each address that fills again with time."""

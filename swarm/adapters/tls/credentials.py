@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -35,8 +36,21 @@ _LIMITS: tuple[tuple[str, Any], ...] = (
     ("grpc.http2.max_pings_without_data", 0),
 )
 
+# What a stranger can cost us before a certificate was seen: a place among so many, for so long. gRPC counts
+# all connections alike; half the files a daemon may have open are never for callers.
+HANDSHAKE_MS_MAX = 5_000  # from the first byte to the caller's HTTP/2 settings
+FILES_MAX = 8_192  # of one daemon; it asks for as many as its hard limit allows
+CONNECTIONS_MAX = min(2_048, min(FILES_MAX, resource.getrlimit(resource.RLIMIT_NOFILE)[1]) // 2)
+STREAMS_MAX = 1_024  # calls at once over one connection
+METADATA_BYTES_MAX = 16 * 1024  # of one call
+
 SERVER_OPTIONS: tuple[tuple[str, Any], ...] = (
     *_LIMITS,
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS_MAX),
+    ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
+    ("grpc.max_concurrent_streams", STREAMS_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
     ("grpc.so_reuseport", 0),  # a second daemon on the port must fail, not share it
 )
