@@ -16,19 +16,13 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-)
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails
 
 from swarm import limits
 from swarm.errors import ConfigRefused, Mistake, Problem
+from swarm.sections import Section as Section
+from swarm.sections import wrong as wrong
 
 SETTINGS_BYTES_MAX = 64 * limits.KIB
 SETTINGS_DEPTH_MAX = 16
@@ -43,20 +37,11 @@ _REMEDIES = {
     "dict_type": "write `key: value` lines under it",
     "model_type": "write `key: value` lines under it",
     "path_type": "write a path",
+    "enum": "write one of them",
+    "literal_error": "write what is expected",
 }
 
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class Section(BaseModel):
-    """Base of every settings model: frozen, no unknown keys, no silent conversion of types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def wrong(message: str, remedy: str) -> PydanticCustomError:
-    """What a validator raises: a message and what to do about it."""
-    return PydanticCustomError("refused", "{message}", {"message": message, "remedy": remedy})
+Model = TypeVar("Model", bound=Section)
 
 
 def _address(text: str) -> str:
@@ -140,13 +125,21 @@ def load_settings(path: Path, model: type[Model], what: str) -> Model:
         )
     tree, lines = _parse(path, data, what)
     try:
-        return model.model_validate(tree, context={"directory": path.absolute().parent})
+        found = model.model_validate(tree, context={"directory": path.absolute().parent})
     except ValidationError as error:
         details = sorted(error.errors(include_url=False), key=lambda detail: _line(lines, detail["loc"]))
         problems = [_problem(path, model, lines, detail) for detail in details]
         raise ConfigRefused(
             f"the {what} is not valid", place=str(path), remedy=problems[0].remedy, problems=problems
         ) from None
+    problems = [
+        Problem("refused", _place(path, lines, one.place), one.message, one.remedy) for one in found.misfits()
+    ]
+    if problems:
+        raise ConfigRefused(
+            f"the {what} is not valid", place=str(path), remedy=problems[0].remedy, problems=problems
+        )
+    return found
 
 
 # -- YAML -------------------------------------------------------------------------------------
@@ -216,8 +209,6 @@ def _build(loader: _Loader, node: yaml.Node, place: _Place, lines: dict[_Place, 
 
 def _problem(path: Path, model: type[BaseModel], lines: dict[_Place, int], detail: ErrorDetails) -> Problem:
     location = detail["loc"]
-    line = _line(lines, location)
-    key = ".".join(map(str, location))
     remedy = str(detail.get("ctx", {}).get("remedy", "")) or _REMEDIES.get(detail["type"], "")
     if detail["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(location[-1]), list(_keys(model, location[:-1])), n=1)
@@ -227,7 +218,12 @@ def _problem(path: Path, model: type[BaseModel], lines: dict[_Place, int], detai
         message = "this key is missing"
     else:
         message = detail["msg"]
-    return Problem(detail["type"], f"{path}:{line}: {key}" if key else f"{path}:{line}", message, remedy)
+    return Problem(detail["type"], _place(path, lines, location), message, remedy)
+
+
+def _place(path: Path, lines: dict[_Place, int], location: _Place) -> str:
+    place = f"{path}:{_line(lines, location)}"
+    return f"{place}: {'.'.join(map(str, location))}" if location else place
 
 
 def _line(lines: dict[_Place, int], location: _Place) -> int:

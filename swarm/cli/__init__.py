@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "token": "token.app",
     "log": "log.app",
     "certs": "certs.app",
+    "policy": "policy.app",
     "audit": "audit.app",
 }
 

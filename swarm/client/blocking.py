@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, Self, TypeVar
 
-from swarm.client.records import Event
+from swarm.client.records import Event, PolicyInfo
 from swarm.client.run import Run
 from swarm.client.session import Session
 from swarm.errors import Mistake
@@ -157,6 +157,14 @@ class BlockingSwarm:
     def attach(self, run_id: str) -> BlockingRun:
         """See `Swarm.attach`."""
         return BlockingRun(self._inner.attach(run_id), self._loop)
+
+    def apply_policy(self, document: str) -> int:
+        """See `Swarm.apply_policy`."""
+        return self._loop.wait(self._inner.apply_policy(document))
+
+    def policy(self) -> PolicyInfo | None:
+        """See `Swarm.policy`."""
+        return self._loop.wait(self._inner.policy())
 
     run = waits(Session.run)
     call = waits(Session.call)

@@ -35,6 +35,7 @@ class RunInfo:
     principal: str
     priority: int
     settled: bool
+    tenant: str = ""
 
     @property
     def over(self) -> bool:
@@ -61,6 +62,7 @@ class RunInfo:
             principal=run.principal,
             priority=run.priority,
             settled=run.settled,
+            tenant=run.tenant,
         )
 
 
@@ -245,6 +247,15 @@ class AgentInfo:
             nodes=tuple(NodeId(node) for node in state.nodes),
             refused=tuple((NodeId(refusal.node), error_from_pb(refusal.error)) for refusal in refused),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInfo:
+    """The policy that holds, and who applied it."""
+
+    document: str
+    applied_ms: int
+    principal: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from swarm.errors import SwarmError, TooLarge, Unreachable
 from swarm.ids import Digest, NodeId
 from swarm.ports import BlobPeers, Blobs, Clock
 from swarm.scheduler.events import AgentRecord
+from swarm.trust.policy import Caller
 
 _log = structlog.get_logger("swarm.coordinator")
 
@@ -37,7 +38,7 @@ class Deployments:
         self._inspect = inspect
         self._clock = clock
 
-    async def deploy(self, data: bytes, principal: str) -> tuple[AgentRecord, int, list[NodeId]]:
+    async def deploy(self, data: bytes, caller: Caller) -> tuple[AgentRecord, int, list[NodeId]]:
         """Check the file, copy it to a majority of the voters, log it, and wait for nodes to host it.
 
         Raises `AgentRefused` with every reason, or `Unreachable` where too few voters could take a copy.
@@ -46,8 +47,9 @@ class Deployments:
         if len(data) > limits.AGENT_FILE_BYTES_MAX:
             raise TooLarge(f"{len(data)} bytes, at most {limits.AGENT_FILE_BYTES_MAX}", place="agent file")
         agent = await asyncio.to_thread(self._inspect, data)
+        self._coordinator.may_deploy(agent, caller)
         await self._copy(await self._blobs.put(data))
-        index = await self._coordinator.deploy(agent, principal)
+        index = await self._coordinator.deploy(agent, caller)
         return agent, index, await self._hosted(agent)
 
     async def _copy(self, digest: Digest) -> None:

@@ -21,7 +21,8 @@ from swarm import limits
 from swarm.coordinator.records import Records
 from swarm.coordinator.replica import Replica
 from swarm.coordinator.roster import Roster
-from swarm.errors import GraphRefused, NotFound, QueueFull
+from swarm.coordinator.tenancy import Tenancy, context_problems
+from swarm.errors import AgentRefused, Conflict, GraphRefused, Mistake, NotFound, Problem
 from swarm.graph import Catalogue, Payload, Priority, decode, input_problems, problems, unsupported
 from swarm.ids import AgentName, NodeId, RunId
 from swarm.ports import Clock, Log
@@ -29,14 +30,18 @@ from swarm.scheduler.events import (
     AgentDeployed,
     AgentRecord,
     AgentRemoved,
+    PolicyApplied,
     RunCancelled,
     RunSubmitted,
     Tick,
 )
+from swarm.scheduler.ledger import payload_bytes
 from swarm.scheduler.machine import DEFAULTS
 from swarm.scheduler.run import Run, Status
 from swarm.scheduler.together import Options
 from swarm.tasks import Tasks
+from swarm.trust.policy import OPERATOR, Caller, Capability, Grant
+from swarm.trust.policyfile import read_policy
 from swarm.trust.revocation import Revoked
 from swarm.wire.entries import encode_event
 
@@ -56,6 +61,7 @@ class Coordinator:
         self._tasks = Tasks()
         self.replica = Replica(node, log, clock, self._tasks, options)
         self._records = Records(self.replica, clock)
+        self._tenancy = Tenancy(lambda: self.replica.scheduler.ledger, clock)
         self.roster = Roster(self.replica, self._records, clock)
         self.replica.act = self.roster.act
         self.replica.settled = self.roster.flush
@@ -104,7 +110,7 @@ class Coordinator:
     # -- what clients ask ---------------------------------------------------------------------------
 
     async def submit(
-        self, graph: bytes, inputs: Mapping[str, Payload], priority: Priority, principal: str, key: str
+        self, graph: bytes, inputs: Mapping[str, Payload], priority: Priority, caller: Caller, key: str
     ) -> tuple[RunId, int, bool]:
         """Accept a run of an encoded graph. Returns its id, the log index, and whether the key was known.
 
@@ -112,44 +118,79 @@ class Coordinator:
         """
         self.replica.must_lead()
         ledger = self.replica.scheduler.ledger
-        if (known := ledger.run_of_key(principal, key)) is not None:
+        if (known := ledger.run_of_key(caller.name, key)) is not None:
             return known, self.replica.applied_index(), True
-        if ledger.active() >= limits.RUNS_ACTIVE_MAX:
-            raise QueueFull(
-                f"{limits.RUNS_ACTIVE_MAX} runs are active", remedy="wait for one to end, or cancel one"
-            )
-        run = RunId(f"run-{self._new_id()}")
-        submission = _Submission(run, inputs, priority, principal, key, self._clock.wall_ms())
-        if len(graph) <= INLINE_BYTES_MAX:
-            event, data = submission.examine(graph, ledger.catalogue())
-        else:
-            event, data = await asyncio.to_thread(submission.examine, graph, ledger.catalogue())
-        index = await self.replica.propose_encoded(event, data)
-        winner = self.replica.scheduler.ledger.run_of_key(principal, key) or run
+        with self._tenancy.room(caller.grant.tenant, len(graph) + payload_bytes(inputs.values())):
+            run = RunId(f"run-{self._new_id()}")
+            submission = _Submission(run, inputs, priority, caller, key, self._clock.wall_ms())
+            catalogue = ledger.catalogue(caller.grant.tenant)
+            if len(graph) <= INLINE_BYTES_MAX:
+                event, data = submission.examine(graph, catalogue)
+            else:
+                event, data = await asyncio.to_thread(submission.examine, graph, catalogue)
+            index = await self.replica.propose_encoded(event, data)
+        winner = self.replica.scheduler.ledger.run_of_key(caller.name, key) or run
         return winner, index, winner != run
 
-    async def cancel(self, run: RunId, reason: str, principal: str) -> Run:
+    async def cancel(self, run: RunId, reason: str, caller: Caller) -> Run:
         """End a run. One that has ended already stays as it ended."""
         self.replica.must_lead()
-        if self.run(run).status is Status.RUNNING:
-            await self.replica.propose(RunCancelled(self._clock.wall_ms(), run, reason, principal))
-        return self.run(run)
+        if self.run(run, caller.grant).status is Status.RUNNING:
+            await self.replica.propose(RunCancelled(self._clock.wall_ms(), run, reason, caller.name))
+        return self.run(run, caller.grant)
 
-    async def deploy(self, agent: AgentRecord, principal: str) -> int:
+    def may_deploy(self, agent: AgentRecord, caller: Caller) -> None:
+        """Raises `AgentRefused` where the policy does not let it run, `Conflict` where its name is taken."""
+        ledger = self.replica.scheduler.ledger
+        if missing := ledger.policy.missing(agent.name, agent.needs):
+            problems = [
+                Problem(
+                    "agent_not_allowed", f"agent {agent.name}", f"it needs {one}, which nobody granted it"
+                )
+                for one in missing
+            ]
+            raise AgentRefused(
+                "the policy does not let this agent run",
+                place="agent file",
+                remedy=f"an operator may add it under `agents: {{{agent.name}:` and apply the policy",
+                problems=problems,
+            )
+        there = ledger.agents.get(agent.name)
+        if there is not None and there.tenant != caller.grant.tenant:
+            raise Conflict(
+                f"an agent called {agent.name} is somebody else's", place="agent file", remedy="rename yours"
+            )
+
+    async def deploy(self, agent: AgentRecord, caller: Caller) -> int:
         """Offer an agent whose file enough nodes hold. Returns the log index."""
         self.replica.must_lead()
-        return await self.replica.propose(AgentDeployed(self._clock.wall_ms(), agent, principal))
+        self.may_deploy(agent, caller)
+        event = AgentDeployed(self._clock.wall_ms(), agent, caller.name, caller.grant.tenant)
+        return await self.replica.propose(event)
 
-    async def remove_agent(self, name: AgentName, principal: str) -> AgentRecord:
+    async def remove_agent(self, name: AgentName, caller: Caller) -> AgentRecord:
         """Offer an agent no longer."""
         self.replica.must_lead()
         deployed = self.replica.scheduler.ledger.agents.get(name)
-        if deployed is None:
+        if deployed is None or not caller.grant.sees(deployed.tenant):
             raise NotFound(f"no agent {name!r}", remedy="swarm agents lists them")
-        await self.replica.propose(AgentRemoved(self._clock.wall_ms(), name, principal))
+        await self.replica.propose(AgentRemoved(self._clock.wall_ms(), name, caller.name))
         return deployed.agent
 
-    async def look_up(self, run: RunId) -> Run:
+    async def apply_policy(self, document: str, caller: Caller) -> int:
+        """Let a policy hold from now on. Raises `ConfigRefused` with every problem."""
+        self.replica.must_lead()
+        found = read_policy(document)
+        if caller.name in found.principals and Capability.ADMINISTER not in found.principals[caller.name].may:
+            raise Mistake(
+                f"by this policy {caller.name} could never apply another one",
+                place=f"principals.{caller.name}.may",
+                remedy="grant it ADMINISTER, or apply the policy as somebody it does not name",
+            )
+        event = PolicyApplied(self._clock.wall_ms(), found.document(), caller.name)
+        return await self.replica.propose(event)
+
+    async def look_up(self, run: RunId, grant: Grant = OPERATOR) -> Run:
         """A run by its id, for somebody who may have heard of it elsewhere.
 
         Raises `NotFound` only by the word of a leader that is one at this moment: any other replica may be
@@ -158,12 +199,12 @@ class Coordinator:
         if run not in self.replica.scheduler.ledger.runs:
             self.replica.must_lead()
             await self.replica.read_barrier()
-        return self.run(run)
+        return self.run(run, grant)
 
-    def run(self, run: RunId) -> Run:
-        """A run by its id. Raises `NotFound`."""
+    def run(self, run: RunId, grant: Grant = OPERATOR) -> Run:
+        """A run by its id. Raises `NotFound`, also where it is another tenant's: that it exists is theirs."""
         found = self.replica.scheduler.ledger.runs.get(run)
-        if found is None:
+        if found is None or not grant.sees(found.submitted.tenant):
             raise NotFound(f"no run {run!r}", remedy="swarm runs list shows those that are remembered")
         return found
 
@@ -175,7 +216,7 @@ class _Submission:
     run: RunId
     inputs: Mapping[str, Payload]
     priority: Priority
-    principal: str
+    caller: Caller
     key: str
     at_ms: int
 
@@ -184,11 +225,19 @@ class _Submission:
         graph = decode(encoded)
         found = problems(graph, catalogue) or [
             *unsupported(graph),
+            *context_problems(graph, self.caller.grant),
             *input_problems(graph, catalogue, self.inputs),
         ]
         if found:
             raise GraphRefused(f"graph {graph.name!r} cannot run", problems=found)
         event = RunSubmitted(
-            self.at_ms, self.run, graph, self.inputs, self.priority, self.principal, self.key
+            self.at_ms,
+            self.run,
+            graph,
+            self.inputs,
+            self.priority,
+            self.caller.name,
+            self.key,
+            self.caller.grant.tenant,
         )
         return event, encode_event(event)

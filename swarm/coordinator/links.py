@@ -48,7 +48,13 @@ class NodeLink:
     def assign(self, action: Dispatch) -> None:
         self._assignments.append(
             Assignment(
-                action.key, action.agent, action.capability, action.inputs, action.timeout_ms, action.scatter
+                action.key,
+                action.agent,
+                action.capability,
+                action.inputs,
+                action.timeout_ms,
+                action.scatter,
+                action.context,
             )
         )
 

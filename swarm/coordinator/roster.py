@@ -84,6 +84,7 @@ class Roster:
             hello.running,
             hello.memory_mb,
             hello.cpu_cores,
+            hello.clearance,
         )
         self._replica.absorb(joined)
         self.flush()

@@ -20,6 +20,7 @@
     placement: {assigner: auto, rebalance: true}   # auto | greedy | hungarian | auction | genetic
     join: {listen: 10.0.0.5:7102, authority: ../authority, passphrase: "file:passphrase", lifetime: 30d}
     trust: {authors: {ann: {key: <64 hexadecimal digits>, may: ["vision:*"]}}}   # whose agents may run
+                                     # trust.clearance: {level: 1, tenants: [acme]} bounds with which data
     log_level: info
 
 Only `cluster`, `node`, `data_dir`, `coordinators` and `tls` have no default. One, three or five
@@ -56,6 +57,7 @@ from swarm.trust import Role
 from swarm.trust.authors import KEY, PATTERN, AgentPolicy, Author
 from swarm.trust.foreign import IdentityMap
 from swarm.trust.identity import is_name
+from swarm.trust.policyfile import NodeClearance
 
 LISTEN_DEFAULT = "127.0.0.1:7101"
 VOTERS = (1, 3, 5)
@@ -228,10 +230,11 @@ class AuthorSettings(Section):
 
 
 class TrustSettings(Section):
-    """Whose agents may be deployed and hosted. `agents: any` is for development alone."""
+    """Whose agents may be deployed and hosted (`agents: any` is for development alone), with which data."""
 
     agents: Literal["signed", "any"] = "signed"
     authors: Annotated[dict[str, AuthorSettings], Field(max_length=AUTHORS_MAX)] = Field(default_factory=dict)
+    clearance: NodeClearance = NodeClearance()
 
     def policy(self) -> AgentPolicy:
         authors = (Author(name, author.key, tuple(author.may)) for name, author in self.authors.items())

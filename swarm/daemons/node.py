@@ -161,6 +161,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
                 tuple(config.coordinators),
                 config.slots,
                 config.cells_per_agent,
+                config.trust.clearance.clearance(),
             ),
             WorkerPorts(
                 clock,
@@ -201,6 +202,7 @@ async def _coordinate(
     log = make_log(config, standing.identity, server)
     coordinator = Coordinator(config.node, log, clock, new_id, config.placement.options())
     coordinator.revoked = standing.revoke
+    standing.access.policy = lambda: coordinator.replica.scheduler.ledger.policy
     if isinstance(log, PysyncobjLog):
         standing.exclusion.dismiss.append(log.dismiss)
     voters = dict(config.coordinators)
@@ -212,6 +214,7 @@ async def _coordinate(
         ),
         Forwarder(config.node, coordinator, tuple(voters), standing.channels, clock),
         clock,
+        standing.access,
     )
     client_pb2_grpc.add_SwarmServicer_to_server(desk, server)
     work_pb2_grpc.add_WorkServicer_to_server(WorkServicer(coordinator), server)

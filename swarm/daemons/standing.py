@@ -9,6 +9,7 @@ from typing import Self
 
 from swarm.adapters import tls  # isort: skip  # must run before anything loads grpc
 from swarm.adapters.audit import AuditLog
+from swarm.adapters.rpc.callers import Access
 from swarm.adapters.rpc.channels import Channels
 from swarm.adapters.rpc.gate import Gate
 from swarm.adapters.tls.renewal import Renewal
@@ -31,6 +32,7 @@ class Standing:
     gate: Gate
     exclusion: Exclusion
     certificates: CertificateKeeper
+    access: Access
     tasks: Tasks = field(default_factory=Tasks)
 
     @classmethod
@@ -42,10 +44,11 @@ class Standing:
         exclusion = Exclusion(config.node, path, complete=config.node in voters)
         channels = Channels(identity, dict(config.coordinators), exclusion.list)
         keeper = CertificateKeeper(identity, config.tls.files(), config.listen, channels, voters)
-        gate = Gate(config.cluster, audit, tls.Peers(identity.names, keeper.seen), exclusion.list)
+        access = Access(config.cluster)
+        gate = Gate(access, audit, tls.Peers(identity.names, keeper.seen), exclusion.list)
         exclusion.guard(gate)
         exclusion.dismiss.append(channels.dismiss)
-        return cls(identity, channels, gate, exclusion, keeper)
+        return cls(identity, channels, gate, exclusion, keeper, access)
 
     @property
     def failures(self) -> tuple[asyncio.Future[None], ...]:

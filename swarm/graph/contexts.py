@@ -12,7 +12,7 @@ context is cleared for everything that flows to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from swarm import limits
@@ -75,12 +75,19 @@ def meet(one: Context, other: Context) -> Context:
 
 
 class Transition(NamedTuple):
-    """A way out of the order: what is in `source` or below may be given to `target` or above."""
+    """A way out of the order: what is in `source` or below may be given to `target` or above.
+
+    One that names no tenant never leads from one tenant to another.
+    """
 
     source: Context
     target: Context
 
     def allows(self, source: Context, target: Context) -> bool:
+        if not (self.source.tenant or self.target.tenant):
+            if source.tenant not in ("", target.tenant):
+                return False
+            source, target = replace(source, tenant=""), replace(target, tenant="")
         return dominates(self.source, source) and dominates(target, self.target)
 
 

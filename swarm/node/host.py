@@ -22,7 +22,7 @@ from operator import itemgetter
 import structlog
 
 from swarm import limits
-from swarm.errors import AgentFailed, Mistake, NotHosted, SwarmError, TooLarge
+from swarm.errors import AgentFailed, Mistake, NotAllowed, NotHosted, SwarmError, TooLarge
 from swarm.graph import Payload
 from swarm.ids import CapabilityName, Digest, StepKey
 from swarm.node.calls import Call, CallQueue
@@ -339,3 +339,13 @@ def not_hosted(item: Assignment, node: str, wall_ms: int) -> Outcome:
     """The outcome of an attempt at an agent this node does not host."""
     error = NotHosted(f"node {node} does not host {item.agent[:12]}", place=str(item.capability))
     return Outcome(item.key, False, {}, error, True, wall_ms, 0.0)
+
+
+def not_cleared(item: Assignment, node: str, wall_ms: int) -> Outcome:
+    """The outcome of an attempt in a context this node does not work in, whatever the leader thinks."""
+    error = NotAllowed(
+        f"node {node} does not work in this context ({item.context})",
+        place=str(item.capability),
+        remedy="widen `trust: {clearance:` in its settings, or add a node that is cleared",
+    )
+    return Outcome(item.key, False, {}, error, False, wall_ms, 0.0)

@@ -16,9 +16,10 @@ import structlog
 
 from swarm import limits
 from swarm.errors import NotFound, NotHosted, NotLeader, SwarmError
+from swarm.graph import PLAIN, UNBOUNDED, Clearance
 from swarm.ids import Digest, NodeId, StepKey
 from swarm.node.calls import Call
-from swarm.node.host import AgentHost, not_hosted
+from swarm.node.host import AgentHost, not_cleared, not_hosted
 from swarm.node.outbox import Outbox
 from swarm.node.results import ResultCache
 from swarm.ports import (
@@ -69,6 +70,7 @@ class WorkerOptions:
     coordinators: tuple[NodeId, ...]
     slots: int
     cells_per_agent: int
+    clearance: Clearance = UNBOUNDED  # the contexts it works in
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ class Worker:
             memory_mb=self._ports.machine.memory_mb(),
             cpu_cores=self._ports.machine.cpu_cores(),
             lacks=self._ports.cells.lacks,
+            clearance=self._options.clearance,
         )
 
     def _running(self) -> list[StepKey]:
@@ -269,8 +272,13 @@ class Worker:
     def _accept(self, items: Sequence[Assignment]) -> None:
         """Take work: to each agent what is for it."""
         by_agent: dict[Digest, list[Assignment]] = {}
+        cleared = self._options.clearance
         for item in items:
-            by_agent.setdefault(item.agent, []).append(item)
+            if item.context is not PLAIN and not cleared.covers(item.context):
+                at_ms = self._ports.clock.wall_ms()
+                self._finish([not_cleared(item, self._options.node, at_ms)])
+            else:
+                by_agent.setdefault(item.agent, []).append(item)
         for digest, batch in by_agent.items():
             host = self._hosts.get(digest)
             if host is None:

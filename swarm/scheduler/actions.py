@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from swarm.graph import Items
+from swarm.graph import PLAIN, Context, Items
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.scheduler.events import StepIntent, StepRecord
 
@@ -24,6 +24,7 @@ class Dispatch(NamedTuple):
     inputs: Mapping[str, Items]
     timeout_ms: int
     scatter: tuple[tuple[str, int], ...]
+    context: Context = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,17 @@ from __future__ import annotations
 
 import enum
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from swarm import limits
-from swarm.graph import Node, Priority, Resources
+from swarm.graph import PLAIN, Context, Node, Priority, Resources
 from swarm.ids import CapabilityName, NodeId, RunId, StepKey
 from swarm.scheduler.fair import FairQueue
 from swarm.scheduler.placement import NodeView
+from swarm.scheduler.run import Run, context_of
 
 
 class Place(enum.IntEnum):
@@ -42,8 +44,18 @@ class Place(enum.IntEnum):
     UNSURE = 6
 
 
-Where: TypeAlias = tuple[CapabilityName, frozenset[str], Resources]
-"""What the steps of one queue ask of a node: a capability, sandbox layers beyond its agent's, resources."""
+class Where(NamedTuple):
+    """What the steps of one queue ask of a node."""
+
+    capability: CapabilityName
+    layers: frozenset[str]  # beyond those of its agent
+    needs: Resources
+    context: Context = PLAIN
+
+    @classmethod
+    def of(cls, run: Run, step: int) -> Where:
+        node = run.graph.nodes[step]
+        return cls(node.capability, node.layers, node.resources, context_of(run, step))
 
 
 @dataclass(slots=True)
@@ -51,6 +63,7 @@ class Entry:
     """A ready step on the desk: `node` and `key` of the attempt that flies, `key` of the one recorded."""
 
     since_ms: int
+    tenant: str = ""
     place: Place = Place.LATE
     node: NodeId | None = None
     key: StepKey | None = None
@@ -89,6 +102,23 @@ _Alarm: TypeAlias = tuple[int, Place, RunId, int, int]
 STALE_SLACK = 4_096  # stale alarms, or names in queues, tolerated beside twice the steps on the desk
 
 
+class Flights:
+    """How many steps of each tenant are under way, and who had a turn when."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.latest: dict[str, int] = {}  # by a number that grows
+        self._begun = 0
+
+    def begin(self, tenant: str) -> None:
+        self._begun += 1
+        self.counts[tenant] += 1
+        self.latest[tenant] = self._begun
+
+    def end(self, tenant: str) -> None:
+        self.counts[tenant] -= 1
+
+
 class Desk:
     """See the head of this module."""
 
@@ -96,6 +126,7 @@ class Desk:
         self.nodes: dict[NodeId, NodeView] = {}
         self.queues: dict[Where, FairQueue] = {}
         self.unhosted: dict[Where, int] = {}  # queues no node serves: when to look for impatient steps
+        self.flights = Flights()
         self._entries: dict[RunId, dict[int, Entry]] = {}
         self._alarms: list[_Alarm] = []  # a heap
         self._size = 0
@@ -114,9 +145,9 @@ class Desk:
 
     # -- coming and going ----------------------------------------------------------------------
 
-    def add(self, run: RunId, step: int, now_ms: int) -> Entry:
+    def add(self, run: RunId, step: int, now_ms: int, tenant: str = "") -> Entry:
         """A step became ready."""
-        entry = self._entries.setdefault(run, {})[step] = Entry(now_ms)
+        entry = self._entries.setdefault(run, {})[step] = Entry(now_ms, tenant)
         self._size += 1
         return entry
 
@@ -160,6 +191,7 @@ class Desk:
         """A node works on it."""
         self._move(entry, Place.FLYING, now_ms)
         entry.node, entry.key = view.node, key
+        self.flights.begin(entry.tenant)
         view.take(key, node.resources)
         self._alarm(entry, now_ms + node.timeout_ms, key.run, key.step)
 
@@ -167,6 +199,7 @@ class Desk:
         """A node is to work on it once the log says so; whoever proposes the intent sees it through."""
         self._move(entry, Place.INTENDED, now_ms)
         entry.node, entry.key = view.node, key
+        self.flights.begin(entry.tenant)
         view.take(key, node.resources)
 
     def rest(
@@ -189,8 +222,10 @@ class Desk:
 
     def _land(self, entry: Entry) -> None:
         """Free the slots of its attempts."""
-        if entry.key is not None and entry.node is not None and (view := self.nodes.get(entry.node)):
-            view.give_back(entry.key)
+        if entry.key is not None and entry.node is not None:
+            self.flights.end(entry.tenant)
+            if view := self.nodes.get(entry.node):
+                view.give_back(entry.key)
         if entry.spare is not None and (view := self.nodes.get(entry.spare[0])):
             view.give_back(entry.spare[1])
 

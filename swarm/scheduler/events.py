@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from swarm.errors import SwarmError
-from swarm.graph import Graph, Items, Payload, Priority, Signature
+from swarm.graph import UNBOUNDED, Clearance, Graph, Items, Payload, Priority, Signature
 from swarm.ids import AgentName, Digest, NodeId, RunId, StepKey
 
 # -- durable ------------------------------------------------------------------------------
@@ -34,6 +34,7 @@ class AgentRecord:
     memory_mb: int
     cpu_cores: float
     layers: frozenset[str]
+    needs: frozenset[str] = frozenset()  # capabilities a policy has to grant it beyond the first one
 
 
 class StepRecord(NamedTuple):
@@ -66,6 +67,7 @@ class RunSubmitted:
     priority: Priority
     principal: str
     key: str
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class AgentDeployed:
     at_ms: int
     agent: AgentRecord
     principal: str
+    tenant: str = ""  # whose it is; an agent of no tenant's is everybody's
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +180,26 @@ class CertificateIssued:
     origin: str  # join | renewal | seen
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyApplied:
+    """Who may do what from now on; see `swarm.trust.policyfile` for the document."""
+
+    at_ms: int
+    document: str
+    principal: str
+
+
 Membership: TypeAlias = TokenCreated | TokenUsed | TokenRevoked | IdentityRevoked | CertificateIssued
 
 Durable: TypeAlias = (
-    RunSubmitted | StepsRecorded | StepsIntended | RunCancelled | AgentDeployed | AgentRemoved | Membership
+    RunSubmitted
+    | StepsRecorded
+    | StepsIntended
+    | RunCancelled
+    | AgentDeployed
+    | AgentRemoved
+    | PolicyApplied
+    | Membership
 )
 
 # -- volatile -----------------------------------------------------------------------------
@@ -213,6 +232,7 @@ class NodeJoined:
     running: tuple[StepKey, ...]
     memory_mb: int = 0
     cpu_cores: float = 0.0
+    clearance: Clearance = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, assert_never
 
-from swarm.graph import Resources
+from swarm.graph import PLAIN, Context, Resources
 from swarm.ids import Digest, NodeId, RunId
 from swarm.scheduler.desk import Desk
 from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.placement import CPU_ROUNDING, NodeView, affinities, terms
-from swarm.scheduler.run import Run, Step
+from swarm.scheduler.run import Run, Step, context_of
 
 REMEMBERED_STEPS_MAX: Final = 10_000
 
@@ -114,17 +114,22 @@ class Wanted:
     layers: frozenset[str]
     needs: Resources
     near: Mapping[NodeId, float]
+    context: Context = PLAIN
+    barred: frozenset[NodeId] = frozenset()  # by the policy, from this context
 
 
 def explain(ledger: Ledger, desk: Desk, history: History, run: Run, step: int, now_ms: int) -> Explanation:
     """Why this step is where it is, or where it would go."""
     node = run.graph.nodes[step]
-    offer = ledger.offer(node.capability)
+    context = context_of(run, step)
+    offer = ledger.offer(node.capability, context.tenant)
     if offer is None:
         note = f"no agent offers {node.capability}"
         return Explanation(False, now_ms, "", None, None, (), note)
     near = affinities(run.sources(step))
-    wanted = Wanted(offer.agent.digest, node.layers | offer.agent.layers, node.resources, near)
+    barred = frozenset(name for name in desk.nodes if not ledger.policy.node(name).covers(context))
+    layers = node.layers | offer.agent.layers
+    wanted = Wanted(offer.agent.digest, layers, node.resources, near, context, barred)
     found = history.find(run.submitted.run, step)
     if found is not None:
         return explain_turn(*found, wanted)
@@ -203,6 +208,8 @@ def _why_not(seen: Seen, taken: int, wanted: Wanted) -> str:
         return "it does not host the agent"
     if missing := wanted.layers - view.layers:
         return f"it has not shown that these sandbox layers hold: {', '.join(sorted(missing))}"
+    if view.node in wanted.barred or not view.clearance.covers(wanted.context):
+        return f"it is not cleared for the context of the step ({wanted.context})"
     if seen.draining:
         return "it is draining"
     if seen.busy + taken >= view.slots:

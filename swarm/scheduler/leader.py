@@ -22,7 +22,7 @@ from swarm.errors import (
 )
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Record, Recorded, Withdraw
-from swarm.scheduler.desk import Desk, Entry, Place
+from swarm.scheduler.desk import Desk, Entry, Place, Where
 from swarm.scheduler.events import (
     AttemptFailed,
     Durable,
@@ -137,7 +137,7 @@ class Leader:
         name = run.submitted.run
         entry = self.desk.find(name, step)
         if entry is None:
-            entry = self.desk.add(name, step, self._now_ms)
+            entry = self.desk.add(name, step, self._now_ms, run.submitted.tenant)
             if step in run.intents:
                 self._doubt(entry, name, step)
                 return
@@ -149,10 +149,9 @@ class Leader:
         self._queue(run, step, entry)
 
     def _queue(self, run: Run, step: int, entry: Entry, *, front: bool = False) -> None:
-        node, submitted = run.graph.nodes[step], run.submitted
-        where, name = (node.capability, node.layers, node.resources), (submitted.run, step)
-        ranks = self.ranks.of(run)
-        self.desk.queue(entry, where, name, submitted.priority, self._now_ms, front=front, ranks=ranks)
+        name, priority = (run.submitted.run, step), run.submitted.priority
+        where, ranks = Where.of(run, step), self.ranks.of(run)
+        self.desk.queue(entry, where, name, priority, self._now_ms, front=front, ranks=ranks)
 
     # -- attempts end ----------------------------------------------------------------------------
 
@@ -222,6 +221,7 @@ class Leader:
             event.layers,
             memory_mb=event.memory_mb,
             cpu_cores=event.cpu_cores,
+            clearance=event.clearance,
         )
         self.desk.nodes[event.node] = view
         for key in event.running:

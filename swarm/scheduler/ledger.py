@@ -6,9 +6,9 @@ are remembered until there are too many of them, or they hold too much data, and
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from swarm import limits
@@ -21,6 +21,7 @@ from swarm.scheduler.events import (
     CertificateIssued,
     Durable,
     IdentityRevoked,
+    PolicyApplied,
     RunCancelled,
     RunSubmitted,
     StepsIntended,
@@ -31,6 +32,8 @@ from swarm.scheduler.events import (
 )
 from swarm.scheduler.members import Members
 from swarm.scheduler.run import Run, Status
+from swarm.trust.policy import OPEN, Policy
+from swarm.trust.policyfile import read_policy
 
 
 def payload_bytes(values: Iterable[Items]) -> int:
@@ -62,11 +65,19 @@ class Ledger:
         self.runs: dict[RunId, Run] = {}  # in order of submission
         self.agents: dict[AgentName, AgentDeployed] = {}  # the one deployed last at the end
         self.members = Members()
-        self._serving: dict[CapabilityName, Offer] = {}
-        self._catalogue: Mapping[CapabilityName, Signature] = {}
+        self.policy: Policy = OPEN
+        self.policy_applied: PolicyApplied | None = None
+        self._serving: dict[str, dict[CapabilityName, Offer]] = {
+            "": {}
+        }  # by tenant; what is everybody's under ""
+        self._catalogues: dict[str, Mapping[CapabilityName, Signature]] = {"": {}}
         self._keys: dict[tuple[str, str], RunId] = {}
-        self._over: deque[RunId] = deque()  # settled runs, the one that settled first at the left
+        self._over: dict[RunId, None] = {}  # settled runs, the one that settled first in front
         self._over_bytes = 0
+        self._over_of: Counter[str] = Counter()  # how many of them each tenant has
+        self._over_bytes_of: Counter[str] = Counter()
+        self._runs_of: Counter[str] = Counter()  # runs that are remembered, by tenant
+        self._bytes_of: Counter[str] = Counter()  # payload of those
         self._weight: dict[RunId, int] = {}
 
     def apply(self, event: Durable) -> list[tuple[Run, list[int]]]:
@@ -90,6 +101,10 @@ class Ledger:
             case AgentRemoved():
                 self.agents.pop(event.name, None)
                 return self._reserve()
+            case PolicyApplied():
+                self.policy_applied = event
+                self.policy = read_policy(event.document).policy_of()
+                return self._reserve()
             case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked() | CertificateIssued():
                 self.members.apply(event)
                 return []
@@ -97,25 +112,33 @@ class Ledger:
                 assert_never(event)
 
     def _reserve(self) -> list[tuple[Run, list[int]]]:
-        """Of two agents with one capability the one deployed last serves it."""
-        self._serving = {
-            signature.name: Offer(
-                event.agent,
-                signature,
-                frozenset(port.name for port in signature.inputs if port.many),
-                frozenset(port.name for port in signature.outputs if port.many),
-            )
-            for event in self.agents.values()
-            for signature in event.agent.capabilities
+        """Of two agents with one capability the one deployed last serves it, if the policy lets it."""
+        self._serving = {"": {}}
+        for event in self.agents.values():
+            if self.policy.missing(event.agent.name, event.agent.needs):
+                continue
+            serving = self._serving.setdefault(event.tenant, {})
+            for signature in self.as_allowed(event.agent).capabilities:
+                serving[signature.name] = Offer(
+                    event.agent,
+                    signature,
+                    frozenset(port.name for port in signature.inputs if port.many),
+                    frozenset(port.name for port in signature.outputs if port.many),
+                )
+        common = {name: offer.signature for name, offer in self._serving[""].items()}
+        self._catalogues = {
+            tenant: {**common, **{name: offer.signature for name, offer in serving.items()}}
+            for tenant, serving in self._serving.items()
         }
-        self._catalogue = {name: offer.signature for name, offer in self._serving.items()}
         return []
 
     def _submit(self, event: RunSubmitted) -> list[tuple[Run, list[int]]]:
         if event.run in self.runs or self.run_of_key(event.principal, event.key) is not None:
             return []
         run = self.runs[event.run] = Run(event)
-        self._weight[event.run] = payload_bytes(event.inputs.values())
+        self._weight[event.run] = 0
+        self._runs_of[event.tenant] += 1
+        self._weigh(event.run, payload_bytes(event.inputs.values()))
         if event.key:
             self._keys[(event.principal, event.key)] = event.run
         self._retire(run)
@@ -130,7 +153,7 @@ class Ledger:
             before = len(run.order)
             ready = run.record(record, event.at_ms)
             if len(run.order) > before:
-                self._weight[record.run] += payload_bytes(record.outputs.values())
+                self._weigh(record.run, payload_bytes(record.outputs.values()))
                 touched.setdefault(record.run, (run, []))[1].extend(ready)
         for run, _ in touched.values():
             self._retire(run)
@@ -147,16 +170,34 @@ class Ledger:
     def _retire(self, run: Run) -> None:
         if not run.settled:
             return
-        self._over.append(run.submitted.run)
+        self._over[run.submitted.run] = None
+        self._over_of[run.submitted.tenant] += 1
         self._over_bytes += self._weight[run.submitted.run]
+        self._over_bytes_of[run.submitted.tenant] += self._weight[run.submitted.run]
         while len(self._over) > limits.RUNS_KEPT_MAX or (
             self._over_bytes > limits.RUNS_KEPT_BYTES_MAX and len(self._over) > 1
         ):
-            self._forget(self._over.popleft())
+            self._forget(self._least_missed())
+
+    def _weigh(self, run: RunId, more_bytes: int) -> None:
+        self._weight[run] += more_bytes
+        self._bytes_of[self.runs[run].submitted.tenant] += more_bytes
+
+    def _least_missed(self) -> RunId:
+        """The oldest run of whoever has the most of them: nobody can make the results of others forgotten."""
+        held = self._over_of if len(self._over) > limits.RUNS_KEPT_MAX else self._over_bytes_of
+        most = max(held, key=lambda tenant: (held[tenant], tenant))
+        return next(run for run in self._over if self.runs[run].submitted.tenant == most)
 
     def _forget(self, run: RunId) -> None:
         gone = self.runs.pop(run).submitted
-        self._over_bytes -= self._weight.pop(run)
+        del self._over[run]
+        weight = self._weight.pop(run)
+        self._over_bytes -= weight
+        self._over_of[gone.tenant] -= 1
+        self._over_bytes_of[gone.tenant] -= weight
+        self._runs_of[gone.tenant] -= 1
+        self._bytes_of[gone.tenant] -= weight
         self._keys.pop((gone.principal, gone.key), None)
 
     # -- reading -------------------------------------------------------------------------
@@ -168,13 +209,34 @@ class Ledger:
     def active(self) -> int:
         return len(self.runs) - len(self._over)
 
-    def catalogue(self) -> Mapping[CapabilityName, Signature]:
-        """What can be asked for now; the same object until that changes."""
-        return self._catalogue
+    def active_of(self, tenant: str) -> int:
+        """Runs of a tenant that go on."""
+        return self._runs_of[tenant] - self._over_of[tenant]
 
-    def offer(self, capability: CapabilityName) -> Offer | None:
-        """Who serves a capability now."""
-        return self._serving.get(capability)
+    def bytes_of(self, tenant: str) -> int:
+        """Payload of every run of a tenant that is remembered."""
+        return self._bytes_of[tenant]
+
+    def catalogue(self, tenant: str = "") -> Mapping[CapabilityName, Signature]:
+        """What a tenant can ask for now; the same object until that changes."""
+        return self._catalogues.get(tenant) or self._catalogues[""]
+
+    def offer(self, capability: CapabilityName, tenant: str = "") -> Offer | None:
+        """Who serves a capability now: an agent of the tenant's own before one that is everybody's."""
+        own = self._serving.get(tenant)
+        if own is not None and (found := own.get(capability)) is not None:
+            return found
+        return self._serving[""].get(capability) if tenant else None
+
+    def as_allowed(self, agent: AgentRecord) -> AgentRecord:
+        """An agent with the switches of context that both its author and the policy let it make."""
+        switches = self.policy.agent(agent.name).switches
+        if not switches:
+            return agent
+        signatures = tuple(
+            replace(each, switches=switches) if each.switches_context else each for each in agent.capabilities
+        )
+        return replace(agent, capabilities=signatures)
 
     def digests(self) -> tuple[Digest, ...]:
         """Files of every agent deployed, sorted."""
@@ -184,7 +246,9 @@ class Ledger:
 
     def history(self) -> list[Durable]:
         """Events that rebuild this state when applied to an empty ledger, in order."""
-        events: list[Durable] = [*self.members.history(), *self.agents.values()]
+        events: list[Durable] = [*self.members.history()]
+        events += [self.policy_applied] if self.policy_applied is not None else []
+        events += self.agents.values()
         events += [run.submitted for run in self.runs.values()]
         settled = [self.runs[name] for name in self._over]
         for run in [*settled, *(run for run in self.runs.values() if not run.settled)]:

@@ -21,6 +21,7 @@ from swarm.scheduler.events import (
     Elected,
     Event,
     IdentityRevoked,
+    PolicyApplied,
     RunCancelled,
     RunSubmitted,
     StepsIntended,
@@ -67,6 +68,7 @@ class Scheduler:
                 | TokenRevoked()
                 | IdentityRevoked()
                 | CertificateIssued()
+                | PolicyApplied()
             ):
                 return self._commit(event)
             case Elected():

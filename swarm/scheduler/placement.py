@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from swarm.graph import Bond, Resources
+from swarm.graph import UNBOUNDED, Bond, Clearance, Resources
 from swarm.ids import Digest, NodeId, StepKey
 
 WEIGHT_ROOM = 0.55  # free slots
@@ -39,6 +39,7 @@ class NodeView:
     done: int = 0
     memory_mb: int = 0  # of the machine; steps that ask for memory or processors are placed by them
     cpu_cores: float = 0.0
+    clearance: Clearance = UNBOUNDED  # contexts it accepts
 
     @property
     def free(self) -> int:

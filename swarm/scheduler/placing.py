@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from swarm import limits
 from swarm.errors import RunFailed
+from swarm.graph import PLAIN
 from swarm.ids import RunId, StepKey
 from swarm.scheduler.actions import Action, Dispatch, Intend
 from swarm.scheduler.desk import Desk, Entry, Place, Where
@@ -15,7 +16,8 @@ from swarm.scheduler.explaining import History
 from swarm.scheduler.fair import FairQueue
 from swarm.scheduler.ledger import Ledger, Offer
 from swarm.scheduler.placement import NodeView, able, affinities, choose, fits, large_enough
-from swarm.scheduler.run import Run
+from swarm.scheduler.run import Run, context_of
+from swarm.scheduler.shares import Shares
 from swarm.scheduler.together import (
     ASSIGNERS,
     TOGETHER_STEPS_MAX,
@@ -65,19 +67,25 @@ class Placer:
         hungry = [(where, queue) for where, queue in self._desk.queues.items() if queue]
         if not hungry:
             return actions
+        slots = sum(view.slots for view in self._desk.nodes.values() if not view.draining)
+        tenants = {where.context.tenant for where, _ in hungry}
+        shares = Shares(self._ledger.policy, self._desk.flights, tenants, slots)
         room = sum(view.free for view in self._desk.nodes.values() if view.free > 0)
-        while hungry and room > len(actions):
-            urgent = min(queue.priority for _, queue in hungry)
+        while room > len(actions) and (hungry := shares.with_room(hungry)):
+            ranks = shares.ranks(hungry)
+            best = min(ranks)
             if self._assigner is not None and room - len(actions) <= TOGETHER_STEPS_MAX:
-                first = [each for each in hungry if each[1].priority == urgent]
-                again = self._place_batch(first, room - len(actions), now_ms, actions)
+                first = [each for each, rank in zip(hungry, ranks, strict=True) if rank == best]
+                most = shares.turn(first, room - len(actions))
+                again = self._place_batch(first, most, now_ms, actions)
                 hungry = [each for each in hungry if each not in first or each in again]
                 continue
             turn = 1 if len(hungry) > 1 else TURN_STEPS_MAX
             hungry = [
                 (where, queue)
-                for where, queue in hungry
-                if queue.priority != urgent or self._place_turn(where, queue, turn, now_ms, actions)
+                for (where, queue), rank in zip(hungry, ranks, strict=True)
+                if rank != best
+                or self._place_turn(where, queue, shares.room(where.context.tenant, turn), now_ms, actions)
             ]
         return actions
 
@@ -85,7 +93,7 @@ class Placer:
         self, where: Where, queue: FairQueue, turn: int, now_ms: int, actions: list[Action]
     ) -> bool:
         """Place the next steps of one queue, at most `turn`; whether it is worth coming back."""
-        needs = where[2]
+        needs = where.needs
         found = self._takers(where)
         if found is None:
             return False
@@ -110,13 +118,11 @@ class Placer:
 
     def _takers(self, where: Where) -> tuple[Offer, list[NodeView]] | None:
         """Who serves a queue, and the nodes that have room for one of its steps."""
-        capability, layers, needs = where
-        offer = self._ledger.offer(capability)
+        offer = self._ledger.offer(where.capability, where.context.tenant)
         if offer is None:
             return None
-        digest, layers = offer.agent.digest, layers | offer.agent.layers
-        views = [v for v in self._desk.nodes.values() if able(v, digest, layers) and fits(v, needs)]
-        return offer, views
+        views = self._desk.nodes.values()
+        return offer, [view for view in views if self._able(view, offer, where) and fits(view, where.needs)]
 
     def _to_the_end(self, where: Where) -> None:
         """Slots come free one by one: without turns the first queue would take them all."""
@@ -137,7 +143,7 @@ class Placer:
         )
         waiting: list[_Bidder] = []
         for bidder, given in zip(batch, chosen, strict=True):
-            fitting = [each for each in bidder.wish.views if fits(each, bidder.where[2])]
+            fitting = [each for each in bidder.wish.views if fits(each, bidder.where.needs)]
             view = given if together is not None or not fitting else choose(fitting, bidder.wish.near)
             if view is None or view not in fitting:
                 waiting.append(bidder)
@@ -196,11 +202,10 @@ class Placer:
         if entry is None or entry.place is not Place.INTENDED or entry.key != key or view is None:
             return None
         run = self._ledger.runs[key.run]
-        offer = self._ledger.offer(run.graph.nodes[key.step].capability)
-        if offer is None or not able(view, offer.agent.digest, offer.agent.layers):
-            node = run.graph.nodes[key.step]
-            where, name = (node.capability, node.layers, node.resources), (key.run, key.step)
-            self._desk.queue(entry, where, name, run.submitted.priority, now_ms, front=True)
+        where = Where.of(run, key.step)
+        offer = self._ledger.offer(where.capability, where.context.tenant)
+        if offer is None or not self._able(view, offer, where):
+            self._desk.queue(entry, where, (key.run, key.step), run.submitted.priority, now_ms, front=True)
             return None
         return self._order(run, entry, offer, view, key, now_ms)
 
@@ -214,25 +219,40 @@ class Placer:
         step, node = key.step, run.graph.nodes[key.step]
         inputs = run.inputs(step, offer.gathers)
         scatter = tuple(item for item in run.scatter(step) if item[0] in offer.scatters)
-        return Dispatch(view.node, key, offer.agent.digest, node.capability, inputs, node.timeout_ms, scatter)
+        return Dispatch(
+            view.node,
+            key,
+            offer.agent.digest,
+            node.capability,
+            inputs,
+            node.timeout_ms,
+            scatter,
+            context_of(run, step),
+        )
+
+    def _able(self, view: NodeView, offer: Offer, where: Where) -> bool:
+        """Whether this node may run such steps at all, room or not."""
+        return able(view, offer.agent.digest, where.layers | offer.agent.layers) and (
+            where.context is PLAIN
+            or (
+                view.clearance.covers(where.context)
+                and self._ledger.policy.node(view.node).covers(where.context)
+            )
+        )
 
     # -- a second attempt ------------------------------------------------------------------------
 
     def could(self, key: StepKey, view: NodeView) -> bool:
         """Whether that node could take this step now."""
-        node = self._ledger.runs[key.run].graph.nodes[key.step]
-        offer = self._ledger.offer(node.capability)
-        return (
-            offer is not None
-            and able(view, offer.agent.digest, node.layers | offer.agent.layers)
-            and fits(view, node.resources)
-        )
+        where = Where.of(self._ledger.runs[key.run], key.step)
+        offer = self._ledger.offer(where.capability, where.context.tenant)
+        return offer is not None and self._able(view, offer, where) and fits(view, where.needs)
 
     def spare(self, first: StepKey, view: NodeView, now_ms: int) -> Dispatch:
         """Let that node try a step too which another one works on; it could take it."""
         run, entry = self._ledger.runs[first.run], self._desk.find(first.run, first.step)
         node = run.graph.nodes[first.step]
-        offer = self._ledger.offer(node.capability)
+        offer = self._ledger.offer(node.capability, context_of(run, first.step).tenant)
         assert entry is not None
         assert offer is not None
         entry.attempts += 1
@@ -259,13 +279,11 @@ class Placer:
         return found
 
     def _hosted(self, where: Where) -> bool:
-        capability, layers, needs = where
-        offer = self._ledger.offer(capability)
-        if offer is None:
-            return False
-        digest, layers = offer.agent.digest, layers | offer.agent.layers
-        views = self._desk.nodes.values()
-        return any(able(view, digest, layers) and large_enough(view, needs) for view in views)
+        offer = self._ledger.offer(where.capability, where.context.tenant)
+        return offer is not None and any(
+            self._able(view, offer, where) and large_enough(view, where.needs)
+            for view in self._desk.nodes.values()
+        )
 
     def _leave(self, where: Where, queue: FairQueue, now_ms: int) -> list[tuple[RunId, int, RunFailed]]:
         error = self._reason(where)
@@ -284,8 +302,8 @@ class Placer:
         return gone
 
     def _reason(self, where: Where) -> RunFailed:
-        capability, layers, needs = where
-        offer = self._ledger.offer(capability)
+        capability, layers, needs, context = where
+        offer = self._ledger.offer(capability, context.tenant)
         if offer is None:
             return RunFailed(
                 f"no agent offers {capability}",
@@ -296,6 +314,7 @@ class Placer:
         needed = [f"layers {', '.join(sorted(layers))}"] if layers else []
         needed += [f"{needs.memory_mb} MB of memory"] if needs.memory_mb else []
         needed += [f"{needs.cpu_cores:g} processors"] if needs.cpu_cores else []
+        needed += [f"clearance for {context}"] if context is not PLAIN else []
         unmet = sorted(layers.difference(*(view.layers for view in self._desk.nodes.values())))
         why = f": none has attested {', '.join(unmet)}" if unmet else ""
         return RunFailed(

@@ -23,6 +23,7 @@ from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.placement import NodeView
 from swarm.scheduler.placing import ONCE, Placer
 from swarm.scheduler.ranking import Ranks
+from swarm.scheduler.run import context_of
 
 LOOK_MS: Final = 100  # between two looks at all nodes
 SPARES_MAX: Final = 64  # begun at one look
@@ -129,7 +130,7 @@ class Rebalancer:
     def _may_run_twice(self, key: StepKey) -> bool:
         run = self._ledger.runs[key.run]
         node = run.graph.nodes[key.step]
-        offer = self._ledger.offer(node.capability)
+        offer = self._ledger.offer(node.capability, context_of(run, key.step).tenant)
         return (
             offer is not None
             and offer.signature.effects != ONCE

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from swarm.errors import Problem
-from swarm.graph import Bond, Graph, Items, OnFailure, Payload, digest
+from swarm.graph import PLAIN, Bond, Context, Graph, Items, OnFailure, Payload, digest
 from swarm.ids import Digest, NodeId
 from swarm.scheduler.events import RunSubmitted, StepIntent, StepRecord
 from swarm.scheduler.plan import HARD, plan
@@ -54,6 +55,7 @@ class Run:
         "_hard",
         "_main_left",
         "_soft",
+        "context",
         "ended_ms",
         "intents",
         "left",
@@ -70,6 +72,7 @@ class Run:
         self.submitted = submitted
         self._digest: Digest | None = None
         self.plan = plan(submitted.graph)
+        self.context = Context(tenant=submitted.tenant) if submitted.tenant else PLAIN
         self._hard = [
             len(edges) if watches else sum(bond in HARD for _, _, _, bond, _ in edges)
             for edges, watches in zip(self.plan.incoming, self.plan.watches, strict=True)
@@ -261,3 +264,11 @@ class Run:
 
     def count(self, *states: Step) -> int:
         return sum(map(self.state.count, states))
+
+
+def context_of(run: Run, step: int) -> Context:
+    """That of a step, in the tenant whose run it is."""
+    context = run.graph.nodes[step].context
+    if context is PLAIN or context == PLAIN:
+        return run.context
+    return context if context.tenant else replace(context, tenant=run.submitted.tenant)

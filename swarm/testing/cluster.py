@@ -33,10 +33,12 @@ from swarm.testing.disk import MemoryBlobPeers, MemoryBlobs, MemoryJournal, Memo
 from swarm.testing.links import MemoryLinks
 from swarm.testing.log import MemoryLogGroup
 from swarm.testing.membership import MemoryMembership
+from swarm.trust.policy import OPERATOR, Caller
 
 ELECTION_MS = (150, 600)
 RETRY_MS = 50
 PATIENCE_MS = 600_000
+_ANN = Caller("ann", OPERATOR)
 
 
 class MemoryCluster:
@@ -173,17 +175,21 @@ class MemoryCluster:
         deployments = Deployments(
             leader, self._blobs[leader.node], peers, voters, self.agents.inspect, self.clock
         )
-        await deployments.deploy(data, "ann")
+        await deployments.deploy(data, _ANN)
 
     async def submit(
-        self, graph: Graph, inputs: Mapping[str, Payload] | None = None, priority: Priority = Priority.MEDIUM
+        self,
+        graph: Graph,
+        inputs: Mapping[str, Payload] | None = None,
+        priority: Priority = Priority.MEDIUM,
+        caller: Caller = _ANN,
     ) -> RunId:
         """Submit as a careful client does: under one key, again and again, until it is acknowledged."""
         key = f"key-{self._new_id()}"
         while True:
             leader = await self.leader()
             try:
-                run, _, _ = await leader.submit(encode(graph), inputs or {}, priority, "ann", key)
+                run, _, _ = await leader.submit(encode(graph), inputs or {}, priority, caller, key)
             except (NotLeader, OutcomeUnknown, Unreachable):
                 await self.clock.sleep_ms(RETRY_MS)
             else:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from swarm.trust.identity import Role
+from swarm.trust.policy import Capability
 
 _NODES = frozenset({Role.COORDINATOR, Role.WORKER})
 _READERS = frozenset({Role.COORDINATOR, Role.WORKER, Role.OBSERVER, Role.CLIENT, Role.ADMINISTRATOR})
@@ -40,8 +41,36 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     "/swarm.v1.Swarm/ListCertificates": _DEPLOYERS,
     "/swarm.v1.Swarm/RotateCertificates": _DEPLOYERS,
     "/swarm.v1.Swarm/Revoke": _DEPLOYERS,
+    "/swarm.v1.Swarm/ApplyPolicy": _DEPLOYERS,
+    "/swarm.v1.Swarm/ShowPolicy": _DEPLOYERS,
 }
 """Method -> roles. Coordinators may do what clients do because a follower forwards for them."""
+
+
+NEEDS: Mapping[str, Capability] = {
+    "/swarm.v1.Swarm/Submit": Capability.SUBMIT,
+    "/swarm.v1.Swarm/CancelRun": Capability.CANCEL,
+    "/swarm.v1.Swarm/Deploy": Capability.DEPLOY,
+    "/swarm.v1.Swarm/RemoveAgent": Capability.DEPLOY,
+    "/swarm.v1.Swarm/Watch": Capability.READ_RESULTS,
+    "/swarm.v1.Swarm/ListRuns": Capability.READ_RESULTS,
+    "/swarm.v1.Swarm/ShowRun": Capability.READ_RESULTS,
+    "/swarm.v1.Swarm/ExplainStep": Capability.READ_RESULTS,
+    "/swarm.v1.Swarm/ListAgents": Capability.READ_CLUSTER,
+    "/swarm.v1.Swarm/ListNodes": Capability.READ_CLUSTER,
+    "/swarm.v1.Swarm/Status": Capability.READ_CLUSTER,
+    "/swarm.v1.Swarm/CreateToken": Capability.ADMIT,
+    "/swarm.v1.Swarm/RevokeToken": Capability.ADMIT,
+    "/swarm.v1.Swarm/ListTokens": Capability.ADMIT,
+    "/swarm.v1.Swarm/Upload": Capability.SUBMIT,
+    "/swarm.v1.Swarm/Download": Capability.READ_RESULTS,
+    "/swarm.v1.Swarm/ListCertificates": Capability.ADMIT,
+    "/swarm.v1.Swarm/RotateCertificates": Capability.ADMIT,
+    "/swarm.v1.Swarm/Revoke": Capability.ADMIT,
+    "/swarm.v1.Swarm/ApplyPolicy": Capability.ADMINISTER,
+    "/swarm.v1.Swarm/ShowPolicy": Capability.ADMINISTER,
+}
+"""Method -> the capability that people need for it where there is a policy. The others are between nodes."""
 
 
 def allowed(method: str, role: Role) -> bool:
@@ -61,12 +90,15 @@ def table() -> str:
         "The role is in the caller's certificate, signed by the cluster's authority. Coordinators may do",
         "what clients do because any of them forwards for a client; only a node may say for whom it calls.",
         "",
-        "| call | " + " | ".join(roles) + " |",
-        "|---|" + ":-:|" * len(roles),
+        "The last column is what people need besides where a policy was applied; see [policy](policy.md).",
+        "",
+        "| call | " + " | ".join(roles) + " | by policy |",
+        "|---|" + ":-:|" * len(roles) + "---|",
     ]
     for method, allowed_roles in PERMISSIONS.items():
         cells = ("yes" if role in allowed_roles else "" for role in roles)
-        lines.append(f"| `{method.removeprefix('/swarm.v1.')}` | " + " | ".join(cells) + " |")
+        need = f"`{NEEDS[method]}`" if method in NEEDS else ""
+        lines.append(f"| `{method.removeprefix('/swarm.v1.')}` | {' | '.join(cells)} | {need} |")
     return "\n".join(lines) + "\n"
 
 

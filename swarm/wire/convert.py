@@ -13,6 +13,7 @@ from swarm.errors import Bug, NotLeader, PeerFault, Problem, ProtocolBroken, Swa
 from swarm.graph import KINDS, REF, Items, Payload, Port, PortName, Signature, read_ref
 from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.scheduler.events import AgentRecord
+from swarm.wire.contexts import transition_from_pb, transition_to_pb
 from swarm.wire.gen import common_pb2 as pb
 from swarm.wire.messages import Lack
 
@@ -116,6 +117,7 @@ def agent_to_pb(agent: AgentRecord) -> pb.Agent:
         memory_mb=agent.memory_mb,
         cpu_cores=agent.cpu_cores,
         layers=sorted(agent.layers),
+        needs=sorted(agent.needs),
     )
 
 
@@ -131,6 +133,7 @@ def agent_from_pb(agent: pb.Agent) -> AgentRecord:
         memory_mb=agent.memory_mb,
         cpu_cores=agent.cpu_cores,
         layers=frozenset(agent.layers),
+        needs=frozenset(agent.needs),
     )
 
 
@@ -142,6 +145,8 @@ def _signature_to_pb(signature: Signature) -> pb.Capability:
         deterministic=signature.deterministic,
         effects=signature.effects,
         description=signature.description,
+        switches_context=signature.switches_context,
+        switches=map(transition_to_pb, signature.switches),
     )
 
 
@@ -153,6 +158,8 @@ def _signature_from_pb(capability: pb.Capability) -> Signature:
         deterministic=capability.deterministic,
         effects=capability.effects,
         description=capability.description,
+        switches_context=capability.switches_context,
+        switches=tuple(map(transition_from_pb, capability.switches)),
     )
 
 

@@ -23,6 +23,7 @@ from swarm.scheduler.events import (
     Durable,
     IdentityRevoked,
     Membership,
+    PolicyApplied,
     RunCancelled,
     RunSubmitted,
     StepIntent,
@@ -118,6 +119,7 @@ def _to_pb(event: Durable) -> pb.Entry:
                     priority=int(event.priority),
                     principal=event.principal,
                     key=event.key,
+                    tenant=event.tenant,
                 )
             )
         case StepsRecorded():
@@ -131,10 +133,16 @@ def _to_pb(event: Durable) -> pb.Entry:
             )
         case AgentDeployed():
             entry.agent_deployed.CopyFrom(
-                pb.AgentDeployed(agent=agent_to_pb(event.agent), principal=event.principal)
+                pb.AgentDeployed(
+                    agent=agent_to_pb(event.agent), principal=event.principal, tenant=event.tenant
+                )
             )
         case AgentRemoved():
             entry.agent_removed.CopyFrom(pb.AgentRemoved(name=event.name, principal=event.principal))
+        case PolicyApplied():
+            entry.policy_applied.CopyFrom(
+                pb.PolicyApplied(document=event.document, principal=event.principal)
+            )
         case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked() | CertificateIssued():
             _membership_to_pb(event, entry)
         case _:
@@ -216,6 +224,7 @@ def _from_pb(entry: pb.Entry) -> Durable:
                 Priority(run.priority),
                 run.principal,
                 run.key,
+                run.tenant,
             )
         case "steps_recorded":
             parts = entry.steps_recorded.parts
@@ -227,10 +236,12 @@ def _from_pb(entry: pb.Entry) -> Durable:
             return RunCancelled(at_ms, RunId(cancelled.run), cancelled.reason, cancelled.principal)
         case "agent_deployed":
             deployed = entry.agent_deployed
-            return AgentDeployed(at_ms, agent_from_pb(deployed.agent), deployed.principal)
+            return AgentDeployed(at_ms, agent_from_pb(deployed.agent), deployed.principal, deployed.tenant)
         case "agent_removed":
             removed = entry.agent_removed
             return AgentRemoved(at_ms, AgentName(removed.name), removed.principal)
+        case "policy_applied":
+            return PolicyApplied(at_ms, entry.policy_applied.document, entry.policy_applied.principal)
         case _:
             return _membership_from_pb(entry)
 

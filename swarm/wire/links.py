@@ -9,9 +9,11 @@ from typing import assert_never
 
 from swarm import limits
 from swarm.errors import ProtocolBroken
+from swarm.graph import PLAIN
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.trust.revocation import Revoked
 from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
+from swarm.wire.contexts import clearance_from_pb, clearance_to_pb, context_from_pb, context_to_pb
 from swarm.wire.convert import error_from_pb, error_to_pb, lack_from_pb, lack_to_pb
 from swarm.wire.gen import work_pb2 as pb
 from swarm.wire.messages import (
@@ -59,6 +61,7 @@ def hello_to_pb(hello: Hello) -> pb.FromNode:
             memory_mb=hello.memory_mb,
             cpu_cores=hello.cpu_cores,
             lacks=[lack_to_pb(lack) for lack in hello.lacks],
+            clearance=clearance_to_pb(hello.clearance),
         )
     )
 
@@ -83,6 +86,7 @@ def hello_from_pb(message: pb.FromNode) -> Hello:
         memory_mb=hello.memory_mb,
         cpu_cores=hello.cpu_cores if 0.0 <= hello.cpu_cores <= CPU_CORES_MAX else 0.0,
         lacks=tuple(lack_from_pb(lack) for lack in hello.lacks),
+        clearance=clearance_from_pb(hello.clearance),
     )
 
 
@@ -275,7 +279,8 @@ def _order_key(item: Assignment) -> tuple[object, ...]:
     """What neighbours must share to be one order."""
     key = item.key
     return (
-        key.run, key.term, item.agent, item.capability, item.timeout_ms, item.scatter, shape(item.inputs)
+        key.run, key.term, item.agent, item.capability, item.timeout_ms, item.scatter, shape(item.inputs),
+        item.context,
     )  # fmt: skip
 
 
@@ -291,6 +296,7 @@ def _order_to_pb(items: list[Assignment]) -> pb.Order:
         steps=[item.key.step for item in items],
         attempts=[item.key.attempt for item in items],
         inputs=to_columns([item.inputs for item in items], shape(first.inputs)),
+        context=None if first.context is PLAIN else context_to_pb(first.context),
     )
 
 
@@ -299,7 +305,10 @@ def _order_from_pb(order: pb.Order) -> Iterator[Assignment]:
     agent, capability, timeout_ms = Digest(order.agent), CapabilityName(order.capability), order.timeout_ms
     scatter = tuple((each.port, each.count) for each in order.scatter)
     same_length(count, order.attempts)
+    context = context_from_pb(order.context) if order.HasField("context") else PLAIN
     rows = from_columns(order.inputs, count)
     keys = map(StepKey._make, zip(repeat(run), order.steps, repeat(term), order.attempts))
-    found = zip(keys, repeat(agent), repeat(capability), rows, repeat(timeout_ms), repeat(scatter))
+    found = zip(
+        keys, repeat(agent), repeat(capability), rows, repeat(timeout_ms), repeat(scatter), repeat(context)
+    )
     return map(Assignment._make, found)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from swarm.errors import SwarmError
-from swarm.graph import Items
+from swarm.graph import PLAIN, UNBOUNDED, Clearance, Context, Items
 from swarm.ids import CapabilityName, Digest, NodeId, StepKey
 from swarm.trust.revocation import Revoked
 
@@ -41,6 +41,7 @@ class Hello:
     memory_mb: int = 0  # of the machine
     cpu_cores: float = 0.0
     lacks: tuple[Lack, ...] = ()
+    clearance: Clearance = UNBOUNDED  # contexts it accepts
 
 
 class Outcome(NamedTuple):
@@ -92,6 +93,7 @@ class Assignment(NamedTuple):
     inputs: Mapping[str, Items]
     timeout_ms: int
     scatter: tuple[tuple[str, int], ...]
+    context: Context = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

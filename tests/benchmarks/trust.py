@@ -1,6 +1,6 @@
 """What trust costs: `python -m tests.benchmarks.trust [--json] [--case authz]`; lines of {case, value, unit}.
 
-authz          what the gate's question costs a call: who is this, and may they
+authz          what the gate's question costs a call: who is this, and may they, by role and by policy
 audit_append   events a second, durable: recorded in one thread, hashed, signed, written and fsynced
 proof_make     a proof of inclusion in a log of a million events, the tree in memory
 proof_check    checking it, signature included, with the public key alone
@@ -20,12 +20,14 @@ from pathlib import Path
 from nacl.signing import SigningKey
 
 from swarm.adapters.audit import AuditLog, AuditReader
+from swarm.adapters.rpc.callers import Access
 from swarm.adapters.rpc.gate import Gate
 from swarm.adapters.tls import Authority
 from swarm.trust import Role
 from swarm.trust.audit import Event, Head, Inclusion
 from swarm.trust.identity import client_identity
 from swarm.trust.merkle import Tree, leaf_hash
+from swarm.trust.policy import Capability, Grant, Policy
 from tests.benchmarks.rotation import rotation
 
 CALLS = 20_000
@@ -56,7 +58,8 @@ class Call:
 
 
 def authz() -> Iterator[Line]:
-    gate, call, method = Gate("demo"), Call(), "/swarm.v1.Swarm/Submit"
+    policy = Policy(True, principals={"ann": Grant("acme", frozenset({Capability.SUBMIT}))})
+    gate, call, method = Gate(Access("demo", lambda: policy)), Call(), "/swarm.v1.Swarm/Submit"
     yield line("authz", median_us(lambda: gate.admit(call, method), CALLS), "us/call")
 
 

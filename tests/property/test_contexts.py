@@ -53,9 +53,23 @@ def test_whoever_is_cleared_for_a_context_is_cleared_for_what_flows_to_it(cleara
 def test_a_transition_lets_out_what_is_below_its_source_to_what_is_above_its_target(
     source, target, low, high
 ):
-    assert Transition(source, target).allows(source, target)
-    allowed = Transition(source, target).allows(low, high)
-    assert allowed == (dominates(source, low) and dominates(high, target))
+    transition = Transition(source, target)
+    if transition.allows(low, high):
+        assert source.level >= low.level
+        assert high.level >= target.level
+        assert source.domain in (low.domain, low.domain or source.domain)
+        if not (source.tenant or target.tenant):
+            assert low.tenant in ("", high.tenant)
+    if source.tenant or target.tenant:
+        assert transition.allows(low, high) == (dominates(source, low) and dominates(high, target))
+
+
+def test_a_transition_without_a_tenant_serves_every_tenant_and_joins_none():
+    out = Transition(Context(2), Context(0))
+    assert out.allows(Context(2, tenant="a"), Context(0, tenant="a"))
+    assert out.allows(Context(2), Context(0, tenant="a"))
+    assert not out.allows(Context(2, tenant="a"), Context(0, tenant="b"))
+    assert not out.allows(Context(2, tenant="a"), Context(0))
 
 
 def test_nothing_is_above_two_tenants():

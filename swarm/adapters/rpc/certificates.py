@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Protocol
 
 from swarm import limits
-from swarm.adapters.rpc.callers import from_node, principal
+from swarm.adapters.rpc.callers import Access, behalf, from_node
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.adapters.tls.peers import Peer, caller
 from swarm.coordinator import Identities
@@ -27,7 +27,8 @@ class Signer(Protocol):
 class CertificateCalls:
     """A part of the client service; see the head of this module."""
 
-    def __init__(self, identities: Identities, forwarder: Forwarder) -> None:
+    def __init__(self, identities: Identities, forwarder: Forwarder, access: Access) -> None:
+        self._access = access
         self._identities = identities
         self._leader = forwarder
         self.signer: Signer | None = None  # where the authority's key is at hand
@@ -81,8 +82,10 @@ class CertificateCalls:
             found = self._identities.standing()[: limits.CERTIFICATES_LISTED_MAX]
             return pb.ListCertificatesReply(certificates=map(_state, found))
 
+        self._access.caller(context, request.on_behalf_of, "/swarm.v1.Swarm/ListCertificates")
         if from_node(context):  # the question was passed on already
             return await local()
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._leader.decide(
             local, lambda stub: stub.ListCertificates(request, timeout=CALL_S), twice=True
         )
@@ -90,9 +93,10 @@ class CertificateCalls:
     async def RotateCertificates(  # noqa: N802
         self, request: pb.RotateCertificatesRequest, context: Any
     ) -> pb.RotateCertificatesReply:
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
 
         async def local() -> pb.RotateCertificatesReply:
+            self._access.caller(context, request.on_behalf_of, "/swarm.v1.Swarm/RotateCertificates")
             return pb.RotateCertificatesReply(told=self._identities.rotate(list(map(NodeId, request.nodes))))
 
         return await self._leader.decide(
@@ -100,10 +104,11 @@ class CertificateCalls:
         )
 
     async def Revoke(self, request: pb.RevokeRequest, context: Any) -> pb.RevokeReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
 
         async def local() -> pb.RevokeReply:
-            gone = await self._identities.revoke(request.id, request.reason, request.on_behalf_of)
+            by = self._access.caller(context, request.on_behalf_of, "/swarm.v1.Swarm/Revoke").name
+            gone = await self._identities.revoke(request.id, request.reason, by)
             return pb.RevokeReply(name=gone.name, serial=gone.serial)
 
         return await self._leader.decide(local, lambda stub: stub.Revoke(request, timeout=CALL_S), twice=True)

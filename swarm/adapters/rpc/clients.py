@@ -11,20 +11,24 @@ from typing import Any, cast
 from swarm import limits
 from swarm.adapters.rpc import views
 from swarm.adapters.rpc.blobs import Assembly
-from swarm.adapters.rpc.callers import from_node, principal
+from swarm.adapters.rpc.callers import Access, behalf, from_node
 from swarm.adapters.rpc.certificates import CertificateCalls
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
+from swarm.adapters.rpc.policies import PolicyCalls
 from swarm.adapters.rpc.tokens import TokenCalls
 from swarm.coordinator import Admissions, Coordinator, Deployments, Identities
-from swarm.errors import ProtocolBroken
+from swarm.coordinator.tenancy import unreadable
+from swarm.errors import NotAllowed, ProtocolBroken
 from swarm.graph import Priority
 from swarm.ids import AgentName, NodeId, RunId
 from swarm.ports import Clock
 from swarm.scheduler.run import Status
+from swarm.trust.policy import Caller
 from swarm.wire.convert import agent_to_pb, inputs_from_pb
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
 
+SERVICE = "/swarm.v1.Swarm/"
 LEADERS_ANSWER_S = 1.0  # for what only the leader knows; then a follower answers what it knows itself
 
 
@@ -39,7 +43,7 @@ class About:
     started_ms: int
 
 
-class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
+class ClientServicer(TokenCalls, CertificateCalls, PolicyCalls, rpc.SwarmServicer):
     """See the head of this module. On a voter; a node without a log has `ProxyServicer`."""
 
     def __init__(
@@ -49,10 +53,12 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
         deployments: Deployments,
         forwarder: Forwarder,
         clock: Clock,
+        access: Access,
     ) -> None:
-        TokenCalls.__init__(self, Admissions(coordinator.replica, clock, about.voters), forwarder)
+        TokenCalls.__init__(self, Admissions(coordinator.replica, clock, about.voters), forwarder, access)
+        PolicyCalls.__init__(self, coordinator, access, forwarder)
         identities = Identities(coordinator.replica, coordinator.roster, clock, about.voters)
-        CertificateCalls.__init__(self, identities, forwarder)
+        CertificateCalls.__init__(self, identities, forwarder, access)
         self._about = about
         self._coordinator = coordinator
         self._deployments = deployments
@@ -63,14 +69,14 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
     # -- writes -----------------------------------------------------------------------------
 
     async def Submit(self, request: pb.SubmitRequest, context: Any) -> pb.SubmitReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
 
         async def local() -> pb.SubmitReply:
             run, index, existed = await self._coordinator.submit(
                 request.graph,
                 inputs_from_pb(request.inputs),
                 _priority(request.priority),
-                request.on_behalf_of,
+                self._caller(context, request, "Submit"),
                 request.key[: limits.NAME_CHARS_MAX],
             )
             return pb.SubmitReply(run=run, index=index, existed=existed, leader=self._about.node)
@@ -82,11 +88,13 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
         return reply
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
 
         async def local() -> pb.CancelRunReply:
             run = await self._coordinator.cancel(
-                RunId(request.run), request.reason[: limits.ERROR_CHARS_MAX], request.on_behalf_of
+                RunId(request.run),
+                request.reason[: limits.ERROR_CHARS_MAX],
+                self._caller(context, request, "CancelRun"),
             )
             return pb.CancelRunReply(run=views.summary(run))
 
@@ -96,13 +104,13 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
 
     async def Deploy(self, request_iterator: Any, context: Any) -> pb.DeployReply:  # noqa: N802
         start, data = await receive_file(request_iterator)
-        caller = principal(context, start.on_behalf_of)
+        start.on_behalf_of = behalf(context, start.on_behalf_of)
 
         async def local() -> pb.DeployReply:
+            caller = self._caller(context, start, "Deploy")
             agent, index, nodes = await self._deployments.deploy(data, caller)
             return pb.DeployReply(agent=agent_to_pb(agent), nodes=nodes, index=index)
 
-        start.on_behalf_of = caller
         reply: pb.DeployReply = await self._forwarder.decide(
             local, lambda stub: stub.Deploy(send_file(start, data), timeout=2 * CALL_S), twice=True
         )
@@ -110,10 +118,11 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
         return reply
 
     async def RemoveAgent(self, request: pb.RemoveAgentRequest, context: Any) -> pb.RemoveAgentReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
 
         async def local() -> pb.RemoveAgentReply:
-            agent = await self._coordinator.remove_agent(AgentName(request.name), request.on_behalf_of)
+            caller = self._caller(context, request, "RemoveAgent")
+            agent = await self._coordinator.remove_agent(AgentName(request.name), caller)
             return pb.RemoveAgentReply(agent=agent_to_pb(agent))
 
         return await self._forwarder.decide(
@@ -128,10 +137,12 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
 
     # -- reads ------------------------------------------------------------------------------
 
-    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: ARG002, N802
+    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: N802
         offset, greeted = request.offset, False
         while True:
-            run = await self._coordinator.look_up(RunId(request.run))
+            # Asked again at every turn: what is taken from them while they watch is theirs no more.
+            grant = self._caller(context, request, "Watch").grant
+            run = await self._coordinator.look_up(RunId(request.run), grant)
             change = self._coordinator.replica.watchers.wait(run.submitted.run)
             events = list(views.events(run, offset))
             offset += len(events)
@@ -144,18 +155,26 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
             if offset >= len(run.order):
                 await asyncio.shield(change)
 
-    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsReply:  # noqa: ARG002, N802
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsReply:  # noqa: N802
+        grant = self._caller(context, request, "ListRuns").grant
         limit = min(request.limit or 100, limits.LIST_ITEMS_MAX)
         found = []
         for run in reversed(self._coordinator.replica.scheduler.ledger.runs.values()):
-            if request.status in ("", run.status.value):
+            if request.status in ("", run.status.value) and grant.sees(run.submitted.tenant):
                 found.append(views.summary(run))
                 if len(found) == limit:
                     break
         return pb.ListRunsReply(runs=found, freshness=self._freshness())
 
     async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: N802
-        run = await self._coordinator.look_up(RunId(request.run))
+        grant = self._caller(context, request, "ShowRun").grant
+        run = await self._coordinator.look_up(RunId(request.run), grant)
+        if request.outputs and (outlet := unreadable(run, grant)):
+            raise NotAllowed(
+                f"its result {outlet} is in a context you are not cleared for",
+                place=request.run[: limits.NAME_CHARS_MAX],
+                remedy="ask for the clearance in the policy",
+            )
         if run.status is Status.RUNNING and (reply := await self._leaders("ShowRun", request, context)):
             return cast("pb.ShowRunReply", reply)  # only the leader knows what runs where
         reply = views.show(run, self._coordinator, outputs=request.outputs)
@@ -163,7 +182,8 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
         return reply
 
     async def ExplainStep(self, request: pb.ExplainStepRequest, context: Any) -> pb.ExplainStepReply:  # noqa: N802
-        run = await self._coordinator.look_up(RunId(request.run))
+        grant = self._caller(context, request, "ExplainStep").grant
+        run = await self._coordinator.look_up(RunId(request.run), grant)
         step = views.number_of(run, request.step)
         if leaders := await self._leaders("ExplainStep", request, context):
             return cast("pb.ExplainStepReply", leaders)
@@ -173,17 +193,20 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
         return reply
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsReply:  # noqa: N802
+        grant = self._caller(context, request, "ListAgents").grant
         if reply := await self._leaders("ListAgents", request, context):
             return cast("pb.ListAgentsReply", reply)
-        return pb.ListAgentsReply(agents=views.agents(self._coordinator), freshness=self._freshness())
+        return pb.ListAgentsReply(agents=views.agents(self._coordinator, grant), freshness=self._freshness())
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesReply:  # noqa: N802
+        grant = self._caller(context, request, "ListNodes").grant
         if reply := await self._leaders("ListNodes", request, context):
             return cast("pb.ListNodesReply", reply)
-        nodes = views.nodes(self._coordinator, self._about.voters)
+        nodes = views.nodes(self._coordinator, self._about.voters, grant)
         return pb.ListNodesReply(nodes=nodes, freshness=self._freshness())
 
     async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:  # noqa: N802
+        grant = self._caller(context, request, "Status").grant
         replica, roster = self._coordinator.replica, self._coordinator.roster
         leadership, scheduler = replica.leadership(), replica.scheduler
         elected = replica.leads or leadership.leader != self._about.node
@@ -194,7 +217,7 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
             term=leadership.term,
             applied_index=replica.applied_index(),
             nodes_attached=len(roster.links),
-            agents=len(scheduler.ledger.agents),
+            agents=sum(grant.sees_agent(each.tenant) for each in scheduler.ledger.agents.values()),
             runs_active=scheduler.ledger.active(),
             steps_ready=scheduler.waiting(),
             steps_in_flight=sum(len(view.busy) for view in scheduler.nodes()),
@@ -213,9 +236,13 @@ class ClientServicer(TokenCalls, CertificateCalls, rpc.SwarmServicer):
         """What the leader answers; None where this is the leader, a node asks, or the leader is not there."""
         if from_node(context):  # the question was passed on already
             return None
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._forwarder.try_leader(
             lambda stub: getattr(stub, method)(request, timeout=LEADERS_ANSWER_S)
         )
+
+    def _caller(self, context: Any, request: Any, method: str) -> Caller:
+        return self._access.caller(context, request.on_behalf_of, SERVICE + method)
 
     def _freshness(self) -> pb.Freshness:
         leadership = self._coordinator.replica.leadership()

@@ -15,12 +15,12 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 
+from swarm.adapters.rpc.callers import Access
 from swarm.adapters.rpc.errors import abort
 from swarm.adapters.rpc.notes import Note, Nowhere, Recorder
 from swarm.adapters.tls.peers import Peer, Peers, serve_for
-from swarm.errors import NotAllowed, NotTrusted, SwarmError, Unreachable
+from swarm.errors import NotTrusted, SwarmError, Unreachable
 from swarm.trust import Identity, Kind
-from swarm.trust.permissions import allowed
 from swarm.trust.revocation import Revocations, Revoked
 
 Handler: TypeAlias = Any  # grpc.RpcMethodHandler; its stubs know only the synchronous kind
@@ -32,12 +32,12 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def __init__(
         self,
-        cluster: str,
+        access: Access,
         recorder: Recorder | None = None,
         peers: Peers | None = None,
         revocations: Revocations | None = None,
     ) -> None:
-        self._cluster = cluster
+        self._access = access
         self._recorder = recorder or Nowhere()
         self._peers = peers or Peers()
         self._revocations = revocations or Revocations()
@@ -67,12 +67,6 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def _check(self, peer: Peer, method: str) -> None:
         caller = peer.identity
-        if caller.cluster != self._cluster:
-            raise NotAllowed(
-                f"{caller} belongs to another cluster",
-                place=method,
-                remedy=f"this is cluster {self._cluster}",
-            )
         if (gone := self._revocations.find(caller.name, peer.serial)) is not None:
             raise revoked(gone)
         if not self._revocations.complete and caller.kind is Kind.CLIENT:
@@ -85,12 +79,7 @@ class Gate(grpc.aio.ServerInterceptor):
             raise NotTrusted(  # it was valid when the connection was made
                 "the certificate has expired", place=caller.uri, remedy="renew it: `swarm certs renew`"
             )
-        if not allowed(method, caller.role):
-            raise NotAllowed(
-                f"{caller.kind.value} {caller.name} is a {caller.role.value}, and that does not cover this",
-                place=method,
-                remedy="use a certificate with a role that does",
-            )
+        self._access.check(caller, method)
 
     @contextmanager
     def _watching(self, peer: Peer, *, stream: bool) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from swarm.adapters.rpc.callers import principal
+from swarm.adapters.rpc.callers import behalf
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.errors import NotFound
 from swarm.wire.gen import client_pb2 as pb
@@ -23,35 +23,43 @@ class MembersPassedOn:
         return await self._forwarder.decide(None, call, twice=twice)
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Any) -> pb.CreateTokenReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.CreateToken(request, timeout=CALL_S))
 
     async def RevokeToken(self, request: pb.RevokeTokenRequest, context: Any) -> pb.RevokeTokenReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.RevokeToken(request, timeout=CALL_S))
 
-    async def ListTokens(self, request: pb.ListTokensRequest, context: Any) -> pb.ListTokensReply:  # noqa: ARG002, N802
+    async def ListTokens(self, request: pb.ListTokensRequest, context: Any) -> pb.ListTokensReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.ListTokens(request, timeout=CALL_S))
 
     async def SpendToken(self, request: pb.SpendTokenRequest, context: Any) -> pb.SpendTokenReply:  # noqa: ARG002, N802
         return await self._pass(lambda stub: stub.SpendToken(request, timeout=CALL_S))
 
     async def ListCertificates(  # noqa: N802
-        self,
-        request: pb.ListCertificatesRequest,
-        context: Any,  # noqa: ARG002
+        self, request: pb.ListCertificatesRequest, context: Any
     ) -> pb.ListCertificatesReply:
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.ListCertificates(request, timeout=CALL_S))
 
     async def RotateCertificates(  # noqa: N802
         self, request: pb.RotateCertificatesRequest, context: Any
     ) -> pb.RotateCertificatesReply:
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.RotateCertificates(request, timeout=CALL_S))
 
     async def Revoke(self, request: pb.RevokeRequest, context: Any) -> pb.RevokeReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.Revoke(request, timeout=CALL_S))
 
     async def RenewCertificate(self, request: Any, context: Any) -> pb.RenewCertificateReply:  # noqa: ARG002, N802
         raise NotFound("a worker signs nothing", place="certificate", remedy="ask a coordinator")
+
+    async def ApplyPolicy(self, request: pb.ApplyPolicyRequest, context: Any) -> pb.ApplyPolicyReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.ApplyPolicy(request, timeout=CALL_S))
+
+    async def ShowPolicy(self, request: pb.ShowPolicyRequest, context: Any) -> pb.ShowPolicyReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.ShowPolicy(request, timeout=CALL_S))

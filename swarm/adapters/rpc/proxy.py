@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
-from swarm.adapters.rpc.callers import principal
+from swarm.adapters.rpc.callers import behalf
 from swarm.adapters.rpc.clients import receive_file, send_file
 from swarm.adapters.rpc.forward import CALL_S
 from swarm.adapters.rpc.passing import MembersPassedOn
@@ -19,40 +19,47 @@ class ProxyServicer(MembersPassedOn, rpc.SwarmServicer):
     """See the head of this module."""
 
     async def Submit(self, request: pb.SubmitRequest, context: Any) -> pb.SubmitReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.Submit(request, timeout=CALL_S), twice=bool(request.key))
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.CancelRun(request, timeout=CALL_S))
 
     async def Deploy(self, request_iterator: Any, context: Any) -> pb.DeployReply:  # noqa: N802
         start, data = await receive_file(request_iterator)
-        start.on_behalf_of = principal(context, start.on_behalf_of)
+        start.on_behalf_of = behalf(context, start.on_behalf_of)
         return await self._pass(lambda stub: stub.Deploy(send_file(start, data), timeout=2 * CALL_S))
 
     async def RemoveAgent(self, request: pb.RemoveAgentRequest, context: Any) -> pb.RemoveAgentReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.RemoveAgent(request, timeout=CALL_S), twice=False)
 
-    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: ARG002, N802
+    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         async for reply in self._forwarder.any_voter(lambda stub: stub.Watch(request)):
             yield reply
 
-    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsReply:  # noqa: ARG002, N802
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.ListRuns(request, timeout=CALL_S))
 
-    async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: ARG002, N802
+    async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.ShowRun(request, timeout=CALL_S))
 
-    async def ExplainStep(self, request: pb.ExplainStepRequest, context: Any) -> pb.ExplainStepReply:  # noqa: ARG002, N802
+    async def ExplainStep(self, request: pb.ExplainStepRequest, context: Any) -> pb.ExplainStepReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.ExplainStep(request, timeout=CALL_S))
 
-    async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsReply:  # noqa: ARG002, N802
+    async def ListAgents(self, request: pb.ListAgentsRequest, context: Any) -> pb.ListAgentsReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.ListAgents(request, timeout=CALL_S))
 
-    async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesReply:  # noqa: ARG002, N802
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.ListNodes(request, timeout=CALL_S))
 
-    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:  # noqa: ARG002, N802
+    async def Status(self, request: pb.StatusRequest, context: Any) -> pb.StatusReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.Status(request, timeout=CALL_S))

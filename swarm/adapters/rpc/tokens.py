@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from swarm import limits
-from swarm.adapters.rpc.callers import from_node, principal
+from swarm.adapters.rpc.callers import Access, behalf, from_node
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.coordinator import Admissions
 from swarm.errors import ProtocolBroken
@@ -17,12 +17,13 @@ from swarm.wire.gen import client_pb2 as pb
 class TokenCalls:
     """A part of the client service; see the head of this module."""
 
-    def __init__(self, admissions: Admissions, forwarder: Forwarder) -> None:
+    def __init__(self, admissions: Admissions, forwarder: Forwarder, access: Access) -> None:
+        self._access = access
         self._admissions = admissions
         self._decider = forwarder
 
     async def CreateToken(self, request: pb.CreateTokenRequest, context: Any) -> pb.CreateTokenReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
 
         async def local() -> pb.CreateTokenReply:
             token = await self._admissions.create(
@@ -31,7 +32,7 @@ class TokenCalls:
                 _role(request.role),
                 request.life_ms,
                 request.uses_max,
-                request.on_behalf_of,
+                self._on_behalf_of(context, request, "CreateToken"),
             )
             return pb.CreateTokenReply(token=_state(token, token.created.at_ms))
 
@@ -40,10 +41,11 @@ class TokenCalls:
         )
 
     async def RevokeToken(self, request: pb.RevokeTokenRequest, context: Any) -> pb.RevokeTokenReply:  # noqa: N802
-        request.on_behalf_of = principal(context, request.on_behalf_of)
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
 
         async def local() -> pb.RevokeTokenReply:
-            token = await self._admissions.revoke(request.token, request.on_behalf_of)
+            principal = self._on_behalf_of(context, request, "RevokeToken")
+            token = await self._admissions.revoke(request.token, principal)
             return pb.RevokeTokenReply(token=_state(token, token.created.at_ms))
 
         return await self._decider.decide(
@@ -56,11 +58,17 @@ class TokenCalls:
             now_ms = self._admissions.now_ms()
             return pb.ListTokensReply(tokens=[_state(token, now_ms) for token in tokens])
 
+        self._on_behalf_of(context, request, "ListTokens")
         if from_node(context):  # the question was passed on already
             return await local()
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._decider.decide(
             local, lambda stub: stub.ListTokens(request, timeout=CALL_S), twice=True
         )
+
+    def _on_behalf_of(self, context: Any, request: Any, method: str) -> str:
+        """The name of whoever wants this; raises `NotAllowed` where they may not."""
+        return self._access.caller(context, request.on_behalf_of, f"/swarm.v1.Swarm/{method}").name
 
     async def SpendToken(self, request: pb.SpendTokenRequest, context: Any) -> pb.SpendTokenReply:  # noqa: ARG002, N802
         """Only a coordinator may ask this, for somebody who stands at its join listener."""

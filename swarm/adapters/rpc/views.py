@@ -11,6 +11,7 @@ from swarm.ids import AgentName, Digest, NodeId
 from swarm.scheduler.machine import Place
 from swarm.scheduler.progress import ProgressTracker
 from swarm.scheduler.run import Run, Step
+from swarm.trust.policy import Grant
 from swarm.wire.convert import agent_to_pb, error_to_pb, items_to_pb, lack_to_pb
 from swarm.wire.gen import client_pb2 as pb
 
@@ -42,6 +43,7 @@ def summary(run: Run) -> pb.RunSummary:
         principal=submitted.principal,
         priority=int(submitted.priority),
         settled=run.settled,
+        tenant=submitted.tenant,
     )
 
 
@@ -143,11 +145,13 @@ def explanation(run: Run, step: int, coordinator: Coordinator) -> pb.ExplainStep
     )
 
 
-def agents(coordinator: Coordinator) -> list[pb.AgentState]:
-    """Agents deployed and who hosts them; hosting is known to the leader alone."""
+def agents(coordinator: Coordinator, grant: Grant) -> list[pb.AgentState]:
+    """Agents deployed that they may know of, and who hosts them; hosting is known to the leader alone."""
+    ledger = coordinator.replica.scheduler.ledger
     return [
         pb.AgentState(
-            agent=agent_to_pb(event.agent),
+            agent=agent_to_pb(ledger.as_allowed(event.agent)),
+            tenant=event.tenant,
             nodes=coordinator.roster.hosts(event.agent.digest),
             refused=[
                 pb.AgentRefusal(node=node, error=error_to_pb(link.status.refused[event.agent.digest]))
@@ -155,15 +159,20 @@ def agents(coordinator: Coordinator) -> list[pb.AgentState]:
                 if event.agent.digest in link.status.refused
             ],
         )
-        for event in coordinator.replica.scheduler.ledger.agents.values()
+        for event in ledger.agents.values()
+        if grant.sees_agent(event.tenant)
     ]
 
 
-def nodes(coordinator: Coordinator, voters: dict[NodeId, str]) -> list[pb.NodeState]:
+def nodes(coordinator: Coordinator, voters: dict[NodeId, str], grant: Grant) -> list[pb.NodeState]:
     """Voters and attached nodes; who is attached is known to the leader alone."""
     leader = coordinator.replica.leadership().leader
     scheduler = coordinator.replica.scheduler
-    names = {event.agent.digest: event.agent.name for event in scheduler.ledger.agents.values()}
+    names = {
+        event.agent.digest: event.agent.name
+        for event in scheduler.ledger.agents.values()
+        if grant.sees_agent(event.tenant)
+    }
     views = {view.node: view for view in scheduler.nodes()}
     found = []
     for node in sorted({*voters, *coordinator.roster.links}):

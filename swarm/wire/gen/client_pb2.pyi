@@ -46,14 +46,16 @@ class SubmitReply(_message.Message):
     def __init__(self, run: _Optional[str] = ..., index: _Optional[int] = ..., existed: _Optional[bool] = ..., leader: _Optional[str] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("run", "offset", "follow")
+    __slots__ = ("run", "offset", "follow", "on_behalf_of")
     RUN_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     run: str
     offset: int
     follow: bool
-    def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., follow: _Optional[bool] = ...) -> None: ...
+    on_behalf_of: str
+    def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., follow: _Optional[bool] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class StepEvent(_message.Message):
     __slots__ = ("offset", "step", "capability", "node", "attempt", "status", "error", "started_ms", "wall_ms", "cached")
@@ -90,7 +92,7 @@ class WatchReply(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[StepEvent, _Mapping]]] = ..., run: _Optional[_Union[RunSummary, _Mapping]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
 
 class RunSummary(_message.Message):
-    __slots__ = ("run", "graph", "graph_digest", "status", "reason", "steps_total", "steps_ok", "steps_failed", "steps_skipped", "submitted_ms", "ended_ms", "principal", "priority", "settled")
+    __slots__ = ("run", "graph", "graph_digest", "status", "reason", "steps_total", "steps_ok", "steps_failed", "steps_skipped", "submitted_ms", "ended_ms", "principal", "priority", "settled", "tenant")
     RUN_FIELD_NUMBER: _ClassVar[int]
     GRAPH_FIELD_NUMBER: _ClassVar[int]
     GRAPH_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +107,7 @@ class RunSummary(_message.Message):
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     run: str
     graph: str
     graph_digest: str
@@ -119,15 +122,18 @@ class RunSummary(_message.Message):
     principal: str
     priority: int
     settled: bool
-    def __init__(self, run: _Optional[str] = ..., graph: _Optional[str] = ..., graph_digest: _Optional[str] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ..., steps_total: _Optional[int] = ..., steps_ok: _Optional[int] = ..., steps_failed: _Optional[int] = ..., steps_skipped: _Optional[int] = ..., submitted_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., principal: _Optional[str] = ..., priority: _Optional[int] = ..., settled: _Optional[bool] = ...) -> None: ...
+    tenant: str
+    def __init__(self, run: _Optional[str] = ..., graph: _Optional[str] = ..., graph_digest: _Optional[str] = ..., status: _Optional[str] = ..., reason: _Optional[str] = ..., steps_total: _Optional[int] = ..., steps_ok: _Optional[int] = ..., steps_failed: _Optional[int] = ..., steps_skipped: _Optional[int] = ..., submitted_ms: _Optional[int] = ..., ended_ms: _Optional[int] = ..., principal: _Optional[str] = ..., priority: _Optional[int] = ..., settled: _Optional[bool] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class ListRunsRequest(_message.Message):
-    __slots__ = ("limit", "status")
+    __slots__ = ("limit", "status", "on_behalf_of")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     limit: int
     status: str
-    def __init__(self, limit: _Optional[int] = ..., status: _Optional[str] = ...) -> None: ...
+    on_behalf_of: str
+    def __init__(self, limit: _Optional[int] = ..., status: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class ListRunsReply(_message.Message):
     __slots__ = ("runs", "freshness")
@@ -138,12 +144,14 @@ class ListRunsReply(_message.Message):
     def __init__(self, runs: _Optional[_Iterable[_Union[RunSummary, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
 
 class ShowRunRequest(_message.Message):
-    __slots__ = ("run", "outputs")
+    __slots__ = ("run", "outputs", "on_behalf_of")
     RUN_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     run: str
     outputs: bool
-    def __init__(self, run: _Optional[str] = ..., outputs: _Optional[bool] = ...) -> None: ...
+    on_behalf_of: str
+    def __init__(self, run: _Optional[str] = ..., outputs: _Optional[bool] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class ShowRunReply(_message.Message):
     __slots__ = ("run", "outputs", "steps", "freshness", "progress")
@@ -196,12 +204,14 @@ class StepState(_message.Message):
     def __init__(self, step: _Optional[str] = ..., capability: _Optional[str] = ..., status: _Optional[str] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., wall_ms: _Optional[float] = ..., cached: _Optional[bool] = ...) -> None: ...
 
 class ExplainStepRequest(_message.Message):
-    __slots__ = ("run", "step")
+    __slots__ = ("run", "step", "on_behalf_of")
     RUN_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     run: str
     step: str
-    def __init__(self, run: _Optional[str] = ..., step: _Optional[str] = ...) -> None: ...
+    on_behalf_of: str
+    def __init__(self, run: _Optional[str] = ..., step: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class ExplainStepReply(_message.Message):
     __slots__ = ("step", "capability", "status", "placed", "node", "runner_up", "how", "note", "candidates", "freshness")
@@ -306,18 +316,22 @@ class RemoveAgentReply(_message.Message):
     def __init__(self, agent: _Optional[_Union[_common_pb2.Agent, _Mapping]] = ...) -> None: ...
 
 class ListAgentsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("on_behalf_of",)
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    on_behalf_of: str
+    def __init__(self, on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class AgentState(_message.Message):
-    __slots__ = ("agent", "nodes", "refused")
+    __slots__ = ("agent", "nodes", "refused", "tenant")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     NODES_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     agent: _common_pb2.Agent
     nodes: _containers.RepeatedScalarFieldContainer[str]
     refused: _containers.RepeatedCompositeFieldContainer[AgentRefusal]
-    def __init__(self, agent: _Optional[_Union[_common_pb2.Agent, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., refused: _Optional[_Iterable[_Union[AgentRefusal, _Mapping]]] = ...) -> None: ...
+    tenant: str
+    def __init__(self, agent: _Optional[_Union[_common_pb2.Agent, _Mapping]] = ..., nodes: _Optional[_Iterable[str]] = ..., refused: _Optional[_Iterable[_Union[AgentRefusal, _Mapping]]] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class AgentRefusal(_message.Message):
     __slots__ = ("node", "error")
@@ -336,8 +350,10 @@ class ListAgentsReply(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[AgentState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
 
 class ListNodesRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("on_behalf_of",)
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    on_behalf_of: str
+    def __init__(self, on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class NodeState(_message.Message):
     __slots__ = ("node", "address", "role", "state", "slots", "in_flight", "layers", "tier", "agents", "load", "steps_done", "lacks")
@@ -376,8 +392,10 @@ class ListNodesReply(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[NodeState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("on_behalf_of",)
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    on_behalf_of: str
+    def __init__(self, on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class StatusReply(_message.Message):
     __slots__ = ("cluster", "node", "leader", "term", "applied_index", "nodes_attached", "agents", "runs_active", "steps_ready", "steps_in_flight", "version", "uptime_ms", "draining", "voters", "pid")
@@ -450,8 +468,10 @@ class RevokeTokenReply(_message.Message):
     def __init__(self, token: _Optional[_Union[TokenState, _Mapping]] = ...) -> None: ...
 
 class ListTokensRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("on_behalf_of",)
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    on_behalf_of: str
+    def __init__(self, on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class TokenState(_message.Message):
     __slots__ = ("token", "role", "status", "created_ms", "expires_ms", "uses_max", "names", "principal")
@@ -499,6 +519,38 @@ class SpendTokenReply(_message.Message):
     role: str
     def __init__(self, role: _Optional[str] = ...) -> None: ...
 
+class ApplyPolicyRequest(_message.Message):
+    __slots__ = ("document", "on_behalf_of")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    document: str
+    on_behalf_of: str
+    def __init__(self, document: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class ApplyPolicyReply(_message.Message):
+    __slots__ = ("index",)
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    def __init__(self, index: _Optional[int] = ...) -> None: ...
+
+class ShowPolicyRequest(_message.Message):
+    __slots__ = ("on_behalf_of",)
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    on_behalf_of: str
+    def __init__(self, on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class ShowPolicyReply(_message.Message):
+    __slots__ = ("document", "applied_ms", "principal", "freshness")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_MS_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    document: str
+    applied_ms: int
+    principal: str
+    freshness: Freshness
+    def __init__(self, document: _Optional[str] = ..., applied_ms: _Optional[int] = ..., principal: _Optional[str] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+
 class RenewCertificateRequest(_message.Message):
     __slots__ = ("signing_request",)
     SIGNING_REQUEST_FIELD_NUMBER: _ClassVar[int]
@@ -542,8 +594,10 @@ class CertificateState(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., name: _Optional[str] = ..., role: _Optional[str] = ..., serial: _Optional[str] = ..., not_after_ms: _Optional[int] = ..., origin: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ListCertificatesRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("on_behalf_of",)
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    on_behalf_of: str
+    def __init__(self, on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class ListCertificatesReply(_message.Message):
     __slots__ = ("certificates", "freshness")

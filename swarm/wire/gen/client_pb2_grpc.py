@@ -144,6 +144,16 @@ class SwarmStub:
                 request_serializer=swarm_dot_v1_dot_client__pb2.DownloadRequest.SerializeToString,
                 response_deserializer=swarm_dot_v1_dot_client__pb2.BlobChunk.FromString,
                 _registered_method=True)
+        self.ApplyPolicy = channel.unary_unary(
+                '/swarm.v1.Swarm/ApplyPolicy',
+                request_serializer=swarm_dot_v1_dot_client__pb2.ApplyPolicyRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.ApplyPolicyReply.FromString,
+                _registered_method=True)
+        self.ShowPolicy = channel.unary_unary(
+                '/swarm.v1.Swarm/ShowPolicy',
+                request_serializer=swarm_dot_v1_dot_client__pb2.ShowPolicyRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.ShowPolicyReply.FromString,
+                _registered_method=True)
 
 
 class SwarmServicer:
@@ -281,6 +291,18 @@ class SwarmServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ApplyPolicy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ShowPolicy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SwarmServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -393,6 +415,16 @@ def add_SwarmServicer_to_server(servicer, server):
                     servicer.Download,
                     request_deserializer=swarm_dot_v1_dot_client__pb2.DownloadRequest.FromString,
                     response_serializer=swarm_dot_v1_dot_client__pb2.BlobChunk.SerializeToString,
+            ),
+            'ApplyPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyPolicy,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.ApplyPolicyRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.ApplyPolicyReply.SerializeToString,
+            ),
+            'ShowPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowPolicy,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.ShowPolicyRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.ShowPolicyReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -989,6 +1021,60 @@ class Swarm:
             '/swarm.v1.Swarm/Download',
             swarm_dot_v1_dot_client__pb2.DownloadRequest.SerializeToString,
             swarm_dot_v1_dot_client__pb2.BlobChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/ApplyPolicy',
+            swarm_dot_v1_dot_client__pb2.ApplyPolicyRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.ApplyPolicyReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/ShowPolicy',
+            swarm_dot_v1_dot_client__pb2.ShowPolicyRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.ShowPolicyReply.FromString,
             options,
             channel_credentials,
             insecure,

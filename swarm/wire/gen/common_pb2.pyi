@@ -96,24 +96,66 @@ class Port(_message.Message):
     optional: bool
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., dtype: _Optional[str] = ..., has_shape: _Optional[bool] = ..., shape: _Optional[_Iterable[int]] = ..., many: _Optional[bool] = ..., optional: _Optional[bool] = ...) -> None: ...
 
+class Context(_message.Message):
+    __slots__ = ("level", "domain", "tenant", "permissions")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    level: int
+    domain: str
+    tenant: str
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, level: _Optional[int] = ..., domain: _Optional[str] = ..., tenant: _Optional[str] = ..., permissions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Transition(_message.Message):
+    __slots__ = ("source", "target")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    source: Context
+    target: Context
+    def __init__(self, source: _Optional[_Union[Context, _Mapping]] = ..., target: _Optional[_Union[Context, _Mapping]] = ...) -> None: ...
+
+class Clearance(_message.Message):
+    __slots__ = ("level", "any_domain", "domains", "any_tenant", "tenants", "any_permission", "permissions")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    ANY_DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    DOMAINS_FIELD_NUMBER: _ClassVar[int]
+    ANY_TENANT_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    ANY_PERMISSION_FIELD_NUMBER: _ClassVar[int]
+    PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    level: int
+    any_domain: bool
+    domains: _containers.RepeatedScalarFieldContainer[str]
+    any_tenant: bool
+    tenants: _containers.RepeatedScalarFieldContainer[str]
+    any_permission: bool
+    permissions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, level: _Optional[int] = ..., any_domain: _Optional[bool] = ..., domains: _Optional[_Iterable[str]] = ..., any_tenant: _Optional[bool] = ..., tenants: _Optional[_Iterable[str]] = ..., any_permission: _Optional[bool] = ..., permissions: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Capability(_message.Message):
-    __slots__ = ("name", "inputs", "outputs", "deterministic", "effects", "description")
+    __slots__ = ("name", "inputs", "outputs", "deterministic", "effects", "description", "switches_context", "switches")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     DETERMINISTIC_FIELD_NUMBER: _ClassVar[int]
     EFFECTS_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SWITCHES_CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    SWITCHES_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedCompositeFieldContainer[Port]
     outputs: _containers.RepeatedCompositeFieldContainer[Port]
     deterministic: bool
     effects: str
     description: str
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., deterministic: _Optional[bool] = ..., effects: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    switches_context: bool
+    switches: _containers.RepeatedCompositeFieldContainer[Transition]
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., deterministic: _Optional[bool] = ..., effects: _Optional[str] = ..., description: _Optional[str] = ..., switches_context: _Optional[bool] = ..., switches: _Optional[_Iterable[_Union[Transition, _Mapping]]] = ...) -> None: ...
 
 class Agent(_message.Message):
-    __slots__ = ("name", "version", "digest", "kind", "size_bytes", "capabilities", "memory_mb", "cpu_cores", "layers")
+    __slots__ = ("name", "version", "digest", "kind", "size_bytes", "capabilities", "memory_mb", "cpu_cores", "layers", "needs")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +165,7 @@ class Agent(_message.Message):
     MEMORY_MB_FIELD_NUMBER: _ClassVar[int]
     CPU_CORES_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     digest: str
@@ -132,4 +175,5 @@ class Agent(_message.Message):
     memory_mb: int
     cpu_cores: float
     layers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., size_bytes: _Optional[int] = ..., capabilities: _Optional[_Iterable[_Union[Capability, _Mapping]]] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., layers: _Optional[_Iterable[str]] = ...) -> None: ...
+    needs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., size_bytes: _Optional[int] = ..., capabilities: _Optional[_Iterable[_Union[Capability, _Mapping]]] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., layers: _Optional[_Iterable[str]] = ..., needs: _Optional[_Iterable[str]] = ...) -> None: ...

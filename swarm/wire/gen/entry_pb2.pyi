@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Entry(_message.Message):
-    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed", "steps_intended", "token_created", "token_used", "token_revoked", "identity_revoked", "certificate_issued")
+    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed", "steps_intended", "token_created", "token_used", "token_revoked", "identity_revoked", "certificate_issued", "policy_applied")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     RUN_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,7 @@ class Entry(_message.Message):
     TOKEN_REVOKED_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_REVOKED_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_ISSUED_FIELD_NUMBER: _ClassVar[int]
+    POLICY_APPLIED_FIELD_NUMBER: _ClassVar[int]
     version: int
     at_ms: int
     run_submitted: RunSubmitted
@@ -35,23 +36,26 @@ class Entry(_message.Message):
     token_revoked: TokenRevoked
     identity_revoked: IdentityRevoked
     certificate_issued: CertificateIssued
-    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ..., token_created: _Optional[_Union[TokenCreated, _Mapping]] = ..., token_used: _Optional[_Union[TokenUsed, _Mapping]] = ..., token_revoked: _Optional[_Union[TokenRevoked, _Mapping]] = ..., identity_revoked: _Optional[_Union[IdentityRevoked, _Mapping]] = ..., certificate_issued: _Optional[_Union[CertificateIssued, _Mapping]] = ...) -> None: ...
+    policy_applied: PolicyApplied
+    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ..., token_created: _Optional[_Union[TokenCreated, _Mapping]] = ..., token_used: _Optional[_Union[TokenUsed, _Mapping]] = ..., token_revoked: _Optional[_Union[TokenRevoked, _Mapping]] = ..., identity_revoked: _Optional[_Union[IdentityRevoked, _Mapping]] = ..., certificate_issued: _Optional[_Union[CertificateIssued, _Mapping]] = ..., policy_applied: _Optional[_Union[PolicyApplied, _Mapping]] = ...) -> None: ...
 
 class RunSubmitted(_message.Message):
-    __slots__ = ("run", "graph", "inputs", "priority", "principal", "key")
+    __slots__ = ("run", "graph", "inputs", "priority", "principal", "key", "tenant")
     RUN_FIELD_NUMBER: _ClassVar[int]
     GRAPH_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     run: str
     graph: bytes
     inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
     priority: int
     principal: str
     key: str
-    def __init__(self, run: _Optional[str] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., principal: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
+    tenant: str
+    def __init__(self, run: _Optional[str] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., principal: _Optional[str] = ..., key: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class ResultRecords(_message.Message):
     __slots__ = ("run", "term", "node", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached")
@@ -140,12 +144,14 @@ class RunCancelled(_message.Message):
     def __init__(self, run: _Optional[str] = ..., reason: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
 
 class AgentDeployed(_message.Message):
-    __slots__ = ("agent", "principal")
+    __slots__ = ("agent", "principal", "tenant")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     agent: _common_pb2.Agent
     principal: str
-    def __init__(self, agent: _Optional[_Union[_common_pb2.Agent, _Mapping]] = ..., principal: _Optional[str] = ...) -> None: ...
+    tenant: str
+    def __init__(self, agent: _Optional[_Union[_common_pb2.Agent, _Mapping]] = ..., principal: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class AgentRemoved(_message.Message):
     __slots__ = ("name", "principal")
@@ -212,6 +218,14 @@ class CertificateIssued(_message.Message):
     not_after_ms: int
     origin: str
     def __init__(self, uri: _Optional[str] = ..., serial: _Optional[str] = ..., not_after_ms: _Optional[int] = ..., origin: _Optional[str] = ...) -> None: ...
+
+class PolicyApplied(_message.Message):
+    __slots__ = ("document", "principal")
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    document: str
+    principal: str
+    def __init__(self, document: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("version", "entries")

@@ -58,7 +58,7 @@ class StepKey(_message.Message):
     def __init__(self, run: _Optional[str] = ..., step: _Optional[int] = ..., term: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("node", "slots", "agents", "layers", "running", "address", "tier", "memory_mb", "cpu_cores", "lacks")
+    __slots__ = ("node", "slots", "agents", "layers", "running", "address", "tier", "memory_mb", "cpu_cores", "lacks", "clearance")
     NODE_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class Hello(_message.Message):
     MEMORY_MB_FIELD_NUMBER: _ClassVar[int]
     CPU_CORES_FIELD_NUMBER: _ClassVar[int]
     LACKS_FIELD_NUMBER: _ClassVar[int]
+    CLEARANCE_FIELD_NUMBER: _ClassVar[int]
     node: str
     slots: int
     agents: _containers.RepeatedScalarFieldContainer[str]
@@ -79,7 +80,8 @@ class Hello(_message.Message):
     memory_mb: int
     cpu_cores: float
     lacks: _containers.RepeatedCompositeFieldContainer[_common_pb2.Lack]
-    def __init__(self, node: _Optional[str] = ..., slots: _Optional[int] = ..., agents: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ..., address: _Optional[str] = ..., tier: _Optional[str] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., lacks: _Optional[_Iterable[_Union[_common_pb2.Lack, _Mapping]]] = ...) -> None: ...
+    clearance: _common_pb2.Clearance
+    def __init__(self, node: _Optional[str] = ..., slots: _Optional[int] = ..., agents: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ..., address: _Optional[str] = ..., tier: _Optional[str] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., lacks: _Optional[_Iterable[_Union[_common_pb2.Lack, _Mapping]]] = ..., clearance: _Optional[_Union[_common_pb2.Clearance, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("term",)
@@ -144,7 +146,7 @@ class AgentSet(_message.Message):
     def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("run", "term", "agent", "capability", "timeout_ms", "scatter", "steps", "attempts", "inputs")
+    __slots__ = ("run", "term", "agent", "capability", "timeout_ms", "scatter", "steps", "attempts", "inputs", "context")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
@@ -154,6 +156,7 @@ class Order(_message.Message):
     STEPS_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     run: str
     term: int
     agent: str
@@ -163,7 +166,8 @@ class Order(_message.Message):
     steps: _containers.RepeatedScalarFieldContainer[int]
     attempts: _containers.RepeatedScalarFieldContainer[int]
     inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
-    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ...) -> None: ...
+    context: _common_pb2.Context
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., context: _Optional[_Union[_common_pb2.Context, _Mapping]] = ...) -> None: ...
 
 class ScatterCount(_message.Message):
     __slots__ = ("port", "count")

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from swarm import limits
 from swarm.errors import AgentFailed, ProtocolBroken
-from swarm.graph import Payload
+from swarm.graph import Clearance, Context, Payload
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.trust.revocation import Revoked
+from swarm.wire.gen import common_pb2
 from swarm.wire.gen import work_pb2 as pb
 from swarm.wire.links import (
     from_node_from_pb,
@@ -49,6 +50,13 @@ keys = st.builds(StepKey, texts.map(RunId), small, large, small)
 some_keys = st.lists(keys, max_size=3).map(tuple)
 faults = st.builds(AgentFailed, texts, place=texts)
 
+contexts = st.builds(
+    Context, st.integers(0, limits.CONTEXT_LEVEL_MAX), texts, texts, st.frozensets(texts, max_size=2)
+)
+some_texts = st.none() | st.frozensets(texts, max_size=2)
+clearances = st.builds(
+    Clearance, st.integers(0, limits.CONTEXT_LEVEL_MAX), some_texts, some_texts, some_texts
+)
 hellos = st.builds(
     Hello,
     texts.map(NodeId),
@@ -61,6 +69,7 @@ hellos = st.builds(
     small,
     st.floats(0, 4096),
     st.lists(st.builds(Lack, texts, texts, texts), max_size=2).map(tuple),
+    clearances,
 )
 few_keys = st.builds(StepKey, st.sampled_from(["run-1", "run-2"]).map(RunId), small, st.integers(1, 2), small)
 outcomes = st.one_of(
@@ -94,6 +103,7 @@ assignments = st.builds(
     items,
     small,
     st.lists(st.tuples(texts, small), max_size=2).map(tuple),
+    contexts,
 )
 to_nodes = st.one_of(
     st.builds(Welcome, large),
@@ -141,6 +151,12 @@ def test_a_link_begins_with_hello_and_has_one():
         hello_from_pb(pb.FromNode())
     with pytest.raises(ProtocolBroken, match="said hello"):
         from_node_from_pb(pb.FromNode(hello=pb.Hello()))
+
+
+def test_a_context_of_a_level_there_is_not_breaks_the_protocol():
+    order = pb.Order(context=common_pb2.Context(level=limits.CONTEXT_LEVEL_MAX + 1))
+    with pytest.raises(ProtocolBroken, match="a context of level 256"):
+        to_node_from_pb(pb.ToNode(assignments=pb.Assignments(orders=[order])))
 
 
 def test_saying_nothing_breaks_the_protocol():

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
+from swarm.adapters.rpc.callers import Access
 from swarm.adapters.rpc.gate import Gate
 from swarm.adapters.tls import Authority, Peers, Validity
 from swarm.errors import NotAllowed, NotTrusted, Unreachable
@@ -44,7 +45,7 @@ def test_the_table_names_exactly_the_methods_that_are_served():
 
 @pytest.mark.parametrize(("method", "identity"), list(itertools.product(sorted(SERVED), IDENTITIES)), ids=str)
 def test_the_gate_admits_the_roles_of_the_table_and_no_other(method, identity):
-    gate = Gate("demo")
+    gate = Gate(Access("demo"))
     if allowed(method, identity.role):
         assert gate.admit(Call(identity.uri), method) == identity
     else:
@@ -59,12 +60,12 @@ def test_a_method_nobody_listed_is_denied_to_everybody():
 def test_a_certificate_of_another_cluster_is_not_admitted():
     caller = Identity("other", IDENTITIES[0].kind, "n1", IDENTITIES[0].role)
     with pytest.raises(NotAllowed, match="another cluster"):
-        Gate("demo").admit(Call(caller.uri), "/swarm.v1.Swarm/Status")
+        Gate(Access("demo")).admit(Call(caller.uri), "/swarm.v1.Swarm/Status")
 
 
 def test_a_call_without_an_identity_is_not_admitted():
     with pytest.raises(NotTrusted):
-        Gate("demo").admit(Call(None), "/swarm.v1.Swarm/Status")
+        Gate(Access("demo")).admit(Call(None), "/swarm.v1.Swarm/Status")
 
 
 # -- who was revoked ---------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ class Shown:
 
 def test_a_revoked_name_is_refused_in_every_certificate(certificates):
     revocations = Revocations()
-    gate = Gate("demo", revocations=revocations)
+    gate = Gate(Access("demo"), revocations=revocations)
     assert gate.admit(Shown(certificates["ann"]), STATUS).name == "ann"
     revocations.take([Revoked("ann", "", "left")])
     for pem in (certificates["ann"], certificates["ann again"]):
@@ -112,7 +113,7 @@ def test_a_revoked_serial_number_is_refused_alone(certificates):
     serial = f"{x509.load_pem_x509_certificate(certificates['ann']).serial_number:x}"
     revocations = Revocations()
     revocations.take([Revoked("ann", serial, "stolen")])
-    gate = Gate("demo", revocations=revocations)
+    gate = Gate(Access("demo"), revocations=revocations)
     with pytest.raises(NotTrusted, match="stolen"):
         gate.admit(Shown(certificates["ann"]), STATUS)
     assert gate.admit(Shown(certificates["ann again"]), STATUS).name == "ann"
@@ -120,12 +121,12 @@ def test_a_revoked_serial_number_is_refused_alone(certificates):
 
 def test_a_certificate_that_ended_while_its_connection_stayed_is_refused(certificates):
     with pytest.raises(NotTrusted, match="expired"):
-        Gate("demo").admit(Shown(certificates["ended"]), STATUS)
+        Gate(Access("demo")).admit(Shown(certificates["ended"]), STATUS)
 
 
 def test_a_node_that_has_heard_of_no_list_answers_no_client(certificates):
     revocations = Revocations(complete=False)
-    gate = Gate("demo", revocations=revocations)
+    gate = Gate(Access("demo"), revocations=revocations)
     with pytest.raises(Unreachable, match="not heard yet"):
         gate.admit(Shown(certificates["ann"]), STATUS)
     assert gate.admit(Call("spiffe://demo/node/n1"), STATUS).name == "n1"
@@ -135,7 +136,7 @@ def test_a_node_that_has_heard_of_no_list_answers_no_client(certificates):
 
 def test_every_certificate_is_heard_of_once(certificates):
     met = []
-    gate = Gate("demo", peers=Peers(seen=met.append))
+    gate = Gate(Access("demo"), peers=Peers(seen=met.append))
     for _ in range(3):
         for pem in (certificates["ann"], certificates["ann again"]):
             gate.admit(Shown(pem), STATUS)
@@ -146,4 +147,4 @@ def test_every_certificate_is_heard_of_once(certificates):
 @pytest.mark.parametrize("pem", [b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n", b"-----"])
 def test_what_is_no_certificate_names_nobody(pem):
     with pytest.raises(NotTrusted, match="no identity"):
-        Gate("demo").admit(Shown(pem), STATUS)
+        Gate(Access("demo")).admit(Shown(pem), STATUS)

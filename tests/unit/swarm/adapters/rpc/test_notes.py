@@ -6,6 +6,7 @@ import contextlib
 import grpc
 import pytest
 
+from swarm.adapters.rpc.callers import Access
 from swarm.adapters.rpc.gate import Gate
 from swarm.errors import NotFound, QueueFull
 from swarm.trust import Role
@@ -61,7 +62,7 @@ def called(method, behaviour, request, *, kind="unary_unary", notebook=None, con
     """Call one method behind the gate; returns the events recorded."""
     notebook, context = notebook or Notebook(), context or Context()
     handler = getattr(grpc, f"{kind}_rpc_method_handler")(behaviour)
-    guarded = Gate("demo", notebook)._guarded(handler, f"/swarm.v1.Swarm/{method}")
+    guarded = Gate(Access("demo"), notebook)._guarded(handler, f"/swarm.v1.Swarm/{method}")
 
     async def scenario():
         called = getattr(guarded, kind)(request, context)
@@ -169,7 +170,7 @@ def test_a_node_that_attaches_has_a_line_at_once():
         seen.append([event.result for event, _ in notebook.lines])
 
     handler = grpc.stream_stream_rpc_method_handler(attach)
-    guarded = Gate("demo", notebook)._guarded(handler, "/swarm.v1.Work/Attach")
+    guarded = Gate(Access("demo"), notebook)._guarded(handler, "/swarm.v1.Work/Attach")
 
     async def nothing():
         return
