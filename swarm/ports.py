@@ -14,7 +14,7 @@ from swarm.errors import SwarmError
 from swarm.graph import Items, Signature
 from swarm.ids import AgentName, CapabilityName, Digest, NodeId, StepKey
 from swarm.trust.revocation import Revoked
-from swarm.wire.messages import FromNode, Hello, Lack, Outcome, ToNode
+from swarm.wire.messages import FromNode, Hello, Lack, Outcome, ToNode, Usage
 
 # -- time -----------------------------------------------------------------------------------
 
@@ -196,6 +196,9 @@ class Cells(Protocol):
 
     @property
     def tier(self) -> str: ...
+
+    def usage(self, image: Image, agent: Digest) -> Usage:
+        """What the cells of an agent have taken so far."""
 
     async def spawn(self, image: Image) -> Cell:
         """A warm cell, locked down, agent loaded. Raises a `SwarmError` that says why not."""

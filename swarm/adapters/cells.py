@@ -10,6 +10,7 @@ import structlog
 
 import sandbox
 from swarm import limits
+from swarm.adapters.usage import UsageBook
 from swarm.errors import (
     AgentFailed,
     AgentRefused,
@@ -20,9 +21,9 @@ from swarm.errors import (
     SwarmError,
 )
 from swarm.graph import Items, Payload
-from swarm.ids import CapabilityName
+from swarm.ids import CapabilityName, Digest
 from swarm.ports import Image, Reply
-from swarm.wire.messages import Lack
+from swarm.wire.messages import Lack, Usage
 
 _log = structlog.get_logger("swarm.cells")
 
@@ -37,6 +38,7 @@ class SandboxCells:
 
     def __init__(self, warden: sandbox.Warden | sandbox.EdgeWarden) -> None:
         self._warden = warden
+        self._usage = UsageBook()
         self._pools: dict[tuple[str, bytes], sandbox.Pool] = {}  # by name and code of an image
 
     @classmethod
@@ -74,18 +76,24 @@ class SandboxCells:
     def tier(self) -> str:
         return self._warden.attestation.tier
 
+    def usage(self, image: Image, agent: Digest) -> Usage:
+        return self._usage.read((image.name, image.code), agent)
+
     async def spawn(self, image: Image) -> SandboxCell:
         """A cell from the warm pool of this agent; the first one of all has to be made."""
+        key = (image.name, image.code)
         try:
             if self.tier == "wasm-only" or not isinstance(self._warden, sandbox.Warden):
-                return SandboxCell(await self._warden.spawn(_spec(image)))
-            key = (image.name, image.code)
+                alone = await self._warden.spawn(_spec(image))
+                self._usage.enter(key, alone)
+                return SandboxCell(alone)
             pool = self._pools.get(key)
             if pool is None:
                 pool = self._pools[key] = self._warden.pool(_spec(image), 0)
             cell = await pool.lease()
         except sandbox.CellError as error:
             raise _translated(error) from error
+        self._usage.enter(key, cell)
         return SandboxCell(cell, pool, lambda: self._close_unused(key))
 
     async def _close_unused(self, key: tuple[str, bytes]) -> None:

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
+from swarm import limits
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output, table
 from swarm.client import AgentInfo, Swarm
+from swarm.client.records import AgentUsage
 from swarm.errors import NotFound
 from swarm.graph import Port
+from swarm.ids import NodeId
 
 app = typer.Typer(
     help="What is deployed: `swarm agents`, `swarm agents show digits`, `swarm agents remove digits`.",
@@ -51,12 +54,13 @@ def list_agents(cluster: Cluster = None, as_json: Json = False) -> None:
 def show(name: Name, cluster: Cluster = None, as_json: Json = False) -> None:
     """One agent: its ports, its needs, and why nodes refused it."""
     with Swarm.open(cluster) as swarm:
-        agents = swarm.agents()
+        agents, nodes = swarm.agents(), swarm.nodes()
     agent = next((agent for agent in agents if agent.name == name), None)
     if agent is None:
         known = ", ".join(agent.name for agent in agents) or "none"
         raise NotFound(f"no agent {name!r}", place="agents", remedy=f"deployed are: {known}")
-    Output(as_json=as_json).give(agent, text=_describe(agent))
+    used = [(node.node, usage) for node in nodes for usage in node.usage if usage.agent == name]
+    Output(as_json=as_json).give(agent, text="\n".join([_describe(agent), *map(_used, used)]))
 
 
 @app.command("remove")
@@ -83,6 +87,15 @@ def _describe(agent: AgentInfo) -> str:
         lines += [f"    takes {_port(port)}" for port in capability.inputs]
         lines += [f"    gives {_port(port)}" for port in capability.outputs]
     return "\n".join(lines)
+
+
+def _used(found: tuple[NodeId, AgentUsage]) -> str:
+    node, usage = found
+    time = "" if usage.cpu_ms is None else f"{usage.cpu_ms / 1000:.1f} s of processor, "
+    return (
+        f"  on {node}: {usage.cells} cells, {time}{usage.memory_peak_bytes / limits.MIB:.0f} MiB at most, "
+        f"{usage.bytes_out:,} bytes told, {usage.bytes_in:,} said"
+    )
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from swarm.errors import SwarmError
 from swarm.graph import Signature
 from swarm.ids import AgentName, CapabilityName, Digest, NodeId, RunId
-from swarm.wire.convert import agent_from_pb, error_from_pb, lack_from_pb
+from swarm.wire.convert import agent_from_pb, error_from_pb, lack_from_pb, usage_from_pb
 from swarm.wire.gen import client_pb2, common_pb2
 from swarm.wire.messages import Lack
 
@@ -259,6 +259,33 @@ class PolicyInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentUsage:
+    """What the cells of one agent have taken on a node since it started; those that ended are in it.
+
+    `cpu_ms` is None where the node cannot tell it from its own.
+    """
+
+    agent: AgentName
+    cells: int  # now
+    cpu_ms: float | None
+    memory_peak_bytes: int  # of the largest cell
+    bytes_in: int  # what the agent said
+    bytes_out: int  # what it was told
+
+    @classmethod
+    def from_pb(cls, usage: common_pb2.Usage) -> AgentUsage:
+        found = usage_from_pb(usage)
+        return cls(
+            AgentName(usage.agent),
+            found.cells,
+            found.cpu_ms,
+            found.memory_peak_bytes,
+            found.bytes_in,
+            found.bytes_out,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class NodeInfo:
     """One daemon as the leader sees it. `role` is leader, follower or worker."""
 
@@ -274,6 +301,7 @@ class NodeInfo:
     load: float
     steps_done: int
     lacks: tuple[Lack, ...]
+    usage: tuple[AgentUsage, ...]
 
     @classmethod
     def from_pb(cls, node: client_pb2.NodeState) -> NodeInfo:
@@ -290,6 +318,7 @@ class NodeInfo:
             load=node.load,
             steps_done=node.steps_done,
             lacks=tuple(lack_from_pb(lack) for lack in node.lacks),
+            usage=tuple(AgentUsage.from_pb(usage) for usage in node.usage),
         )
 
 

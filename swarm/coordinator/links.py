@@ -15,7 +15,7 @@ from swarm.ids import Digest, StepKey
 from swarm.ports import Downlink
 from swarm.scheduler.actions import Dispatch
 from swarm.scheduler.ledger import payload_bytes
-from swarm.wire.messages import AgentSet, Assignment, Assignments, Hello, Receipts, ToNode, Withdrawals
+from swarm.wire.messages import AgentSet, Assignment, Assignments, Hello, Receipts, ToNode, Usage, Withdrawals
 
 
 @dataclass(slots=True)
@@ -28,6 +28,7 @@ class NodeStatus:
     load: float = 0.0
     cells: int = 0
     draining: bool = False
+    usage: tuple[Usage, ...] = ()
 
 
 class NodeLink:

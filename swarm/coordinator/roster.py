@@ -159,6 +159,7 @@ class Roster:
                 link.send(Pulse())
                 link.status.load, link.status.cells = message.load, message.cells
                 link.status.draining = message.draining
+                link.status.usage = message.usage or link.status.usage
                 changed = NodeChanged(now_ms, node, load=message.load, draining=message.draining)
                 self._replica.absorb(changed)
             case Hosting():

@@ -30,7 +30,7 @@ from swarm.node.results import ResultCache, name_of
 from swarm.ports import Cell, Cells, Clock, Image, Journal, Reply
 from swarm.scheduler.ledger import payload_bytes
 from swarm.tasks import Tasks
-from swarm.wire.messages import Assignment, Outcome
+from swarm.wire.messages import Assignment, Outcome, Usage
 
 _log = structlog.get_logger("swarm.node")
 
@@ -108,6 +108,10 @@ class AgentHost:
     def busy(self) -> bool:
         """Whether anything is queued or runs."""
         return bool(self._pending)
+
+    def usage(self) -> Usage:
+        """What the agent has taken here so far."""
+        return self._cells.usage(self._image, self.digest)
 
     def pending(self) -> tuple[StepKey, ...]:
         """Attempts accepted and not finished."""

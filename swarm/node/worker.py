@@ -8,6 +8,7 @@ only a receipt makes the node forget one.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -58,6 +59,7 @@ _log = structlog.get_logger("swarm.node")
 
 GATHER_ITEMS = 128  # fewer outcomes wait a moment for others, while the node has work
 GATHER_MS = 2.0
+USAGE_BEATS = 4  # every so many heartbeats say what the agents have taken
 REHOST_MS = 2_000  # how often an agent that could not be hosted is tried again
 
 
@@ -237,9 +239,11 @@ class Worker:
 
     async def _send_heartbeats(self, uplink: Uplink) -> None:
         await self._send_hosting(uplink)
-        while True:
-            cells = sum(host.cell_count for host in self._hosts.values())
-            await uplink.send(Heartbeat(self._ports.machine.load(), cells, self._draining))
+        for beat in itertools.count():
+            hosts = self._hosts.values()
+            cells = sum(host.cell_count for host in hosts)
+            usage = () if beat % USAGE_BEATS else tuple(host.usage() for host in hosts)
+            await uplink.send(Heartbeat(self._ports.machine.load(), cells, self._draining, usage))
             await self._ports.clock.sleep_ms(limits.HEARTBEAT_MS if not self._draining else limits.TICK_MS)
 
     async def _send_hosting(self, uplink: Uplink) -> None:

@@ -18,7 +18,7 @@ from swarm.graph import Items, Signature
 from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.ports import Clock, Image, Reply
 from swarm.scheduler.events import AgentRecord
-from swarm.wire.messages import Lack
+from swarm.wire.messages import Lack, Usage
 
 Behaviour: TypeAlias = Callable[[Mapping[str, Items]], Reply]
 """What an agent does: from the items on its input ports to those on its output ports."""
@@ -109,6 +109,10 @@ class MemoryCells:
         self.call_ms = call_ms
         self._spawn_ms = spawn_ms
 
+    def usage(self, image: Image, agent: Digest) -> Usage:
+        living = sum(cell.alive and cell.agent == image.name for cell in self.cells)
+        return Usage(agent, living, None, 0, 0, 0)
+
     async def spawn(self, image: Image) -> MemoryCell:
         await self._clock.sleep_ms(self._spawn_ms)
         if image.name in self.refuses:
@@ -142,7 +146,7 @@ class MemoryCell:
 
     def __init__(self, cells: MemoryCells, agent: AgentName) -> None:
         self._cells = cells
-        self._agent = agent
+        self.agent = agent
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._state = b""
 
@@ -175,7 +179,7 @@ class MemoryCell:
             await self._unless_ended(asyncio.ensure_future(self._cells.hang(timeout_ms)))
             await self.close()
             raise OutOfTime(f"no reply within {timeout_ms} ms", place=capability)
-        call = asyncio.ensure_future(self._cells.call(self._agent, capability, inputs))
+        call = asyncio.ensure_future(self._cells.call(self.agent, capability, inputs))
         return await self._unless_ended(call)
 
     async def _unless_ended(self, call: asyncio.Future[_ReplyT]) -> _ReplyT:
@@ -189,15 +193,15 @@ class MemoryCell:
 
     def _must_live(self) -> None:
         if self._ended.done():
-            raise CellLost("its process ended", place=self._agent)
+            raise CellLost("its process ended", place=self.agent)
 
     async def update_weights(self, feedback: Items) -> None:
         self._must_live()
-        raise AgentFailed(f"a function cannot learn from {type(feedback).__name__}", place=self._agent)
+        raise AgentFailed(f"a function cannot learn from {type(feedback).__name__}", place=self.agent)
 
     async def get_metadata(self) -> Mapping[str, object]:
         self._must_live()
-        return {"name": self._agent, "kind": "memory"}
+        return {"name": self.agent, "kind": "memory"}
 
     async def checkpoint(self) -> bytes:
         self._must_live()

@@ -6,6 +6,7 @@ nobody knows becomes a `ProtocolBroken` or the closest typed error, never an exc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from swarm import limits
@@ -15,7 +16,7 @@ from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.scheduler.events import AgentRecord
 from swarm.wire.contexts import transition_from_pb, transition_to_pb
 from swarm.wire.gen import common_pb2 as pb
-from swarm.wire.messages import Lack
+from swarm.wire.messages import Lack, Usage
 
 _ERRORS = by_code()
 PLACE_CHARS_MAX = 100  # of a stranger's name in an error
@@ -183,6 +184,31 @@ def _port_from_pb(port: pb.Port) -> Port:
         shape=tuple(None if size < 0 else size for size in port.shape) if port.has_shape else None,
         many=port.many,
         optional=port.optional,
+    )
+
+
+def usage_to_pb(usage: Usage, agent: str) -> pb.Usage:
+    """What an agent has taken; it is called `agent`."""
+    return pb.Usage(
+        agent=agent,
+        cells=usage.cells,
+        cpu_ms=usage.cpu_ms,
+        memory_peak_bytes=usage.memory_peak_bytes,
+        bytes_in=usage.bytes_in,
+        bytes_out=usage.bytes_out,
+    )
+
+
+def usage_from_pb(usage: pb.Usage) -> Usage:
+    """The reverse of `usage_to_pb`; a time that is no number is none."""
+    cpu_ms = usage.cpu_ms if usage.HasField("cpu_ms") and 0.0 <= usage.cpu_ms < math.inf else None
+    return Usage(
+        Digest(usage.agent),
+        usage.cells,
+        cpu_ms,
+        usage.memory_peak_bytes,
+        usage.bytes_in,
+        usage.bytes_out,
     )
 
 

@@ -14,7 +14,14 @@ from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.trust.revocation import Revoked
 from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
 from swarm.wire.contexts import clearance_from_pb, clearance_to_pb, context_from_pb, context_to_pb
-from swarm.wire.convert import error_from_pb, error_to_pb, lack_from_pb, lack_to_pb
+from swarm.wire.convert import (
+    error_from_pb,
+    error_to_pb,
+    lack_from_pb,
+    lack_to_pb,
+    usage_from_pb,
+    usage_to_pb,
+)
 from swarm.wire.gen import work_pb2 as pb
 from swarm.wire.messages import (
     AgentSet,
@@ -96,8 +103,11 @@ def from_node_to_pb(message: FromNode) -> pb.FromNode:
         case Outcomes():
             return pb.FromNode(outcomes=_outcomes_to_pb(message))
         case Heartbeat():
+            usage = [usage_to_pb(each, each.agent) for each in message.usage]
             return pb.FromNode(
-                heartbeat=pb.Heartbeat(load=message.load, cells=message.cells, draining=message.draining)
+                heartbeat=pb.Heartbeat(
+                    load=message.load, cells=message.cells, draining=message.draining, usage=usage
+                )
             )
         case Hosting():
             refused = [
@@ -117,7 +127,8 @@ def from_node_from_pb(message: pb.FromNode) -> FromNode:
             beat = message.heartbeat
             if not 0.0 <= beat.load <= 1.0:  # not a number is not in there either
                 raise ProtocolBroken(f"a node said its load is {beat.load}")
-            return Heartbeat(beat.load, beat.cells, beat.draining)
+            usage = tuple(usage_from_pb(each) for each in beat.usage)
+            return Heartbeat(beat.load, beat.cells, beat.draining, usage)
         case "hosting":
             hosting = message.hosting
             return Hosting(

@@ -65,12 +65,28 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What the cells of one agent have taken on a node since it started; those that ended are in it.
+
+    `cpu_ms` is None where the node cannot tell it from its own.
+    """
+
+    agent: Digest
+    cells: int  # now
+    cpu_ms: float | None
+    memory_peak_bytes: int  # of the largest cell
+    bytes_in: int  # what the agent said
+    bytes_out: int  # what it was told
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The node lives; `load` is its machine's, 0..1."""
+    """The node lives; `load` is its machine's, 0..1. Now and then it says what its agents have taken."""
 
     load: float
     cells: int
     draining: bool
+    usage: tuple[Usage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

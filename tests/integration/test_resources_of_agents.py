@@ -9,6 +9,7 @@ import pytest
 import af
 from swarm import Endpoint, Graph, Node, Outlet, Payload, Retry, Swarm
 from swarm.adapters.audit import AuditReader
+from swarm.cli import run
 from swarm.daemons.local import LocalCluster
 from swarm.errors import AgentRefused, RunFailed
 from tests.security.tlsserver import echo_server, make_certificate
@@ -97,8 +98,8 @@ def agent(name, resources, source, workflows=None):
 def ask(swarm, name, question, **options):
     given = (("question", Payload("json", json.dumps(question).encode())),)
     node = Node("ask", f"test:{name}", given, retry=Retry(attempts_max=1), **options)
-    run = swarm.submit(Graph("asks", (node,), outlets=(Outlet("answer", Endpoint("ask", "answer")),)))
-    return run.result()["answer"]
+    asked = swarm.submit(Graph("asks", (node,), outlets=(Outlet("answer", Endpoint("ask", "answer")),)))
+    return asked.result()["answer"]
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +262,24 @@ def test_a_step_nobody_knows_is_refused_with_the_one_that_was_probably_meant(swa
     source = THINKS + "\ndef warm_up(agent):\n    pass\n"
     with pytest.raises(AgentRefused, match=r"the step 'warmup' is unknown.*\n?.*did you mean 'warm_up'"):
         swarm.deploy(agent("wrong", {}, source, wrong))
+
+
+def test_what_an_agent_took_is_told_of_each_node_and_outlives_its_cells(node, swarm, capsys):
+    swarm.deploy(agent("busy", {}, WRITES))
+    assert len(ask(swarm, "busy", MEGABYTE)) == MEGABYTE
+
+    def used():
+        (info,) = swarm.nodes()
+        return next((usage for usage in info.usage if usage.agent == "busy"), None)
+
+    for _ in range(500):
+        if (usage := used()) is not None and usage.bytes_in > MEGABYTE:
+            break
+        time.sleep(0.02)
+    assert usage.cells == 1
+    assert usage.cpu_ms is not None  # in steps of the clock, so that it may be none at all
+    assert usage.memory_peak_bytes > MEGABYTE
+    assert MEGABYTE < usage.bytes_in < 2 * MEGABYTE
+    assert 0 < usage.bytes_out < MEGABYTE
+    assert run(["agents", "show", "busy", "--cluster", str(node.profile_path)]) == 0
+    assert "on n1: 1 cells, " in capsys.readouterr().out

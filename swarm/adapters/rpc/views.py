@@ -12,7 +12,7 @@ from swarm.scheduler.machine import Place
 from swarm.scheduler.progress import ProgressTracker
 from swarm.scheduler.run import Run, Step
 from swarm.trust.policy import Grant
-from swarm.wire.convert import agent_to_pb, error_to_pb, items_to_pb, lack_to_pb
+from swarm.wire.convert import agent_to_pb, error_to_pb, items_to_pb, lack_to_pb, usage_to_pb
 from swarm.wire.gen import client_pb2 as pb
 
 _STEP_STATUS = {
@@ -193,6 +193,7 @@ def _fill_attached(state: pb.NodeState, link: NodeLink, names: Mapping[Digest, A
     state.slots = status.hello.slots
     state.layers.extend(status.hello.layers)
     state.tier = status.hello.tier
+    state.usage.extend(usage_to_pb(each, names[each.agent]) for each in status.usage if each.agent in names)
     state.lacks.extend(lack_to_pb(lack) for lack in status.hello.lacks)
     state.agents.extend(sorted(names[digest] for digest in status.agents if digest in names))
     state.load = status.load

@@ -356,7 +356,7 @@ class ListNodesRequest(_message.Message):
     def __init__(self, on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class NodeState(_message.Message):
-    __slots__ = ("node", "address", "role", "state", "slots", "in_flight", "layers", "tier", "agents", "load", "steps_done", "lacks")
+    __slots__ = ("node", "address", "role", "state", "slots", "in_flight", "layers", "tier", "agents", "load", "steps_done", "lacks", "usage")
     NODE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -369,6 +369,7 @@ class NodeState(_message.Message):
     LOAD_FIELD_NUMBER: _ClassVar[int]
     STEPS_DONE_FIELD_NUMBER: _ClassVar[int]
     LACKS_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     node: str
     address: str
     role: str
@@ -381,7 +382,8 @@ class NodeState(_message.Message):
     load: float
     steps_done: int
     lacks: _containers.RepeatedCompositeFieldContainer[_common_pb2.Lack]
-    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., state: _Optional[str] = ..., slots: _Optional[int] = ..., in_flight: _Optional[int] = ..., layers: _Optional[_Iterable[str]] = ..., tier: _Optional[str] = ..., agents: _Optional[_Iterable[str]] = ..., load: _Optional[float] = ..., steps_done: _Optional[int] = ..., lacks: _Optional[_Iterable[_Union[_common_pb2.Lack, _Mapping]]] = ...) -> None: ...
+    usage: _containers.RepeatedCompositeFieldContainer[_common_pb2.Usage]
+    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., state: _Optional[str] = ..., slots: _Optional[int] = ..., in_flight: _Optional[int] = ..., layers: _Optional[_Iterable[str]] = ..., tier: _Optional[str] = ..., agents: _Optional[_Iterable[str]] = ..., load: _Optional[float] = ..., steps_done: _Optional[int] = ..., lacks: _Optional[_Iterable[_Union[_common_pb2.Lack, _Mapping]]] = ..., usage: _Optional[_Iterable[_Union[_common_pb2.Usage, _Mapping]]] = ...) -> None: ...
 
 class ListNodesReply(_message.Message):
     __slots__ = ("nodes", "freshness")

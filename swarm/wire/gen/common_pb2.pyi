@@ -68,6 +68,22 @@ class Error(_message.Message):
     hint: str
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., place: _Optional[str] = ..., remedy: _Optional[str] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., hint: _Optional[str] = ...) -> None: ...
 
+class Usage(_message.Message):
+    __slots__ = ("agent", "cells", "cpu_ms", "memory_peak_bytes", "bytes_in", "bytes_out")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    CPU_MS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_IN_FIELD_NUMBER: _ClassVar[int]
+    BYTES_OUT_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    cells: int
+    cpu_ms: float
+    memory_peak_bytes: int
+    bytes_in: int
+    bytes_out: int
+    def __init__(self, agent: _Optional[str] = ..., cells: _Optional[int] = ..., cpu_ms: _Optional[float] = ..., memory_peak_bytes: _Optional[int] = ..., bytes_in: _Optional[int] = ..., bytes_out: _Optional[int] = ...) -> None: ...
+
 class Lack(_message.Message):
     __slots__ = ("layer", "reason", "remedy")
     LAYER_FIELD_NUMBER: _ClassVar[int]

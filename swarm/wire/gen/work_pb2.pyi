@@ -114,14 +114,16 @@ class Renew(_message.Message):
     def __init__(self) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("load", "cells", "draining")
+    __slots__ = ("load", "cells", "draining", "usage")
     LOAD_FIELD_NUMBER: _ClassVar[int]
     CELLS_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     load: float
     cells: int
     draining: bool
-    def __init__(self, load: _Optional[float] = ..., cells: _Optional[int] = ..., draining: _Optional[bool] = ...) -> None: ...
+    usage: _containers.RepeatedCompositeFieldContainer[_common_pb2.Usage]
+    def __init__(self, load: _Optional[float] = ..., cells: _Optional[int] = ..., draining: _Optional[bool] = ..., usage: _Optional[_Iterable[_Union[_common_pb2.Usage, _Mapping]]] = ...) -> None: ...
 
 class Hosting(_message.Message):
     __slots__ = ("agents", "refused")

@@ -106,7 +106,7 @@ def test_the_other_calls_of_the_contract_answer():
 
 def test_an_agent_that_cannot_be_spawned_says_so():
     async def act(cells, cell, clock):
-        image = cells.cells[0]._agent
+        image = cells.cells[0].agent
         cells.refuses.add(image)
         with pytest.raises(CellLost):
             await cells.spawn(MemoryAgents.open(cells._agents, b"memory agent upper"))

@@ -36,6 +36,7 @@ from swarm.wire.messages import (
     Receipts,
     Renew,
     RevokedSet,
+    Usage,
     Welcome,
     Withdrawals,
 )
@@ -86,9 +87,10 @@ outcomes = st.one_of(
         st.just(False),
     ),
 )
+usages = st.builds(Usage, digests, small, st.none() | st.floats(0, 1e9), large, large, large)
 from_nodes = st.one_of(
     st.builds(Outcomes, st.lists(outcomes, max_size=6).map(tuple)),
-    st.builds(Heartbeat, st.floats(0, 1), small, st.booleans()),
+    st.builds(Heartbeat, st.floats(0, 1), small, st.booleans(), st.lists(usages, max_size=2).map(tuple)),
     st.builds(
         Hosting,
         st.lists(digests, max_size=3).map(tuple),
