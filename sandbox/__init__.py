@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sandbox.broker import Connection as Connection
     from sandbox.broker import Destination as Destination
     from sandbox.cell import Cell as Cell
+    from sandbox.cell import State as State
     from sandbox.contract import Agent as Agent
     from sandbox.edge import EdgeCell as EdgeCell
     from sandbox.edge import EdgeWarden as EdgeWarden
@@ -58,6 +59,7 @@ _HOMES = {
     "Payload": "payload",
     "Pool": "pool",
     "Refused": "errors",
+    "State": "cell",
     "Usage": "spec",
     "Warden": "warden",
 }

@@ -122,7 +122,7 @@ class SandboxCell:
 
     @property
     def alive(self) -> bool:
-        return not self._cell.closed.done()
+        return self._cell.state is sandbox.State.READY  # one that is being ended answers nobody any more
 
     async def process_batch(
         self, capability: CapabilityName, batch: Sequence[Mapping[str, Items]], timeout_ms: int

@@ -30,7 +30,7 @@ from swarm.node.results import ResultCache, name_of
 from swarm.ports import Cell, Cells, Clock, Image, Journal, Reply
 from swarm.scheduler.ledger import payload_bytes
 from swarm.tasks import Tasks
-from swarm.wire.messages import Assignment, Outcome, Usage
+from swarm.wire.messages import Assignment, Outcome
 
 _log = structlog.get_logger("swarm.node")
 
@@ -68,7 +68,7 @@ class AgentHost:
         results: ResultCache | None = None,
     ) -> None:
         self.digest = digest
-        self._image = image
+        self.image = image
         self._cells = cells
         self._clock = clock
         self._journal = journal
@@ -87,7 +87,7 @@ class AgentHost:
 
     async def start(self) -> None:
         """Warm the first cell; raises what keeps the agent from running here."""
-        self._open(_Seat(await self._cells.spawn(self._image)))
+        self._open(_Seat(await self._cells.spawn(self.image)))
 
     async def close(self) -> None:
         await self._tasks.stop()
@@ -108,10 +108,6 @@ class AgentHost:
     def busy(self) -> bool:
         """Whether anything is queued or runs."""
         return bool(self._pending)
-
-    def usage(self) -> Usage:
-        """What the agent has taken here so far."""
-        return self._cells.usage(self._image, self.digest)
 
     def pending(self) -> tuple[StepKey, ...]:
         """Attempts accepted and not finished."""
@@ -152,7 +148,7 @@ class AgentHost:
         self._withdrawn.add(key)
         seat = self._pending[key]
         shared = any(other is seat and key not in self._withdrawn for key, other in self._pending.items())
-        if seat is not None and seat.cell is not None and not shared and self._image.kind == "python":
+        if seat is not None and seat.cell is not None and not shared and self.image.kind == "python":
             cell, seat.cell = seat.cell, None
             await cell.close()
 
@@ -180,7 +176,7 @@ class AgentHost:
                 continue
             for item in batch:
                 self._pending[item.key] = seat
-            if self._results is not None and batch[0].capability in self._image.deterministic:
+            if self._results is not None and batch[0].capability in self.image.deterministic:
                 outcomes = await self._run_unless_known(seat, batch, self._results)
             else:
                 outcomes = await self._run(seat, batch)
@@ -277,7 +273,7 @@ class AgentHost:
         error = result if isinstance(result, SwarmError) else _oversize(result)
         if error is None and not isinstance(result, SwarmError):
             return Outcome(item.key, True, result, None, False, started_ms, wall_ms)
-        retryable = _retryable(error, self._image.kind)
+        retryable = _retryable(error, self.image.kind)
         return Outcome(item.key, False, {}, error, retryable, started_ms, wall_ms)
 
     async def _seated(self, seat: _Seat) -> Cell:
@@ -288,12 +284,12 @@ class AgentHost:
             if seat.cell is not None and seat.cell.alive:
                 return seat.cell
             if seat.cell is not None:
-                _log.warning("cell died", agent=self._image.name, deaths=seat.deaths + 1)
+                _log.warning("cell died", agent=self.image.name, deaths=seat.deaths + 1)
                 await seat.cell.close()
                 seat.cell = None
                 await self._clock.sleep_ms(min(RESPAWN_MS_MIN << min(seat.deaths, 10), RESPAWN_MS_MAX))
                 seat.deaths += 1
-            seat.cell = await self._cells.spawn(self._image)
+            seat.cell = await self._cells.spawn(self.image)
             return seat.cell
 
 

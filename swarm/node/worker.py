@@ -240,9 +240,9 @@ class Worker:
     async def _send_heartbeats(self, uplink: Uplink) -> None:
         await self._send_hosting(uplink)
         for beat in itertools.count():
-            hosts = self._hosts.values()
-            cells = sum(host.cell_count for host in hosts)
-            usage = () if beat % USAGE_BEATS else tuple(host.usage() for host in hosts)
+            cells = sum(host.cell_count for host in self._hosts.values())
+            hosts = () if beat % USAGE_BEATS else tuple(self._hosts.values())
+            usage = tuple(self._ports.cells.usage(host.image, host.digest) for host in hosts)
             await uplink.send(Heartbeat(self._ports.machine.load(), cells, self._draining, usage))
             await self._ports.clock.sleep_ms(limits.HEARTBEAT_MS if not self._draining else limits.TICK_MS)
 
