@@ -73,6 +73,12 @@ class AgentRefused(Mistake):
     code = "agent_refused"
 
 
+class PluginRefused(Mistake):
+    """A plugin that does not fit this version, or cannot be told from another."""
+
+    code = "plugin_refused"
+
+
 class ConfigRefused(Mistake):
     """A configuration file or option that makes no sense."""
 
@@ -162,6 +168,12 @@ class NeedsDecision(PeerFault):
     """Something that must not happen twice may have happened: only a person can tell whether to go on."""
 
     code = "needs_decision"
+
+
+class PluginFailed(PeerFault):
+    """A plugin raised, or gave what it must not give."""
+
+    code = "plugin_failed"
 
 
 class AgentFailed(PeerFault):

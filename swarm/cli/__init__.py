@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "call": "call.call",
     "runs": "runs.app",
     "explain": "explain.explain",
+    "plugins": "plugins.app",
     "agents": "agents.app",
     "nodes": "nodes.nodes",
     "doctor": "doctor.doctor",

@@ -63,7 +63,8 @@ ModelFile = Annotated[
     typer.Option(
         "--model",
         metavar="FILE",
-        help="A model of `swarm decompose train`; without it the shipped one helps the rules.",
+        help="A model of `swarm decompose train`, or plugin:NAME; without it the shipped one helps the"
+        " rules.",
     ),
 ]
 

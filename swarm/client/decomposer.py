@@ -34,6 +34,7 @@ from swarm.decompose.stepgraph import build_steps
 from swarm.decompose.strategies.heuristic import HeuristicEngine
 from swarm.errors import GraphRefused
 from swarm.graph import Catalogue, Graph, NodeName, problems, unsupported
+from swarm.plugins import engine_plugin
 
 Kind: TypeAlias = Literal["sentence", "code", "data"]
 TITLE_CHARS: Final = 60
@@ -61,11 +62,12 @@ class TaskDecomposer:
         profile: ClusterProfile | Path | str | None = None,
         *,
         catalogue: Catalogue | None = None,
-        engine: Callable[[Sequence[Capability]], Engine] = HeuristicEngine,
+        engine: Callable[[Sequence[Capability]], Engine] | str = HeuristicEngine,
     ) -> None:
+        """`engine`: what makes one for the capabilities there are, or the name of a plugin."""
         self._profile = profile
         self._catalogue = catalogue
-        self._engine_for = engine
+        self._engine_for = engine_plugin(engine) if isinstance(engine, str) else engine
         self._engine: Engine | None = None
         self._learning = asyncio.Lock()
 

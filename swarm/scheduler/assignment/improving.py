@@ -21,6 +21,8 @@ from swarm.scheduler.assignment.jobs import Schedule, Shape
 
 HEAT: Final = 0.01  # of the length: how much worse a step may be at the beginning, about
 PLACEMENTS_MAX: Final = 1_000_000  # tasks put on a machine, in all: some seconds
+ELSEWHERE: Final = 0.65  # of all moves go to another machine; the others stay and change the order
+TOGETHER: Final = 0.25  # of all moves take the whole line along that the task is in
 NEAR: Final = 0.15  # of the order: how far a task is moved in it at most
 PATIENCE: Final = 0.25  # of all rounds without a better plan; then the search goes back to the best
 
@@ -125,25 +127,42 @@ def _sound(shape: Shape, place: Sequence[int]) -> list[int]:
 def _moved(shape: Shape, plan: _Plan, chance: np.random.Generator) -> _Plan | None:
     """A plan beside this one, or None where the dice chose nothing that changes it."""
     task = _critical(plan, chance)
-    machine, order = plan.machine, plan.order
     kind = chance.random()
-    if kind < 0.6:
+    if kind < ELSEWHERE:
         where = int(chance.integers(0, shape.job.machines))
-        if where == machine[task] or shape.job.durations[task][where] == float("inf"):
+        here, machine = plan.machine[task], list(plan.machine)
+        if where == here:
             return None
-        machine = list(machine)
-        if kind < 0.2:  # exchange with a task over there
-            others = [one for one in range(len(order)) if machine[one] == where]
+        moving = _line(shape, task) if kind < TOGETHER else [task]
+        if kind < TOGETHER / 2 or kind > ELSEWHERE - TOGETHER / 2:  # exchange with what is over there
+            others = [one for one in range(len(machine)) if machine[one] == where]
             if others:
                 other = others[int(chance.integers(0, len(others)))]
-                if shape.job.durations[other][machine[task]] < float("inf"):
-                    machine[other] = machine[task]
-        machine[task] = where
-    else:
-        order = _shifted(shape, plan, task, chance)
-        if order is plan.order:
+                for one in _line(shape, other) if kind < TOGETHER else [other]:
+                    machine[one] = here
+        for one in moving:
+            machine[one] = where
+        if any(shape.job.durations[one][machine[one]] == float("inf") for one in range(len(machine))):
             return None
-    return _read(shape, machine, order)
+        return _read(shape, machine, plan.order)
+    order = _shifted(shape, plan, task, chance)
+    return None if order is plan.order else _read(shape, plan.machine, order)
+
+
+def _line(shape: Shape, task: int) -> list[int]:
+    """The tasks one after the other that this one is among: nothing else flows in or out between them."""
+    line = [task]
+    while len(shape.before[line[0]]) == 1:
+        source = shape.before[line[0]][0][0]
+        if len(shape.after[source]) != 1:
+            break
+        line.insert(0, source)
+    while len(shape.after[line[-1]]) == 1:
+        target = shape.after[line[-1]][0][0]
+        if len(shape.before[target]) != 1:
+            break
+        line.append(target)
+    return line
 
 
 def _critical(plan: _Plan, chance: np.random.Generator) -> int:

@@ -1,0 +1,1 @@
+"""Plugins for Neural Swarm, as a package of its own would offer them."""

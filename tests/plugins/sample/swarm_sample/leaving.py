@@ -1,0 +1,5 @@
+"""A plugin that ends the process that imports it."""
+
+import os
+
+os._exit(7)
