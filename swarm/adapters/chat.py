@@ -1,6 +1,6 @@
 """A language model behind an OpenAI-compatible endpoint, asked over HTTPS; off unless somebody names one.
 
-The key is given by reference (`env:NAME`, `file:PATH`), never itself: command lines and configurations
+The key is given by reference (see `swarm.adapters.secrets`), never itself: command lines and configurations
 are read by others. Without TLS only this machine is spoken to. No redirect is followed, because it would
 carry the key elsewhere; answers are bounded in time and size.
 """
@@ -10,17 +10,15 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
-import os
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from swarm.adapters.secrets import SecretReference
 from swarm.errors import ConfigRefused, PeerFault
 
 ANSWER_BYTES_MAX: Final = 1 << 20
-KEY_BYTES_MAX: Final = 4_096
 TIMEOUT_S: Final = 60.0
 TOKENS_MAX: Final = 2_048
 
@@ -45,7 +43,7 @@ class OpenAiChat:
         }
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.key:
-            headers["Authorization"] = f"Bearer {secret(self.key)}"
+            headers["Authorization"] = f"Bearer {api_key(self.key)}"
         connection = self._connection()
         try:
             path = urlsplit(self.url).path.rstrip("/") + "/chat/completions"
@@ -94,26 +92,11 @@ class OpenAiChat:
         )
 
 
-def secret(reference: str) -> str:
-    """What `env:NAME` or `file:PATH` stands for; raises ConfigRefused, which never tells the secret."""
-    kind, _, where = reference.partition(":")
-    found: str | None = None
-    if kind == "env":
-        found = os.environ.get(where)
-    elif kind == "file":
-        try:
-            with Path(where).open("rb") as file:
-                found = file.read(KEY_BYTES_MAX).decode("ascii")
-        except (OSError, UnicodeDecodeError):
-            found = None
-    found = (found or "").strip()
-    if not found or not found.isprintable():
-        where = where if kind in {"env", "file"} else "..."  # perhaps it is the key itself
-        raise ConfigRefused(
-            "the key is not there",
-            place=f"key {kind if kind in {'env', 'file'} else ''}:{where}",
-            remedy="give it by reference: env:NAME or file:PATH",
-        )
+def api_key(reference: str) -> str:
+    """What a reference stands for; raises `ConfigRefused`, which never tells the secret."""
+    found = SecretReference.parse(reference).read().decode("ascii", "replace").strip()
+    if not found or not found.isascii() or not found.isprintable():
+        raise ConfigRefused("this is no key", place=f"key {reference}", remedy="put the key itself there")
     return found
 
 

@@ -38,8 +38,8 @@ _log = structlog.get_logger("swarm.node")
 class RedisResults:
     """A `ResultStore` in Redis; see the head of this module."""
 
-    def __init__(self, url: str, key: bytes, cluster: str) -> None:
-        self._errors, client = _client(url)
+    def __init__(self, url: str, key: bytes, cluster: str, password: str | None = None) -> None:
+        self._errors, client = _client(url, password)
         self._redis: Any = client
         self._key = hashlib.sha256(key).digest()
         self._prefix = f"swarm:{cluster}:result:".encode()
@@ -108,7 +108,7 @@ def read_key(path: Path) -> bytes:
     return key
 
 
-def _client(url: str) -> tuple[tuple[type[Exception], ...], Any]:
+def _client(url: str, password: str | None) -> tuple[tuple[type[Exception], ...], Any]:
     try:
         redis = importlib.import_module("redis.asyncio")
         errors = importlib.import_module("redis.exceptions")
@@ -119,7 +119,7 @@ def _client(url: str) -> tuple[tuple[type[Exception], ...], Any]:
             remedy="pip install 'neural-swarm[redis]'",
         ) from error
     try:
-        client = redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0)
+        client = redis.from_url(url, password=password, socket_timeout=1.0, socket_connect_timeout=1.0)
     except ValueError as error:
         raise ConfigRefused(
             f"this is no address of a Redis: {error}",

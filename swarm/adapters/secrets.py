@@ -1,10 +1,11 @@
 """Secrets by reference: a setting says where a secret is, never what it is.
 
-    file:PATH              a file that others may not read env:NAME               a variable of the
-    environment systemd:NAME           a credential systemd hands to the service (LoadCredential=), under
-    $CREDENTIALS_DIRECTORY kubernetes:NAME/KEY    a secret mounted into the container, under
-    /run/secrets/kubernetes unless
-                           $SWARM_KUBERNETES_SECRETS names another folder
+    file:PATH              a file that others may not read
+    env:NAME               a variable of the environment
+    systemd:NAME           a credential that systemd hands to the service (LoadCredential=),
+                           under $CREDENTIALS_DIRECTORY
+    kubernetes:NAME/KEY    a secret mounted into the container, under /run/secrets/kubernetes
+                           unless $SWARM_KUBERNETES_SECRETS names another folder
 
 What is read goes to whoever asked and nowhere else: no message, no log, no repr shows any of it. A file that
 everybody may read is refused, because it is no secret.

@@ -109,10 +109,15 @@ class ResultCacheSettings(Section):
 
     mb: Annotated[int, Field(ge=0, le=1_000_000)] = 64
     redis: str = ""
+    password: Secret | None = None  # of the Redis
     key_file: FilePath | None = None
 
     @model_validator(mode="after")
     def _shared_under_a_key(self) -> Self:
+        if "@" in self.redis:
+            raise wrong(
+                "a password has no place in settings", "write `password: file:PATH`, or another reference"
+            )
         if bool(self.redis) != (self.key_file is not None):
             raise wrong(
                 "`redis` and `key_file` go together",

@@ -286,7 +286,8 @@ def _results(config: NodeConfig, stack: AsyncExitStack) -> ResultCache | None:
         return None
     if settings.key_file is None:
         return ResultCache(settings.mb * limits.MIB)
-    store = RedisResults(settings.redis, read_key(settings.key_file), config.cluster)
+    password = settings.password.read().decode() if settings.password is not None else None
+    store = RedisResults(settings.redis, read_key(settings.key_file), config.cluster, password)
     stack.push_async_callback(store.close)
     return ResultCache(settings.mb * limits.MIB, store)
 

@@ -7,8 +7,8 @@ here:
     - {uri: "spiffe://example.org/prod/n1", role: coordinator, name: n1}
     - {uri: "spiffe://example.org/prod/worker/*", role: worker}       # * is the name
 
-Where there is a list, it alone counts: that authority could otherwise write `spiffe://<cluster>/client/administrator/x`
-and be believed. A name an exact entry gives is given by no pattern.
+Where there is a list, it alone counts: otherwise that authority could write our own kind of URI, with the
+role of an administrator in it, and be believed. A name an exact entry gives is given by no pattern.
 """
 
 from __future__ import annotations

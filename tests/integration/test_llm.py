@@ -58,6 +58,7 @@ def test_a_request_is_sent_with_the_key_that_a_reference_names(endpoint, monkeyp
     assert headers["Authorization"] == f"Bearer {SECRET}"
     assert (body["model"], [each["role"] for each in body["messages"]]) == ("tiny", ["system", "user"])
     (tmp_path / "key").write_text(f"{SECRET}\n")
+    (tmp_path / "key").chmod(0o600)
     OpenAiChat(url, "tiny", f"file:{tmp_path / 'key'}").complete("system", "user")
     assert asked[1][1]["Authorization"] == f"Bearer {SECRET}"
     OpenAiChat(url, "tiny").complete("system", "user")

@@ -8,10 +8,10 @@ was given a newer certificate at every handshake died of that within seconds
 
 A factory that still has a handshake under way is not freed. So an exchange goes like this:
 
-1. call our own port and say hello, no more: the server answers, and that handshake keeps the old factory
-alive; 2. hand the newer certificate out, once; 3. call again until the newer certificate is what we are
-shown: the pointer is exchanged; 4. hang up the first call a little later, when nobody can be about to use the
-old one any more.
+1. call our own port and say hello, no more: that handshake, half-way, keeps the old factory alive;
+2. hand the newer certificate out, once;
+3. call again until the newer certificate is what we are shown: the pointer is exchanged;
+4. hang up the first call a little later, when nobody can be about to use the old one any more.
 
 What is connected stays connected; and an exchange that returns is one that was seen to have happened.
 """
