@@ -60,7 +60,7 @@ class Coordinator:
         self._new_id = new_id
         self._tasks = Tasks()
         self.replica = Replica(node, log, clock, self._tasks, options)
-        self._records = Records(self.replica, clock)
+        self._records = Records(self.replica, clock, self._priority)
         self._tenancy = Tenancy(lambda: self.replica.scheduler.ledger, clock)
         self.roster = Roster(self.replica, self._records, clock)
         self.replica.act = self.roster.act
@@ -106,6 +106,10 @@ class Coordinator:
                     self.roster.cut_silent()
                 self.roster.flush()
             last_ms = now_ms
+
+    def _priority(self, run: RunId) -> Priority:
+        found = self.replica.scheduler.ledger.runs.get(run)
+        return found.submitted.priority if found is not None else Priority.LOW
 
     # -- what clients ask ---------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 from swarm import limits
 from swarm.errors import SwarmError
@@ -56,6 +58,7 @@ class NodeLink:
                 action.timeout_ms,
                 action.scatter,
                 action.context,
+                action.priority,
             )
         )
 
@@ -73,8 +76,10 @@ class NodeLink:
         if self._receipts:
             self._downlink.send(Receipts(tuple(self._receipts)))
             self._receipts.clear()
-        for batch in _by_weight(self._assignments):
-            self._downlink.send(Assignments(tuple(batch)))
+        self._assignments.sort(key=_PRIORITY)  # stable; what is urgent must not wait for what is not
+        for _, alike in groupby(self._assignments, _PRIORITY):
+            for batch in _by_weight(alike):
+                self._downlink.send(Assignments(tuple(batch)))
         self._assignments.clear()
 
     def host(self, digests: tuple[Digest, ...]) -> None:
@@ -82,6 +87,9 @@ class NodeLink:
 
     def cut(self, reason: str) -> None:
         self._downlink.cut(reason)
+
+
+_PRIORITY = attrgetter("priority")
 
 
 def _weight(item: Assignment) -> int:

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from swarm import limits
 from swarm.coordinator.replica import Replica
 from swarm.errors import NotLeader, OutcomeUnknown, QueueFull
+from swarm.graph import Priority
+from swarm.ids import RunId
 from swarm.ports import Clock
 from swarm.scheduler.events import Durable, StepIntent, StepRecord, StepsIntended, StepsRecorded
 from swarm.scheduler.ledger import payload_bytes
+from swarm.scheduler.urgency import Urgent
 
 GATHER_ITEMS = 128  # fewer wait a moment for others, while at least as many are being worked on
 GATHER_MS = 3.0
 
 
 class Records:
-    """A queue of step records and the task that proposes them."""
+    """A queue of step records, the urgent first, and the task that proposes them."""
 
-    def __init__(self, replica: Replica, clock: Clock) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        clock: Clock,
+        priority: Callable[[RunId], Priority] = lambda _: Priority.MEDIUM,
+    ) -> None:
+        self._priority = priority
         self._replica = replica
         self._clock = clock
-        self._waiting: deque[StepRecord] = deque()
+        self._waiting: Urgent[StepRecord] = Urgent()
         self._intents: deque[StepIntent] = deque()
         self._kick = asyncio.Event()
 
     def add(self, record: StepRecord) -> None:
-        self._waiting.append(record)
+        self._waiting.add(self._priority(record.run), record)
         self._kick.set()
 
     def intend(self, intent: StepIntent) -> None:
@@ -52,7 +62,8 @@ class Records:
                     await self._clock.sleep_ms(GATHER_MS)  # more are coming: one commit costs what many do
                 batch = self._take()
                 if not await self._propose(StepsRecorded(self._clock.wall_ms(), tuple(batch))):
-                    self._waiting.extendleft(reversed(batch))
+                    for record in reversed(batch):
+                        self._waiting.add(self._priority(record.run), record, front=True)
 
     async def _propose(self, event: Durable) -> bool:
         """Whether the event is off our hands; if not, it is to be proposed again: twice is harmless.
@@ -76,8 +87,8 @@ class Records:
         batch: list[StepRecord] = []
         weight = 0
         while self._waiting and len(batch) < limits.RECORDS_BATCH_MAX:
-            weight += payload_bytes(self._waiting[0].outputs.values())
+            weight += payload_bytes(self._waiting.head().outputs.values())
             if batch and weight > limits.RECORDS_BATCH_BYTES_MAX:
                 break
-            batch.append(self._waiting.popleft())
+            batch.append(self._waiting.pop())
         return batch

@@ -29,6 +29,7 @@ from swarm.node.calls import Call, CallQueue
 from swarm.node.results import ResultCache, name_of
 from swarm.ports import Cell, Cells, Clock, Image, Journal, Reply
 from swarm.scheduler.ledger import payload_bytes
+from swarm.scheduler.urgency import Urgent
 from swarm.tasks import Tasks
 from swarm.wire.messages import Assignment, Outcome
 
@@ -77,7 +78,7 @@ class AgentHost:
         self._results = results
         self._seats: list[_Seat] = []
         self._tasks = Tasks()
-        self._queue: deque[Assignment] = deque()
+        self._queue: Urgent[Assignment] = Urgent()
         self._idle: deque[asyncio.Future[None]] = deque()  # lanes that wait for work
         self._pending: dict[StepKey, _Seat | None] = {}  # what is queued (None) or running (its seat)
         self._withdrawn: set[StepKey] = set()
@@ -118,7 +119,7 @@ class AgentHost:
         for item in items:
             if item.key not in self._pending:
                 self._pending[item.key] = None
-                self._queue.append(item)
+                self._queue.add(item.priority, item)
         waiting_ms = len(self._queue) * self._pace_ms / max(len(self._seats), 1)
         if waiting_ms > GROW_MS and len(self._seats) < self._cells_max and not self._idle:
             self._open(_Seat())
@@ -202,7 +203,7 @@ class AgentHost:
             call.answered(result if isinstance(result, SwarmError) else _oversize(result) or result)
 
     def _take(self) -> list[Assignment]:
-        """The next batch: alike, not too long, not too heavy, and a fair share of what waits."""
+        """The next batch: the most urgent, alike, not too long nor heavy, and a fair share of what waits."""
         lanes = BATCHES_PER_CELL * len(self._seats)
         pace_ms = max(self._pace_ms, 1e-6)
         share = max(-(-len(self._queue) // lanes), int(BATCH_MS_MIN / pace_ms))
@@ -210,9 +211,9 @@ class AgentHost:
         batch: list[Assignment] = []
         weight = 0
         while self._queue and len(batch) < items_max:
-            item = self._queue[0]
+            item = self._queue.head()
             if item.key in self._withdrawn:
-                self._queue.popleft()
+                self._queue.pop()
                 self._withdrawn.discard(item.key)
                 del self._pending[item.key]
                 continue
@@ -220,7 +221,7 @@ class AgentHost:
             alone = item.key.attempt > 1 or weight > BATCH_BYTES_MAX
             if batch and (alone or item.capability != batch[0].capability):
                 break
-            batch.append(self._queue.popleft())
+            batch.append(self._queue.pop())
             if alone:
                 break
         return batch

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from swarm.graph import PLAIN, Context, Items
+from swarm.graph import PLAIN, Context, Items, Priority
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.scheduler.events import StepIntent, StepRecord
 
@@ -25,6 +25,7 @@ class Dispatch(NamedTuple):
     timeout_ms: int
     scatter: tuple[tuple[str, int], ...]
     context: Context = PLAIN
+    priority: Priority = Priority.MEDIUM
 
 
 @dataclass(frozen=True, slots=True)

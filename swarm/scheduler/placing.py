@@ -228,6 +228,7 @@ class Placer:
             node.timeout_ms,
             scatter,
             context_of(run, step),
+            run.submitted.priority,
         )
 
     def _able(self, view: NodeView, offer: Offer, where: Where) -> bool:

@@ -38,7 +38,7 @@ from swarm.trust.policy import OPERATOR, Caller
 ELECTION_MS = (150, 600)
 RETRY_MS = 50
 PATIENCE_MS = 600_000
-_ANN = Caller("ann", OPERATOR)
+ANN = Caller("ann", OPERATOR)
 
 
 class MemoryCluster:
@@ -175,14 +175,14 @@ class MemoryCluster:
         deployments = Deployments(
             leader, self._blobs[leader.node], peers, voters, self.agents.inspect, self.clock
         )
-        await deployments.deploy(data, _ANN)
+        await deployments.deploy(data, ANN)
 
     async def submit(
         self,
         graph: Graph,
         inputs: Mapping[str, Payload] | None = None,
         priority: Priority = Priority.MEDIUM,
-        caller: Caller = _ANN,
+        caller: Caller = ANN,
     ) -> RunId:
         """Submit as a careful client does: under one key, again and again, until it is acknowledged."""
         key = f"key-{self._new_id()}"

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from swarm import limits
 from swarm.errors import ProtocolBroken
-from swarm.graph import PLAIN
+from swarm.graph import PLAIN, Priority
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.trust.revocation import Revoked
 from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
@@ -43,6 +43,7 @@ from swarm.wire.messages import (
 )
 
 LAYERS_MAX = 100
+_PRIORITIES = {int(priority): priority for priority in Priority}
 CPU_CORES_MAX = 4_096.0  # of one machine; what claims more, or no number, has none
 
 
@@ -291,7 +292,7 @@ def _order_key(item: Assignment) -> tuple[object, ...]:
     key = item.key
     return (
         key.run, key.term, item.agent, item.capability, item.timeout_ms, item.scatter, shape(item.inputs),
-        item.context,
+        item.context, item.priority,
     )  # fmt: skip
 
 
@@ -308,6 +309,7 @@ def _order_to_pb(items: list[Assignment]) -> pb.Order:
         attempts=[item.key.attempt for item in items],
         inputs=to_columns([item.inputs for item in items], shape(first.inputs)),
         context=None if first.context is PLAIN else context_to_pb(first.context),
+        priority=int(first.priority),
     )
 
 
@@ -317,9 +319,19 @@ def _order_from_pb(order: pb.Order) -> Iterator[Assignment]:
     scatter = tuple((each.port, each.count) for each in order.scatter)
     same_length(count, order.attempts)
     context = context_from_pb(order.context) if order.HasField("context") else PLAIN
+    priority = _PRIORITIES.get(order.priority)
+    if priority is None:
+        raise ProtocolBroken(f"the leader said priority {order.priority}")
     rows = from_columns(order.inputs, count)
     keys = map(StepKey._make, zip(repeat(run), order.steps, repeat(term), order.attempts))
     found = zip(
-        keys, repeat(agent), repeat(capability), rows, repeat(timeout_ms), repeat(scatter), repeat(context)
+        keys,
+        repeat(agent),
+        repeat(capability),
+        rows,
+        repeat(timeout_ms),
+        repeat(scatter),
+        repeat(context),
+        repeat(priority),
     )
     return map(Assignment._make, found)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from swarm.errors import SwarmError
-from swarm.graph import PLAIN, UNBOUNDED, Clearance, Context, Items
+from swarm.graph import PLAIN, UNBOUNDED, Clearance, Context, Items, Priority
 from swarm.ids import CapabilityName, Digest, NodeId, StepKey
 from swarm.trust.revocation import Revoked
 
@@ -110,6 +110,7 @@ class Assignment(NamedTuple):
     timeout_ms: int
     scatter: tuple[tuple[str, int], ...]
     context: Context = PLAIN
+    priority: Priority = Priority.MEDIUM
 
 
 @dataclass(frozen=True, slots=True)

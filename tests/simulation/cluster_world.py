@@ -29,7 +29,7 @@ from swarm.graph import Graph, Items, Node, NodeName, Payload, Priority, encode
 from swarm.ids import CapabilityName, NodeId, RunId
 from swarm.scheduler.run import Run, Status, Step
 from swarm.testing.clock import run_virtually
-from swarm.testing.cluster import MemoryCluster
+from swarm.testing.cluster import ANN, MemoryCluster
 from swarm.testing.graphs import ALL, CAPABILITIES, OUT, chain_graph, model_agent, random_graph
 from tests.simulation.raft_replicas import Violation
 
@@ -163,7 +163,7 @@ async def submitted(cluster: MemoryCluster, graph: Graph, key: str) -> RunId:
     while True:
         leader = await cluster.leader()
         try:
-            run, _, _ = await leader.submit(encode(graph), {}, Priority.MEDIUM, "ann", key)
+            run, _, _ = await leader.submit(encode(graph), {}, Priority.MEDIUM, ANN, key)
         except (NotLeader, OutcomeUnknown):
             await asyncio.sleep(RETRY_S)
         else:

@@ -13,6 +13,7 @@ from swarm.graph import Feed, Graph, Payload, Retry
 from swarm.ids import CapabilityName, NodeId, RunId
 from swarm.scheduler.run import Run, Status, Step
 from swarm.testing.cells import Fate
+from swarm.testing.cluster import ANN
 from swarm.testing.graphs import ALL, OUT, chain_graph, small_graph, wide_graph
 from tests.simulation.cluster_world import (
     NODES,
@@ -166,7 +167,7 @@ def test_cancelling_stops_what_runs_on_the_nodes():
         run = await cluster.submit(wide_graph(30))
         await asyncio.sleep(0.2)
         leader = await cluster.leader()
-        await leader.cancel(run, "enough", "ann")
+        await leader.cancel(run, "enough", ANN)
         assert (await cluster.ended(run)).status is Status.CANCELLED
         for cells in cluster.cells.values():
             cells.fate = lambda _: Fate.WELL
@@ -191,7 +192,7 @@ def test_cancelling_a_run_harms_no_step_of_another_in_the_same_cell():
             return {doomed, spared} in seats.values()
 
         await cluster.until(share_a_cell)
-        await (await cluster.leader()).cancel(doomed, "enough", "ann")
+        await (await cluster.leader()).cancel(doomed, "enough", ANN)
         assert_succeeded(await cluster.ended(spared))
 
     simulate(act, nodes=1, slots=16, call_ms=50)

@@ -48,11 +48,19 @@ class QueuedDownlink:
         if self.ended is not None:
             return
         data = to_node_to_pb(message)
-        self._queue.append(data)
+        self._line_up(data)
         self._bytes += data.ByteSize()
         if self._bytes > limits.LINK_BYTES_MAX:
             self.cut(f"the node does not read: {self._bytes} bytes wait for it")
         self._kick.set()
+
+    def _line_up(self, data: pb.ToNode) -> None:
+        """At the end, but work goes before work that is less urgent: that may be much, on a slow link."""
+        place = len(self._queue)
+        if (priority := _urgency(data)) is not None:
+            while place and (before := _urgency(self._queue[place - 1])) is not None and before > priority:
+                place -= 1
+        self._queue.insert(place, data)
 
     def cut(self, reason: str) -> None:
         self.ended = reason
@@ -75,6 +83,12 @@ class QueuedDownlink:
             weight += parts[-1].ByteSize()
         self._bytes -= weight
         return parts
+
+
+def _urgency(data: pb.ToNode) -> int | None:
+    """The priority of a batch of work, all of which has one; None for what is no work."""
+    orders = data.assignments.orders if data.HasField("assignments") else None
+    return orders[0].priority if orders else None
 
 
 class WorkServicer(rpc.WorkServicer):

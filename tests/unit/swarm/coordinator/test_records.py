@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from swarm import limits
 from swarm.coordinator.records import Records
 from swarm.errors import NotLeader, OutcomeUnknown, QueueFull
+from swarm.graph import Priority
 from swarm.ids import NodeId, RunId
 from swarm.scheduler.events import StepRecord
 
@@ -83,3 +85,27 @@ def test_records_that_come_one_by_one_while_much_is_in_flight_travel_together():
 
     asyncio.run(scenario())
     assert [len(event.records) for event in replica.proposed] == [3]
+
+
+def test_an_urgent_record_is_in_the_next_batch_however_many_wait():
+    replica = Replica([])
+
+    def priority(run):
+        return Priority.CRITICAL if run == "urgent" else Priority.LOW
+
+    async def scenario():
+        records = Records(replica, Clock(), priority)
+        for step in range(3 * limits.RECORDS_BATCH_MAX):
+            records.add(RECORD._replace(step=step))
+        records.add(RECORD._replace(run="urgent"))
+        task = asyncio.create_task(records.flush_forever())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(scenario())
+    first, *others = replica.proposed
+    assert first.records[0].run == "urgent"
+    assert [record.step for event in others for record in event.records][
+        -1
+    ] == 3 * limits.RECORDS_BATCH_MAX - 1
