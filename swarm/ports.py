@@ -54,6 +54,18 @@ class Leadership:
 
 
 @dataclass(frozen=True, slots=True)
+class Voters:
+    """Who keeps the log, and where they are: as said by entry `index`, 0 for those it was founded with.
+
+    Learners are sent everything and count for nothing, until they have caught up.
+    """
+
+    index: int
+    voters: Mapping[NodeId, str]
+    learners: Mapping[NodeId, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """One entry that a durable majority holds."""
 
@@ -93,6 +105,21 @@ class Log(Protocol):
     def leadership(self) -> Leadership: ...
 
     def applied_index(self) -> int: ...
+
+    def voters(self) -> Voters:
+        """Who keeps the log, as far as this replica knows."""
+
+    async def add_voter(self, node: NodeId, address: str) -> Voters:
+        """Let `node` take part: it learns first, and votes as soon as it has caught up. Leader only.
+
+        Returns when it learns. Raises `Conflict` while another change is under way.
+        """
+
+    async def remove_voter(self, node: NodeId) -> Voters:
+        """Let `node` take part no more. A leader that is to go resigns, and raises `NotLeader`.
+
+        Raises `Conflict` as above, and where it would cost the majority.
+        """
 
     async def stop(self) -> None: ...
 

@@ -49,6 +49,7 @@ COMMANDS: Final = {
     "init": "init.init",
     "join": "join.join",
     "token": "token.app",
+    "coordinators": "coordinators.app",
     "log": "log.app",
     "certs": "certs.app",
     "policy": "policy.app",

@@ -2,6 +2,7 @@
 
 from swarm.client.blocking import BlockingRun as BlockingRun
 from swarm.client.blocking import BlockingSwarm as BlockingSwarm
+from swarm.client.coordinators import CoordinatorInfo as CoordinatorInfo
 from swarm.client.door import Swarm as Swarm
 from swarm.client.profile import ClusterProfile as ClusterProfile
 from swarm.client.records import AgentInfo as AgentInfo

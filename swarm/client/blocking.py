@@ -24,7 +24,7 @@ CANCEL_S_MAX: Final = 10.0  # how long an interrupted call may take to clean up
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
-Inner = TypeVar("Inner")
+Inner_co = TypeVar("Inner_co", covariant=True)
 
 
 class Loop:
@@ -77,20 +77,22 @@ class Loop:
             self._loop.close()
 
 
-class Wrapper(Protocol[Inner]):
+class Wrapper(Protocol[Inner_co]):
     """A synchronous twin: the asynchronous object and the loop it lives on."""
 
-    _inner: Inner
     _loop: Loop
+
+    @property
+    def _inner(self) -> Inner_co: ...
 
 
 def waits(
-    method: Callable[Concatenate[Inner, P], Coroutine[Any, Any, Result]],
-) -> Callable[Concatenate[Wrapper[Inner], P], Result]:
+    method: Callable[Concatenate[Inner_co, P], Coroutine[Any, Any, Result]],
+) -> Callable[Concatenate[Wrapper[Inner_co], P], Result]:
     """The synchronous twin of an asynchronous method, with its signature and its documentation."""
 
     @functools.wraps(method)
-    def call(self: Wrapper[Inner], /, *args: P.args, **kwargs: P.kwargs) -> Result:
+    def call(self: Wrapper[Inner_co], /, *args: P.args, **kwargs: P.kwargs) -> Result:
         return self._loop.wait(method(self._inner, *args, **kwargs))
 
     return call
@@ -174,6 +176,9 @@ class BlockingSwarm:
     nodes = waits(Session.nodes)
     runs = waits(Session.runs)
     status = waits(Session.status)
+    coordinators = waits(Session.coordinators)
+    add_coordinator = waits(Session.add_coordinator)
+    remove_coordinator = waits(Session.remove_coordinator)
     create_token = waits(Session.create_token)
     revoke_token = waits(Session.revoke_token)
     tokens = waits(Session.tokens)

@@ -14,6 +14,7 @@ from swarm import limits
 from swarm.client.calls import Caller
 from swarm.client.certificates import CertificateInfo, Revocation, renew_own
 from swarm.client.connection import Connection, new_key
+from swarm.client.coordinators import CoordinatorCalls
 from swarm.client.policies import PolicyQuestions
 from swarm.client.records import AgentInfo, ClusterStatus, NodeInfo, RunInfo
 from swarm.client.run import Run
@@ -30,7 +31,7 @@ CANCEL_S: Final = 5.0  # what a cancelled `run` spends on cancelling its run
 LAG_S: Final = 3.0  # how far behind the leader another replica may be
 
 
-class Session(PolicyQuestions):
+class Session(PolicyQuestions, CoordinatorCalls):
     """The calls. All of them survive the loss of any daemon they were made to."""
 
     def __init__(self, connection: Connection) -> None:

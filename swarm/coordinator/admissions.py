@@ -24,7 +24,7 @@ class Admissions:
     def __init__(self, replica: Replica, clock: Clock, voters: Collection[str]) -> None:
         self._replica = replica
         self._clock = clock
-        self._voters = frozenset(voters)
+        self._voters = voters  # they may change
 
     @property
     def members(self) -> Members:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -27,16 +27,20 @@ class Deployments:
         coordinator: Coordinator,
         blobs: Blobs,
         peers: BlobPeers,
-        voters: Sequence[NodeId],
+        voters: Collection[NodeId],
         inspect: Callable[[bytes], AgentRecord],
         clock: Clock,
     ) -> None:
         self._coordinator = coordinator
         self._blobs = blobs
         self._peers = peers
-        self._others = [voter for voter in voters if voter != coordinator.node]
+        self._voters = voters  # they may change
         self._inspect = inspect
         self._clock = clock
+
+    @property
+    def _others(self) -> list[NodeId]:
+        return [voter for voter in self._voters if voter != self._coordinator.node]
 
     async def deploy(self, data: bytes, caller: Caller) -> tuple[AgentRecord, int, list[NodeId]]:
         """Check the file, copy it to a majority of the voters, log it, and wait for nodes to host it.

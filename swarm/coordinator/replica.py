@@ -158,6 +158,11 @@ class Replica:
     def applied_index(self) -> int:
         return self._log.applied_index()
 
+    @property
+    def log(self) -> Log:
+        """The log that drives this replica: for who keeps it, and changing that."""
+        return self._log
+
     async def read_barrier(self) -> int:
         """What this replica has applied by then is all that was committed before the call; leader only."""
         return await self._log.read_barrier()

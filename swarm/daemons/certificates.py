@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ class CertificateKeeper:
         files: IdentityFiles,
         listen: str,
         channels: Channels,
-        coordinators: Sequence[NodeId],
+        coordinators: Collection[NodeId],
     ) -> None:
         self.record: Callable[[Peer, str], Awaitable[None]] | None = None  # on a coordinator
         self.known: Callable[[str], bool] = lambda _: True
@@ -61,7 +61,7 @@ class CertificateKeeper:
         self._renewal = Renewal(files)
         self._listen = listen
         self._channels = channels
-        self._coordinators = tuple(coordinators)
+        self._coordinators = coordinators  # they may change
         self._told = asyncio.Event()
         self._again_at = 0.0
         self._sightings: deque[Peer] = deque(maxlen=SIGHTINGS_MAX)
@@ -113,7 +113,7 @@ class CertificateKeeper:
     async def _renew(self) -> None:
         request = pb.RenewCertificateRequest(signing_request=self._renewal.request())
         failures: list[SwarmError] = []
-        for coordinator in self._coordinators:
+        for coordinator in tuple(self._coordinators):
             try:
                 stub: Any = rpc.SwarmStub(self._channels.to(coordinator))
                 reply = await stub.RenewCertificate(request, timeout=CALL_S)

@@ -176,6 +176,7 @@ class LogSettings(Section):
     """Who keeps the replicated log."""
 
     kind: Literal["embedded", "etcd"] = "embedded"
+    joins: bool = False  # a coordinator that is added to a cluster that runs: it only learns until it is
     etcd: EtcdSection | None = None
 
     @model_validator(mode="after")
@@ -278,7 +279,7 @@ class NodeConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if len(self.coordinators) not in VOTERS:
+        if len(self.coordinators) not in VOTERS and not self.log.joins:
             raise wrong(
                 f"{len(self.coordinators)} coordinators cannot form a majority worth having",
                 "list 1, 3 or 5 of them; every other node is a worker",

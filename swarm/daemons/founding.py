@@ -63,6 +63,22 @@ def found_cluster(
     return written
 
 
+def prepare_coordinator(
+    directory: Path,
+    node: str,
+    address: str,
+    present: Mapping[str, str],
+    authority: Authority,
+) -> Path:
+    """Write what a coordinator needs that is to join those at `present`; returns its settings file."""
+    refuse_overwriting(directory / SETTINGS_FILE)
+    hosts = dict.fromkeys([host_of(address), "127.0.0.1", "localhost"])
+    files = authority.issue_node(NodeId(node), tuple(hosts), directory / IDENTITY_DIRECTORY)
+    extra: dict[str, object] = {"log": {"kind": "embedded", "joins": True}}
+    coordinators = {**present, node: address}
+    return _write_node(directory, authority.cluster, node, address, coordinators, files, extra)
+
+
 def keep_membership(directory: Path, member: Membership, listen: str, advertise: str | None) -> Path:
     """Write the identity of whoever joined, and the settings or the profile to use it with."""
     path = directory / (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from swarm.adapters import tls  # isort: skip  # must run before anything loads grpc
 import grpc.aio
 
@@ -9,19 +11,28 @@ from swarm.adapters.etcd import EtcdClient, EtcdLog, EtcdSettings
 from swarm.adapters.etcd.settings import LEASE_RENEWALS
 from swarm.adapters.raft import PysyncobjLog, RaftSettings, stop_process
 from swarm.daemons.config import EtcdSection, NodeConfig
-from swarm.ports import Log
+from swarm.ports import Log, Voters
 from swarm.wire.gen import raft_pb2_grpc
 
 LOG_DIRECTORY = "log"
 
 
-def make_log(config: NodeConfig, identity: tls.TlsIdentity, server: grpc.aio.Server) -> Log:
-    """The log `config` asks for, not started yet; `server` serves what its replicas say to each other."""
+def make_log(
+    config: NodeConfig,
+    identity: tls.TlsIdentity,
+    server: grpc.aio.Server,
+    on_voters: Callable[[Voters], None],
+) -> Log:
+    """The log `config` asks for, not started yet; `server` serves what its replicas say to each other.
+
+    `on_voters` is told whenever others take part than before.
+    """
     if config.log.etcd is not None:
         return EtcdLog(
             config.node,
             config.cluster,
             etcd_client(config.log.etcd),
+            coordinators=config.coordinators,
             settings=EtcdSettings(lease_s=config.log.etcd.lease_s),
             on_fatal=stop_process,
         )
@@ -36,7 +47,9 @@ def make_log(config: NodeConfig, identity: tls.TlsIdentity, server: grpc.aio.Ser
             election_ms_max=config.raft.election_ms[1],
             heartbeat_ms=config.raft.heartbeat_ms,
         ),
+        joins=config.log.joins,
     )
+    log.on_voters = on_voters
     raft_pb2_grpc.add_RaftServicer_to_server(log.servicer, server)
     return log
 

@@ -44,6 +44,7 @@ from swarm.adapters.rpc.work import GrpcDialer, WorkServicer
 from swarm.adapters.system import FileJournal, SystemClock, SystemMachine, new_id
 from swarm.coordinator import Coordinator, Deployments
 from swarm.daemons.config import NodeConfig
+from swarm.daemons.coordinators import Coordinators
 from swarm.daemons.logs import make_log
 from swarm.daemons.passphrase import load_authority
 from swarm.daemons.standing import Standing
@@ -131,7 +132,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         cells = await SandboxCells.start(config.sandbox.tier, config.data_dir / "native", broker)
         stack.push_async_callback(cells.close)
         standing = Standing.take(config, audit)
-        channels = standing.channels
+        channels, coordinators = standing.channels, standing.coordinators
         stack.push_async_callback(standing.close)
         blobs = FileBlobs(config.data_dir / "blobs", config.data.max_mb * limits.MIB)
         peers = GrpcBlobPeers(channels, blobs)
@@ -142,13 +143,15 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         coordinator: Coordinator | None = None
         desk: ClientServicer | None = None
         if config.node in config.coordinators:
-            coordinator, desk = await _coordinate(config, standing, blobs, peers, clock, server, stack)
+            coordinator, desk = await _coordinate(config, standing, blobs, peers, server, stack)
             standing.certificates.record, standing.certificates.known = desk.record, desk.known
-            if (joining := await _let_join(config, desk, audit, stack)) is not None:
+            if (joining := await _let_join(config, coordinators, desk, audit, stack)) is not None:
                 standing.certificates.exchanged.append(joining.refresh)
         else:
-            forwarder = Forwarder(config.node, None, tuple(config.coordinators), channels, clock)
+            forwarder = Forwarder(config.node, None, coordinators, channels, clock)
             client_pb2_grpc.add_SwarmServicer_to_server(ProxyServicer(forwarder), server)
+            following = asyncio.create_task(coordinators.follow(channels))
+            stack.callback(following.cancel)
             await _listen(server, config, standing.identity, stack)
         journal = FileJournal(config.data_dir / "journal.jsonl")
         stack.callback(journal.close)
@@ -158,7 +161,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
             WorkerOptions(
                 config.node,
                 config.address,
-                tuple(config.coordinators),
+                coordinators,
                 config.slots,
                 config.cells_per_agent,
                 config.trust.clearance.clearance(),
@@ -194,25 +197,24 @@ async def _coordinate(
     standing: Standing,
     blobs: FileBlobs,
     peers: GrpcBlobPeers,
-    clock: SystemClock,
     server: grpc.aio.Server,
     stack: AsyncExitStack,
 ) -> tuple[Coordinator, ClientServicer]:
     """What a voter has beyond a worker: the log, the coordinator, and the services that need them."""
-    log = make_log(config, standing.identity, server)
+    clock, coordinators = SystemClock(), standing.coordinators
+    log = make_log(config, standing.identity, server, coordinators.become)
     coordinator = Coordinator(config.node, log, clock, new_id, config.placement.options())
     coordinator.revoked = standing.revoke
     standing.access.policy = lambda: coordinator.replica.scheduler.ledger.policy
     if isinstance(log, PysyncobjLog):
         standing.exclusion.dismiss.append(log.dismiss)
-    voters = dict(config.coordinators)
     desk = ClientServicer(
-        About(config.cluster, config.node, voters, os.getpid(), clock.monotonic_ms()),
+        About(config.cluster, config.node, coordinators, os.getpid(), clock.monotonic_ms()),
         coordinator,
         Deployments(
-            coordinator, blobs, peers, tuple(voters), TrustedAgents(config.trust.policy()).inspect, clock
+            coordinator, blobs, peers, coordinators, TrustedAgents(config.trust.policy()).inspect, clock
         ),
-        Forwarder(config.node, coordinator, tuple(voters), standing.channels, clock),
+        Forwarder(config.node, coordinator, coordinators, standing.channels, clock),
         clock,
         standing.access,
     )
@@ -225,7 +227,11 @@ async def _coordinate(
 
 
 async def _let_join(
-    config: NodeConfig, desk: ClientServicer, audit: AuditLog, stack: AsyncExitStack
+    config: NodeConfig,
+    coordinators: Coordinators,
+    desk: ClientServicer,
+    audit: AuditLog,
+    stack: AsyncExitStack,
 ) -> JoinServer | None:
     """Sign renewals and serve newcomers, where the settings say so."""
     if (settings := config.join) is None:
@@ -237,7 +243,6 @@ async def _let_join(
             place=str(settings.authority),
             remedy=f"name that of {config.cluster} under `join: {{authority:`",
         )
-    coordinators = {str(node): address for node, address in config.coordinators.items()}
     founded = Founded(config.cluster, coordinators, config.trust.policy().authors)
     authority.lifetime = settings.lifetime
     desk.signer = signer = Signer(authority, desk.record)

@@ -15,6 +15,7 @@ from swarm.adapters.rpc.gate import Gate
 from swarm.adapters.tls.renewal import Renewal
 from swarm.daemons.certificates import CertificateKeeper
 from swarm.daemons.config import NodeConfig
+from swarm.daemons.coordinators import Coordinators
 from swarm.daemons.exclusion import Exclusion
 from swarm.errors import NotTrusted
 from swarm.tasks import Tasks
@@ -28,6 +29,7 @@ class Standing:
     """Identity, channels, gate and lists of one daemon; to its node it is the `Membership` port."""
 
     identity: tls.TlsIdentity
+    coordinators: Coordinators
     channels: Channels
     gate: Gate
     exclusion: Exclusion
@@ -39,16 +41,16 @@ class Standing:
     def take(cls, config: NodeConfig, audit: AuditLog) -> Self:
         """Raises `NotTrusted` where the certificate is not this node's, or the node was revoked."""
         identity = _identity(config)
-        voters = tuple(config.coordinators)
+        voters = Coordinators(config)
         path = config.data_dir / REVOKED_FILE
         exclusion = Exclusion(config.node, path, complete=config.node in voters)
-        channels = Channels(identity, dict(config.coordinators), exclusion.list)
+        channels = Channels(identity, voters, exclusion.list)
         keeper = CertificateKeeper(identity, config.tls.files(), config.listen, channels, voters)
         access = Access(config.cluster)
         gate = Gate(access, audit, tls.Peers(identity.names, keeper.seen), exclusion.list)
         exclusion.guard(gate)
         exclusion.dismiss.append(channels.dismiss)
-        return cls(identity, channels, gate, exclusion, keeper, access)
+        return cls(identity, voters, channels, gate, exclusion, keeper, access)
 
     @property
     def failures(self) -> tuple[asyncio.Future[None], ...]:

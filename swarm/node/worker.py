@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -69,7 +69,7 @@ class WorkerOptions:
 
     node: NodeId
     address: str
-    coordinators: tuple[NodeId, ...]
+    coordinators: Collection[NodeId]  # they may change
     slots: int
     cells_per_agent: int
     clearance: Clearance = UNBOUNDED  # the contexts it works in
@@ -152,13 +152,14 @@ class Worker:
     async def _attach_forever(self) -> None:
         rest_ms, turn = limits.RECONNECT_MS_MIN, 0
         while True:
-            target = self._leader or self._options.coordinators[turn % len(self._options.coordinators)]
+            known = tuple(self._options.coordinators)
+            target = self._leader or known[turn % len(known)]
             turn += 1
             try:
                 self._uplink = await self._ports.dialer.attach(target, self._hello())
             except NotLeader as error:
                 hint = NodeId(error.hint) if error.hint else None
-                self._leader = hint if hint in self._options.coordinators and hint != target else None
+                self._leader = hint if hint in known and hint != target else None
             except SwarmError as error:
                 self._leader = None
                 _log.debug("cannot attach", to=target, error=str(error))
@@ -168,7 +169,7 @@ class Worker:
                 await self._serve(self._uplink)
                 self._leader = self._uplink = None
                 continue
-            if turn % len(self._options.coordinators) == 0:
+            if turn % len(known) == 0:
                 rest_ms = min(rest_ms * 2, limits.RECONNECT_MS_MAX)
             await self._ports.clock.sleep_ms(rest_ms)
 

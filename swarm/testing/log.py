@@ -13,10 +13,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from swarm.errors import Bug, NotLeader, OutcomeUnknown, TooLarge
+from swarm.errors import Bug, Conflict, NotLeader, OutcomeUnknown, TooLarge
 from swarm.ids import NodeId
 from swarm.limits import ENTRY_BYTES_MAX
-from swarm.ports import Committed, Leadership, StateMachine
+from swarm.ports import Committed, Leadership, StateMachine, Voters
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class MemoryLogGroup:
 
     def __init__(self, voters: Sequence[NodeId]) -> None:
         self.voters = tuple(voters)
+        self.roll = Voters(0, dict.fromkeys(voters, ""), {})
         self._leadership = Leadership(0, None)
         self._entries: list[_Entry] = []
         self._snapshot = _Snapshot()
@@ -61,6 +62,22 @@ class MemoryLogGroup:
         if node_id not in self.voters:
             raise Bug(f"{node_id} is no voter", place="MemoryLogGroup")
         return MemoryLog(self, node_id)
+
+    def change(self, replica: MemoryLog, changed: Callable[[dict[NodeId, str]], dict[NodeId, str]]) -> Voters:
+        """Let others vote from now on; a newcomer has caught up the moment it runs."""
+        if self._leadership.leader != replica.node_id:
+            raise NotLeader(self._leadership.leader)
+        voters = changed(dict(self.roll.voters))
+        if replica.node_id not in voters and voters:
+            self.elect(None)
+            raise NotLeader(None)
+        gone = self.roll.voters.keys() - voters
+        alive = (self._running.keys() - gone) | (voters.keys() - self.roll.voters.keys())
+        if not voters or 2 * len(alive) <= len(voters):
+            raise Conflict("nothing could be committed", place="voters", remedy="bring others back first")
+        self._append(None)
+        self.roll, self.voters = Voters(self._last_index, voters, {}), tuple(voters)
+        return self.roll
 
     def elect(self, leader: NodeId | None, *, keep_unacknowledged: bool = True) -> Leadership:
         """Start the next term. Whoever waited learns that the outcome is unknown.
@@ -186,6 +203,17 @@ class MemoryLog:
 
     def leadership(self) -> Leadership:
         return self._known
+
+    def voters(self) -> Voters:
+        return self._group.roll
+
+    async def add_voter(self, node: NodeId, address: str) -> Voters:
+        return self._group.change(self, lambda voters: voters | {node: address})
+
+    async def remove_voter(self, node: NodeId) -> Voters:
+        return self._group.change(
+            self, lambda voters: {one: address for one, address in voters.items() if one != node}
+        )
 
     def applied_index(self) -> int:
         return self._applied_index

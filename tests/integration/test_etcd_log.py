@@ -31,6 +31,7 @@ async def boot(server, node="n1", faults=None):
         node,
         "demo",
         server.client(timeout_s=1.3),
+        coordinators={node: ""},
         settings=EtcdSettings(lease_s=4, compact_entries=50),
         on_fatal=(faults if faults is not None else []).append,
     )

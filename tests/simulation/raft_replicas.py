@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from typing import NamedTuple
 
 import pysyncobj.syncobj as library
 from pysyncobj import SyncObj, SyncObjConf
@@ -9,7 +10,7 @@ from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
 from swarm.adapters.raft.engine import ApplyRoom, Engine
-from swarm.adapters.raft.events import Applied, CaptureWanted, Failed, Proposal, Restored
+from swarm.adapters.raft.events import Applied, CaptureWanted, Failed, Proposal, Restored, VoterChange
 from swarm.adapters.raft.messages import REGULAR
 from swarm.adapters.raft.settings import RaftSettings
 from swarm.adapters.raft.snapshot import Snapshot, SnapshotStore
@@ -23,6 +24,13 @@ class Violation(Exception):
 
 class Crashed(Exception):
     """The replica died here."""
+
+
+class Change(NamedTuple):
+    """A change of voters that was asked for."""
+
+    node: str
+    address: str | None
 
 
 class OurReplica:
@@ -40,10 +48,8 @@ class OurReplica:
         self.state = []
         self.applied = 1
         self.ready = True
-        others = [str(other) for other in range(world.count) if other != number]
-        self.engine = Engine(
-            str(number), others, Wal.open(disk, str(number)), SnapshotStore(directory), self, self.SETTINGS
-        )
+        wal, snapshots = Wal.open(disk, str(number)), SnapshotStore(directory)
+        self.engine = Engine(str(number), world.founders(number), wal, snapshots, self, self.SETTINGS)
         if self.engine.recovered is not None:
             self.restore(self.engine.recovered.state, self.engine.recovered.index)
         self.engine.begin()
@@ -78,6 +84,12 @@ class OurReplica:
     def propose(self, data):
         self.engine.proposals.append(Proposal(REGULAR + data, data))
 
+    def change(self, node, address):
+        self.engine.changes.append(VoterChange(node, address, Change(node, address)))
+
+    def roll(self):
+        return {*self.engine.roll.voters, *self.engine.roll.learners}
+
     def work(self):
         engine = self.engine
         while self.inbox:
@@ -109,14 +121,17 @@ class OurReplica:
                 self.applied = entry.index
             self.applied = event.through
             for proposal, _ in event.answers:
-                self.world.acknowledged(proposal.done, self.engine.term)
+                if isinstance(proposal.done, Change):
+                    self.world.changed(proposal.done)
+                else:
+                    self.world.acknowledged(proposal.done, self.engine.term)
         elif isinstance(event, Restored):
             self.restore(event.state, event.index)
         elif isinstance(event, CaptureWanted):
             if event.index != self.applied:
                 raise Violation(f"{self.number} captures {event.index} at {self.applied}")
             self.engine.snapshots.write_aside(
-                Snapshot(event.index, event.term, json.dumps(self.state).encode())
+                Snapshot(event.index, event.term, json.dumps(self.state).encode(), event.voters)
             )
             self.world.later(
                 self.world.chance.uniform(0, 0.3), "call", self.number, id(self),
@@ -213,6 +228,9 @@ class StockReplica:
             copied["entries"] = list(copied["entries"])
         self.world.send(self.number, other, copied)
         return True
+
+    def roll(self):
+        return {str(number) for number in range(self.world.count)}
 
     def connect(self, other):
         self.connected.add(other)

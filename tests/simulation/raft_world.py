@@ -22,6 +22,7 @@ import pysyncobj.syncobj as library
 from pysyncobj.node import Node
 
 from swarm.errors import Bug
+from swarm.ports import Voters
 from tests.simulation.raft_disk import PerfectDisk, SimulatedDisk
 from tests.simulation.raft_replicas import Crashed, OurReplica, StockReplica, Violation
 
@@ -36,12 +37,22 @@ class World:
     """One run from one seed."""
 
     def __init__(
-        self, seed, *, replica=OurReplica, disk=SimulatedDisk, count=3, faults=("crash", "pause", "cut")
+        self,
+        seed,
+        *,
+        replica=OurReplica,
+        disk=SimulatedDisk,
+        count=3,
+        voters=None,
+        faults=("crash", "pause", "cut"),
     ):
         self.seed, self.count, self.faults = seed, count, faults
+        self.voters = voters or count
+        self.newcomers = set()
         self.chance = random.Random(seed)
         self.now = 0.0
         self.make_replica = replica
+        self.make_disk = disk
         self.disks = [disk() for _ in range(count)]
         self.replicas = [None] * count
         self.paused_until = [0.0] * count
@@ -59,6 +70,13 @@ class World:
         self.proposed = 0
         self.healing = False
 
+    def founders(self, number):
+        """Who takes part at first; others only learn until they are asked in."""
+        names = [str(other) for other in range(self.voters)]
+        if number < self.voters and number not in self.newcomers:
+            return Voters(0, dict.fromkeys(names, ""), {})
+        return Voters(0, {name: "" for name in names if name != str(number)}, {str(number): ""})
+
     # -- what replicas tell ------------------------------------------------------------------
 
     def applied(self, number, index, data):
@@ -69,6 +87,13 @@ class World:
     def acknowledged(self, data, term):
         self.acks[data.decode()] = term
         self.moments[data][1] = self.event_count
+
+    def changed(self, change):
+        """A change of voters is committed. Who was removed may come back later, with nothing."""
+        self.stats["changes"] += 1
+        number = int(change.node)
+        if change.address is None and self.chance.random() < 0.5:
+            self.later(0.0, "wipe", number)
 
     def send(self, sender, receiver, message):
         if self.replicas[receiver] is None or receiver not in self.replicas[sender].connected:
@@ -199,6 +224,8 @@ class World:
                 self.later(0.3, "call", victim, id(self.replicas[victim]), _crash)
             else:
                 self._kill(victim)
+        elif kind == "change":
+            self._change()
         elif kind == "crash all":
             for number in up:
                 self._kill(number)
@@ -210,6 +237,27 @@ class World:
             self._disconnect(*pair, gone=False)
             self.later(self.chance.uniform(0.2, 3), "mend", pair)
         self.later(self.chance.uniform(0.2, 2), "fault")
+
+    def _change(self):
+        leading = [replica for replica in self.replicas if replica is not None and replica.leads]
+        if leading:
+            leader = max(leading, key=lambda replica: replica.term)
+            inside = leader.roll()
+            outside = {str(number) for number in range(self.count)} - inside
+            add = outside and (len(inside) < 3 or self.chance.random() < 0.6)
+            node = self.chance.choice(sorted(outside if add else inside))
+            leader.change(node, "" if add else None)
+
+    def _on_wipe(self, number):
+        leading = [replica for replica in self.replicas if replica is not None and replica.leads]
+        inside = any(str(number) in replica.roll() for replica in leading)
+        if self.replicas[number] is not None and not inside:
+            self._kill(number)
+            self.disks[number] = self.make_disk()
+            self.folders[number] = self.folders[number].with_name(f"{number}-{self.event_count}")
+            self.folders[number].mkdir()
+            self.newcomers.add(number)
+            self.stats["wiped"] += 1
 
     def _on_mend(self, pair):
         self.cuts.discard(pair)
@@ -279,7 +327,8 @@ class World:
 
     def _check_end(self):
         leaders = [replica.number for replica in self.replicas if replica is not None and replica.leads]
-        applied = {replica.last_applied() for replica in self.replicas}
+        inside = self.replicas[leaders[0]].roll() if leaders else set()
+        applied = {replica.last_applied() for replica in self.replicas if str(replica.number) in inside}
         if len(leaders) != 1 or len(applied) != 1:
             raise Violation(f"no agreement after all faults ended: leaders {leaders}, applied {applied}")
         known = {data.decode() for data in self.by_index.values()}
@@ -333,6 +382,7 @@ WORLDS = {
     "three": World,
     "five": partial(World, count=5),
     "power": partial(World, faults=("crash", "pause", "cut", "crash all")),
+    "changes": partial(World, count=5, voters=3, faults=("crash", "pause", "cut", "change", "change")),
     "forgetful": partial(
         World, disk=partial(SimulatedDisk, forgets=True), faults=("crash", "pause", "cut", "crash all")
     ),

@@ -35,8 +35,6 @@ _NEEDS_LEADER: Final = (("hasleader", "true"),)  # a member that lost its cluste
 class Compacted(Unreachable):
     """What was asked for is no longer in etcd's history: read what there is now."""
 
-    code = "compacted"
-
 
 class EtcdClient:
     """An etcd cluster over mutual TLS. A call that raises `Unreachable` may have had its effect."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from swarm.adapters.etcd.client import EtcdClient
 from swarm.adapters.etcd.keys import Keys
@@ -23,10 +23,10 @@ from swarm.adapters.etcd.reader import Reader
 from swarm.adapters.etcd.settings import EtcdSettings
 from swarm.adapters.etcd.snapshots import Snapshots
 from swarm.adapters.etcd.writer import Writer
-from swarm.errors import Bug, NotLeader, SwarmError, TooLarge
+from swarm.errors import Bug, Conflict, NotLeader, SwarmError, TooLarge
 from swarm.ids import NodeId
 from swarm.limits import ENTRY_BYTES_MAX
-from swarm.ports import Leadership, StateMachine
+from swarm.ports import Leadership, StateMachine, Voters
 from swarm.wire.gen import etcd_pb2 as pb
 
 _log = logging.getLogger("swarm.etcd")
@@ -41,11 +41,13 @@ class EtcdLog:
         cluster: str,
         client: EtcdClient,
         *,
+        coordinators: Mapping[NodeId, str],
         on_fatal: Callable[[BaseException], None],
         settings: EtcdSettings | None = None,
     ) -> None:
         self.node_id = node_id
         self._settings = settings or EtcdSettings()
+        self._voters = Voters(0, dict(coordinators), {})
         self._client = client
         self._keys = Keys(cluster)
         self._on_fatal = on_fatal
@@ -100,6 +102,15 @@ class EtcdLog:
 
     def applied_index(self) -> int:
         return self._reader.at.index if self._reader else 0
+
+    def voters(self) -> Voters:
+        return self._voters
+
+    async def add_voter(self, node: NodeId, address: str) -> Voters:  # noqa: ARG002
+        raise _not_here()
+
+    async def remove_voter(self, node: NodeId) -> Voters:  # noqa: ARG002
+        raise _not_here()
 
     @property
     def snapshot_index(self) -> int:
@@ -218,3 +229,11 @@ class EtcdLog:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_fatal(error)
+
+
+def _not_here() -> SwarmError:
+    return Conflict(
+        "the log is in etcd: coordinators have no votes to give or to take",
+        place="voters",
+        remedy="a node with a coordinator's certificate that lists itself in node.yaml is one",
+    )

@@ -31,6 +31,7 @@ from swarm.adapters.settings import host_of
 from swarm.adapters.tls import IdentityFiles
 from swarm.adapters.tls.renewal import proven_key
 from swarm.errors import NotTrusted, SwarmError, Unreachable
+from swarm.ids import NodeId
 from swarm.trust import Identity, Role
 from swarm.trust.audit import Event
 from swarm.trust.authors import Author
@@ -55,7 +56,7 @@ class Founded:
     """What a newcomer is told of the cluster."""
 
     cluster: str
-    coordinators: Mapping[str, str]
+    coordinators: Mapping[NodeId, str]  # they may change
     authors: tuple[Author, ...]
 
 
@@ -182,7 +183,7 @@ class JoinServer:
             certificate=issued.certificate,
             cluster=self._founded.cluster,
             role=role.value,
-            coordinators=dict(self._founded.coordinators),
+            coordinators={str(node): at for node, at in self._founded.coordinators.items()},
             authors=[
                 pb.TrustedAuthor(name=author.name, key=author.key, may=author.may)
                 for author in self._founded.authors

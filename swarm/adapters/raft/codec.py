@@ -15,11 +15,13 @@ from typing import assert_never
 from google.protobuf.message import DecodeError
 
 from swarm.adapters.raft.messages import (
+    MEMBERS,
     NO_OP,
     REGULAR,
     Append,
     AppendReply,
     Entry,
+    Farewell,
     Incoming,
     Message,
     SnapshotChunk,
@@ -32,7 +34,7 @@ from swarm.errors import ProtocolBroken
 from swarm.limits import MESSAGE_BYTES_MAX
 from swarm.wire.gen import raft_pb2 as pb
 
-KINDS = frozenset({NO_OP[0], REGULAR[0]})
+KINDS = frozenset({NO_OP[0], REGULAR[0], MEMBERS[0]})
 _SMALL_BYTES = 64  # an upper bound for a message without entries or data
 
 
@@ -63,6 +65,8 @@ def encode(message: Message, wire: pb.RaftMessage) -> None:
             chunk = wire.snapshot_chunk
             chunk.index, chunk.entry_term = message.index, message.entry_term
             chunk.offset, chunk.data, chunk.last = message.offset, message.data, message.last
+        case Farewell():
+            wire.farewell.SetInParent()
         case _:
             assert_never(message)
 
@@ -92,6 +96,8 @@ def decode(wire: pb.RaftMessage) -> Message:
             return SnapshotChunk(
                 wire.term, chunk.index, chunk.entry_term, chunk.offset, chunk.data, chunk.last
             )
+        case "farewell":
+            return Farewell(wire.term)
         case _:
             raise _broken("a message without a body")
 

@@ -47,7 +47,10 @@ class Compaction(Replication):
         ):
             self._capturing = True
             self.fresh_bytes = 0
-            self.events.append(CaptureWanted(self.last_applied, self.entry_at(self.last_applied).term))
+            self.events.append(self._capture(self.last_applied))
+
+    def _capture(self, index: int) -> CaptureWanted:
+        return CaptureWanted(index, self.entry_at(index).term, self.voters_at(index))
 
     def snapshot_written(self, index: int, term: int) -> None:
         """A snapshot of our own lies beside the current one, durable: adopt it and drop what it covers."""

@@ -13,7 +13,7 @@ and answered (`engine`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 import pysyncobj.syncobj as library
@@ -25,6 +25,7 @@ from swarm.adapters.raft.messages import Entry, Message
 from swarm.adapters.raft.settings import APPEND_BYTES, RaftSettings
 from swarm.adapters.raft.wal import Wal
 from swarm.errors import Bug, NotBuilt
+from swarm.ports import Voters
 
 SUPPORTED_VERSION = "0.3.17"
 
@@ -37,6 +38,7 @@ if VERSION != SUPPORTED_VERSION:
 
 FOLLOWER, CANDIDATE, LEADER = 0, 1, 2
 
+NEVER_S = float("inf")
 _COMPACTION_NEVER_S = 10**9  # ours decides when; see engine
 
 T = TypeVar("T")
@@ -76,7 +78,7 @@ class Private(Generic[T]):
 
 
 class Core(library.SyncObj):  # type: ignore[misc]  # the library has no types
-    """`SyncObj` on our journal and transport, with static voters."""
+    """`SyncObj` on our journal and transport."""
 
     state = Private[int]("raftState")
     term = Private[int]("raftCurrentTerm")
@@ -94,11 +96,15 @@ class Core(library.SyncObj):  # type: ignore[misc]  # the library has no types
     me = Private[Node]("selfNode")
     others = Private["set[Node]"]("otherNodes")
 
+    learners: set[Node]  # are sent everything, count for nothing
+    votes: bool  # whether this replica takes part itself
+
     def __init__(
         self, node_id: str, others: list[str], wal: Wal, transport: Transport, settings: RaftSettings
     ) -> None:
         self.transport = transport
         self.settings = settings
+        self.learners, self.votes = set(), True
         create_journal = library.createJournal
         library.createJournal = _handing_out(wal)
         try:
@@ -132,7 +138,23 @@ class Core(library.SyncObj):  # type: ignore[misc]  # the library has no types
         moment: float = library.monotonicTime()
         return moment
 
+    @property
+    def peers(self) -> set[Node]:
+        """Everybody else who is sent entries."""
+        return self.others | self.learners
+
+    def voters_at(self, index: int) -> Voters:
+        """Who took part as of an entry that is in the log."""
+        raise NotImplementedError
+
+    def log_changed(self, cut_from: int | None, added: Sequence[Entry]) -> None:
+        """The log lost what followed, or got more."""
+        raise NotImplementedError
+
     def postpone_election(self) -> None:
+        if not self.votes:
+            self.election_deadline = NEVER_S
+            return
         self.election_deadline = self.now() + self._SyncObj__generateRaftTimeout()
 
     def set_term(self, term: int, vote: str | None) -> None:
@@ -141,7 +163,7 @@ class Core(library.SyncObj):  # type: ignore[misc]  # the library has no types
     # -- what the library can do by unpickling, and here cannot ------------------------------------
 
     def _SyncObj__parseChangeClusterRequest(self, _command: bytes) -> None:  # noqa: N802
-        """Stock: unpickles membership changes out of entries. Voters are static; no entry changes them."""
+        """Stock: unpickles membership changes out of entries. Ours are protobuf, see `membership`."""
         return
 
     def _SyncObj__doApplyCommand(self, _command: bytes) -> None:  # noqa: N802
@@ -150,11 +172,11 @@ class Core(library.SyncObj):  # type: ignore[misc]  # the library has no types
 
     def addNodeToCluster(self, *_: object) -> None:  # noqa: N802
         """Stock: a membership change that a restart before its commit forgets, and anybody could ask for."""
-        raise NotBuilt("voters cannot be added online", remedy="change the configuration of all nodes")
+        raise Bug("pysyncobj's own change of voters", place="swarm.adapters.raft", remedy="see `membership`")
 
     def removeNodeFromCluster(self, *_: object) -> None:  # noqa: N802
         """Stock: as above, and a leader cannot remove itself."""
-        raise NotBuilt("voters cannot be removed online", remedy="change the configuration of all nodes")
+        raise Bug("pysyncobj's own change of voters", place="swarm.adapters.raft", remedy="see `membership`")
 
     def setCodeVersion(self, *_: object) -> None:  # noqa: N802
         """Stock: pickles a version into the log; a replica without it skips that place for ever."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from swarm.adapters.raft.events import Applied, CaptureWanted, Event, Failed, Led, Restored
+from swarm.adapters.raft.events import Applied, CaptureWanted, Event, Failed, Led, Reconfigured, Restored
 from swarm.adapters.raft.runner import Runner
 from swarm.adapters.raft.snapshot import Snapshot
 from swarm.errors import Bug
@@ -21,12 +21,17 @@ class Delivery:
     """Applies what the Raft thread hands over. Runs on the event loop alone."""
 
     def __init__(
-        self, machine: StateMachine, on_leadership: Callable[[Leadership], None], runner: Runner
+        self,
+        machine: StateMachine,
+        on_leadership: Callable[[Leadership], None],
+        on_voters: Callable[[Reconfigured], None],
+        runner: Runner,
     ) -> None:
         self.leadership = Leadership(0, None)
         self.applied_index = 0
         self._machine = machine
         self._on_leadership = on_leadership
+        self._on_voters = on_voters
         self._runner = runner
         self._dead = False
 
@@ -46,7 +51,7 @@ class Delivery:
                 except Exception as error:  # noqa: BLE001 - it is the state machine's, whatever it is
                     self._die(error)
 
-    def _take(self, event: Applied | Restored | CaptureWanted | Led) -> None:
+    def _take(self, event: Applied | Restored | CaptureWanted | Led | Reconfigured) -> None:
         match event:
             case Applied():
                 self._apply(event)
@@ -55,10 +60,13 @@ class Delivery:
                 self.applied_index = event.index
             case CaptureWanted():
                 assert event.index == self.applied_index, "a snapshot was asked for at another entry"
-                self._runner.write_snapshot(Snapshot(event.index, event.term, self._machine.snapshot()))
+                state = self._machine.snapshot()
+                self._runner.write_snapshot(Snapshot(event.index, event.term, state, event.voters))
             case Led():
                 self.leadership = event.leadership
                 self._on_leadership(event.leadership)
+            case Reconfigured():
+                self._on_voters(event)
             case _:
                 assert_never(event)
 

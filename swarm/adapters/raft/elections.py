@@ -12,7 +12,7 @@ from typing import Any
 from pysyncobj.node import Node
 
 from swarm.adapters.raft.core import CANDIDATE, FOLLOWER, LEADER, Core
-from swarm.adapters.raft.messages import VoteReply, VoteRequest
+from swarm.adapters.raft.messages import Farewell, VoteReply, VoteRequest
 
 _LONG_AGO_S = float("-inf")
 
@@ -33,7 +33,7 @@ class Elections(Core):
 
     def begin(self) -> None:
         """Time starts now, not when the object was made; alone there is nobody to wait for."""
-        if self.others:
+        if self.others or not self.votes:
             self.postpone_election()
         else:
             self.election_deadline = _LONG_AGO_S
@@ -41,7 +41,7 @@ class Elections(Core):
     def seek_trial(self) -> None:
         """When the leader has been silent for too long, ask for trial votes instead of standing at once."""
         now = self.now()
-        if self.state == LEADER or not self.others or self.election_deadline >= now:
+        if self.state == LEADER or not (self.others and self.votes) or self.election_deadline >= now:
             return
         if self._trial_won:
             self._trial_won = False  # the deadline stays in the past: the library stands for election
@@ -74,6 +74,14 @@ class Elections(Core):
         self._SyncObj__setState(FOLLOWER)
         self.leader = node
 
+    def resign(self) -> None:
+        """Leave the office: the others elect at once, this one stays back."""
+        for node in self.others:
+            self.send(node, Farewell(self.term))
+        self._SyncObj__setState(FOLLOWER)
+        self.leader = None
+        self.election_deadline = self.now() + 2 * self.settings.election_ms_max / 1000
+
     def on_stream_ended(self, peer: str) -> None:
         """The leader's process is gone, or its connection: no need to wait for its silence.
 
@@ -82,6 +90,8 @@ class Elections(Core):
         if self.state == LEADER or self.leader is None or self.leader.id != peer:
             return
         self._leader_heard_at = _LONG_AGO_S
+        if not self.votes:
+            return
         # Followers notice at the same moment; chance keeps them from standing against each other.
         spread: float = self._SyncObj__generateRaftTimeout() - self.settings.election_ms_min / 1000
         self.election_deadline = min(self.election_deadline, self.now() + spread / 2)
@@ -115,7 +125,7 @@ class Elections(Core):
         if reply.term > self.term:
             self.step_down(reply.term)
             return
-        if self.state != CANDIDATE or reply.term != self.term or not reply.granted:
+        if self.state != CANDIDATE or reply.term != self.term or not reply.granted or node not in self.others:
             return
         self.note_candidacy()
         self._voters.add(node.id)
@@ -129,6 +139,8 @@ class Elections(Core):
                 self.step_down(reply.term)
             return
         if self.state == LEADER or not reply.term == self._trial_term == self.term + 1:
+            return
+        if node not in self.others or not self.votes:
             return
         self._trial_voters.add(node.id)
         if len(self._trial_voters) >= self.majority:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pysyncobj.node import Node
 
-from swarm.adapters.raft.compaction import Compaction
 from swarm.adapters.raft.core import LEADER, Transport
 from swarm.adapters.raft.events import Applied, Failed, Led, Proposal
+from swarm.adapters.raft.membership import Membership
 from swarm.adapters.raft.messages import (
+    MEMBERS,
     REGULAR,
     Append,
     AppendReply,
+    Entry,
+    Farewell,
     Incoming,
     Message,
     SnapshotChunk,
@@ -38,7 +40,7 @@ from swarm.adapters.raft.snapshot import SnapshotStore
 from swarm.adapters.raft.wal import Wal
 from swarm.errors import NotLeader, OutcomeUnknown, QueueFull
 from swarm.ids import NodeId
-from swarm.ports import Committed, Leadership
+from swarm.ports import Committed, Leadership, Voters
 
 _log = logging.getLogger("swarm.raft")
 
@@ -51,7 +53,7 @@ class ApplyRoom:
     size_bytes: int
 
 
-class Engine(Compaction):
+class Engine(Membership):
     """Closes: entries applied twice, or never, when a callback or an apply raises; callers left waiting for
     ever; results shown before they are durable.
     """
@@ -59,7 +61,7 @@ class Engine(Compaction):
     def __init__(
         self,
         node_id: str,
-        others: Sequence[str],
+        founders: Voters,
         wal: Wal,
         snapshots: SnapshotStore,
         transport: Transport,
@@ -70,7 +72,8 @@ class Engine(Compaction):
         self._pending: dict[int, tuple[int, Proposal]] = {}
         self._durable_term, self._durable_commit = 0, 0
         self._announced = Leadership(0, None)
-        super().__init__(node_id, list(others), wal, transport, settings, snapshots=snapshots)
+        others = [voter for voter in founders.voters if voter != node_id]
+        super().__init__(node_id, others, wal, transport, settings, snapshots=snapshots, founders=founders)
 
     # -- one turn --------------------------------------------------------------------------------
 
@@ -89,18 +92,19 @@ class Engine(Compaction):
 
     def needs_turn(self) -> bool:
         """Whether time alone would change something: more to take, to apply, or, alone, to commit."""
-        alone = not self.others and self.commit_index < self.last().index
+        alone = self.votes and not self.others and self.commit_index < self.last().index
         appliable = (
             self.last_applied < self.commit_index and self.room.entries > 0 and self.room.size_bytes > 0
         )
-        return bool(self.proposals) or alone or appliable
+        changes = bool(self.changes) and not self.settling
+        return bool(self.proposals) or changes or alone or appliable
 
     def signs_of_life(self) -> list[tuple[Node, Message]]:
         """What keeps a long write from looking like death, and says nothing that was not durable before."""
         if self.term != self._durable_term:
             return []
         if self.state == LEADER:
-            return [(node, self._reminder(node)) for node in self.others]
+            return [(node, self._reminder(node)) for node in self.peers]
         if self.leader is not None:
             return [(self.leader, AppendReply(self.term, True, self._durable_commit + 1))]
         return []
@@ -124,18 +128,21 @@ class Engine(Compaction):
     def stop(self, error: OutcomeUnknown) -> None:
         """Nothing pending will be answered any more."""
         waiting = [proposal for _, proposal in self._pending.values()]
-        self.events.append(Failed((*waiting, *self.proposals), error))
+        self.events.append(Failed((*waiting, *self.proposals, *self.changes), error))
         self._pending.clear()
         self.proposals.clear()
+        self.changes.clear()
         self._forget_progress()
         self.snapshots.abandon()
 
     # -- messages --------------------------------------------------------------------------------
 
     def _SyncObj__onMessageReceived(self, node: Node, message: Incoming) -> None:  # noqa: N802
-        """Stock: unpickled dictionaries, votes and answers from non-members included."""
-        if node not in self.others:
-            return
+        """Stock: unpickled dictionaries, votes and answers from non-members included.
+
+        Here who may speak at all is decided by certificates (`links`), and who counts where counting is
+        done: a voter that was away may first hear from a leader it has never heard of.
+        """
         match message:
             case VoteRequest():
                 self.on_vote_request(node, message)
@@ -149,6 +156,9 @@ class Engine(Compaction):
                 self.on_snapshot_chunk(node, message)
             case Underway():
                 self.on_underway(node, message)
+            case Farewell():
+                if message.term == self.term:
+                    self.on_stream_ended(str(node.id))
 
     # -- proposals -------------------------------------------------------------------------------
 
@@ -156,6 +166,7 @@ class Engine(Compaction):
         """Stock: forwards to the leader and forgets the caller when that leader changes. Here only a leader
         takes proposals, and every one is answered: applied, not taken, or unknown.
         """
+        self.take_changes(self._append_own)
         if self.state != LEADER:
             if self.proposals:
                 refused = tuple(self.proposals)
@@ -169,10 +180,15 @@ class Engine(Compaction):
                 error = QueueFull("the log is full", place="raft", remedy="wait for a snapshot")
                 self.events.append(Failed((proposal,), error))
                 continue
-            index = self.last().index + 1
-            self.log.add(proposal.command, index, self.term)
-            self._pending[index] = (self.term, proposal)
+            self._append_own(proposal)
             taken_bytes += len(proposal.command)
+
+    def _append_own(self, proposal: Proposal) -> None:
+        entry = Entry(proposal.command, self.last().index + 1, self.term)
+        self.log.add(*entry)
+        self._pending[entry.index] = (self.term, proposal)
+        if proposal.command[:1] == MEMBERS:
+            self.log_changed(None, (entry,))
 
     def _disown_pending(self) -> None:
         """Before a new leader's entry can take the place of one that is waited for."""
@@ -204,6 +220,8 @@ class Engine(Compaction):
             entry = self.entry_at(self.last_applied + 1)
             if entry.command.startswith(REGULAR):
                 entries.append(Committed(entry.index, entry.term, entry.command[1:]))
+            elif entry.command[:1] == MEMBERS:
+                self.applied_voters(entry)
             waiting = self._pending.pop(entry.index, None)
             if waiting is not None:
                 # Pending entries are disowned the moment leadership ends, so the term is always its own.

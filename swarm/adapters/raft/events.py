@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from swarm.errors import SwarmError
-from swarm.ports import Committed, Leadership
+from swarm.ids import NodeId
+from swarm.ports import Committed, Leadership, Voters
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class CaptureWanted:
 
     index: int
     term: int
+    voters: Voters
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,28 @@ class Led:
 
 
 @dataclass(frozen=True, slots=True)
+class VoterChange:
+    """Somebody wants `node` to take part at `address`, or, without one, to take part no more."""
+
+    node: NodeId
+    address: str | None
+    done: asyncio.Future[int] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """Who takes part from now on; `committed` when this can no longer be taken back."""
+
+    voters: Voters
+    committed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """These proposals will get no other answer."""
 
-    proposals: tuple[Proposal, ...]
+    proposals: tuple[Proposal | VoterChange, ...]
     error: SwarmError
 
 
-Event: TypeAlias = Applied | Restored | CaptureWanted | Led | Failed
+Event: TypeAlias = Applied | Restored | CaptureWanted | Led | Reconfigured | Failed

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from swarm.adapters.raft.events import Proposal
+from swarm.adapters.raft.events import Proposal, VoterChange
 from swarm.adapters.raft.link import Link
 from swarm.adapters.raft.messages import Incoming
 from swarm.ids import NodeId
@@ -63,7 +63,9 @@ class SnapshotWritten:
     term: int
 
 
-Item: TypeAlias = LinkUp | LinkDown | Received | StreamEnded | PeerMet | SnapshotWritten | Proposal
+Item: TypeAlias = (
+    LinkUp | LinkDown | Received | StreamEnded | PeerMet | SnapshotWritten | Proposal | VoterChange
+)
 
 
 class Inbox:

@@ -1,10 +1,10 @@
 """The streams between voters, on the event loop: one out to each peer, one in from each.
 
-Who is at the other end is decided by its certificate: a coordinator of this cluster that is in the list
-of voters. Each stream begins with the sender's incarnation, a number its data directory got when it was
-made. The first one seen from a voter is remembered for good; a voter that comes with another one has lost
-its log. It could vote against, or be counted for, what it acknowledged and no longer knows, so it is
-refused.
+Who is at the other end is decided by its certificate: a coordinator of this cluster that takes part, by our
+own log or by the word of somebody who does. Each stream begins with the sender's incarnation, a number its
+data directory got when it was made. The first one seen from a voter is remembered for as long as it takes
+part; a voter that comes with another one has lost its log. It could vote against, or be counted for, what
+it acknowledged and no longer knows, so it is refused.
 
 Not noticed: a voter restored from an old copy of its directory (same number, older log), and one that
 lost its log before a voter that is itself new has ever met it.
@@ -25,10 +25,13 @@ from swarm.adapters.raft.codec import Assembler, size_bytes
 from swarm.adapters.raft.inbox import Inbox, LinkDown, LinkUp, PeerMet, Received, StreamEnded
 from swarm.adapters.raft.link import Link
 from swarm.adapters.raft.records import INCARNATION_BYTES
+from swarm.adapters.raft.roll import voters_from_pb, voters_to_pb
+from swarm.adapters.raft.settings import PEERS_MAX
 from swarm.adapters.tls.credentials import ChannelFactory
 from swarm.adapters.tls.peers import peer_identity
 from swarm.errors import NotTrusted, ProtocolBroken, SwarmError
 from swarm.ids import NodeId
+from swarm.ports import Voters
 from swarm.trust import Kind, Role
 from swarm.wire.gen import raft_pb2 as pb
 from swarm.wire.gen import raft_pb2_grpc as rpc
@@ -44,11 +47,18 @@ class Links(rpc.RaftServicer):
     """Dials every other voter and serves the streams they dial."""
 
     def __init__(
-        self, me: NodeId, cluster: str, voters: Mapping[NodeId, str], channels: ChannelFactory
+        self,
+        me: NodeId,
+        cluster: str,
+        listed: Mapping[NodeId, str],
+        founders: Voters,
+        channels: ChannelFactory,
     ) -> None:
         self._me = me
         self._cluster = cluster
-        self._peers = {peer: address for peer, address in voters.items() if peer != me}
+        self._listed = dict(listed)  # where nodes are: the operator's word goes before the log's
+        self._voters = founders
+        self._peers: dict[NodeId, str] = {}
         self._channels = channels
         self._inbox: Inbox | None = None
         self._incarnation = b""
@@ -61,26 +71,61 @@ class Links(rpc.RaftServicer):
 
     def start(self, inbox: Inbox, incarnation: bytes, known: Mapping[str, bytes]) -> None:
         self._inbox, self._incarnation, self._known = inbox, incarnation, dict(known)
-        self._dialers = {
-            peer: asyncio.create_task(self._keep_dialing(inbox, peer), name=f"raft-dial-{peer}")
-            for peer in self._peers
-            if peer not in self._dismissed
-        }
+        self.update(self._voters, committed=False)
 
     async def stop(self) -> None:
         self._inbox = None
         self._streams.clear()
         self._room.set()
-        for task in (*self._dialers.values(), *self._serving):
+        dialers = list(self._dialers.values())
+        for task in (*dialers, *self._serving):
             task.cancel()
-        await asyncio.gather(*self._dialers.values(), return_exceptions=True)
+        await asyncio.gather(*dialers, return_exceptions=True)
         self._dialers.clear()
 
     def dismiss(self, peer: NodeId) -> None:
         """Speak to a voter no more. Whoever serves the streams sees to it that it is not heard either."""
         self._dismissed.add(peer)
-        if (dialer := self._dialers.get(peer)) is not None:
-            dialer.cancel()
+        self._dial_peers()
+
+    def update(self, voters: Voters, *, committed: bool) -> None:
+        """From now on these take part. Who was left out for good may come back as somebody new."""
+        self._voters = voters
+        self._peers = {
+            peer: self._listed.get(peer, address)
+            for peer, address in {**voters.voters, **voters.learners}.items()
+            if peer != self._me
+        }
+        if committed:
+            self._known = {peer: known for peer, known in self._known.items() if peer in self._peers}
+        for peer in self._streams.keys() - self._peers.keys():
+            del self._streams[peer]  # what it still says is not heard
+        self._dial_peers()
+
+    def _dial_peers(self) -> None:
+        wanted = self._peers.keys() - self._dismissed
+        for peer in self._dialers.keys() - wanted:
+            self._dialers.pop(peer).cancel()
+        if (inbox := self._inbox) is None:
+            return
+        for peer in wanted - self._dialers.keys():
+            self._dialers[peer] = asyncio.create_task(
+                self._keep_dialing(inbox, peer), name=f"raft-dial-{peer}"
+            )
+
+    def _vouched(self, peer: NodeId, hello: pb.RaftHello) -> None:
+        """A voter knows of others that came while this one was away: they may be spoken with.
+
+        It changes nothing about who counts: that is the log's to say, and it is they who have it.
+        """
+        said = voters_from_pb(hello.voters)
+        if said.index <= self._voters.index:
+            return
+        for node, address in {**said.voters, **said.learners}.items():
+            if node != self._me and node not in self._peers and len(self._peers) < PEERS_MAX:
+                _log.info("%s vouches for %s at %s", peer, node, address)
+                self._peers[node] = self._listed.get(node, address)
+        self._dial_peers()
 
     def unblock(self) -> None:
         """The Raft thread has caught up."""
@@ -117,6 +162,8 @@ class Links(rpc.RaftServicer):
             peer = self._voter(context)
             first = await anext(request_iterator, None)
             self._recognise(inbox, peer, first)
+            if first is not None:
+                self._vouched(peer, first.hello)
         except NotTrusted as error:
             _log.warning("a stream is refused: %s", error)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, _told(error))
@@ -149,7 +196,7 @@ class Links(rpc.RaftServicer):
             raise NotTrusted(
                 f"{identity.uri} is no other voter of this cluster",
                 place="raft",
-                remedy="list it among the voters of every coordinator",
+                remedy="let it take part: swarm coordinators add",
             )
         return peer
 
@@ -202,7 +249,8 @@ class Links(rpc.RaftServicer):
             link = Link(peer)
             call.add_done_callback(lambda _call: link.cut())
             try:
-                await call.write(pb.RaftFrame(hello=pb.RaftHello(incarnation=self._incarnation)))
+                hello = pb.RaftHello(incarnation=self._incarnation, voters=voters_to_pb(self._voters))
+                await call.write(pb.RaftFrame(hello=hello))
                 inbox.put(LinkUp(link))
                 while (frame := await link.frames.get()) is not None:
                     await call.write(frame[0])

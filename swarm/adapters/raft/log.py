@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from swarm.adapters.raft.delivery import Delivery
-from swarm.adapters.raft.events import Proposal
+from swarm.adapters.raft.events import Proposal, Reconfigured, VoterChange
 from swarm.adapters.raft.links import Links
 from swarm.adapters.raft.messages import NO_OP, REGULAR
 from swarm.adapters.raft.runner import Batch, LogStatus, Runner
@@ -31,7 +31,7 @@ from swarm.adapters.tls.credentials import ChannelFactory
 from swarm.errors import Bug, ConfigRefused, NotLeader, QueueFull, TooLarge
 from swarm.ids import NodeId
 from swarm.limits import ENTRY_BYTES_MAX
-from swarm.ports import Leadership, StateMachine
+from swarm.ports import Leadership, StateMachine, Voters
 from swarm.wire.gen.raft_pb2_grpc import RaftServicer
 
 EXIT_FATAL = 70
@@ -47,6 +47,13 @@ def stop_process(error: BaseException) -> None:
     os._exit(EXIT_FATAL)
 
 
+def _founders(node: NodeId, listed: Mapping[NodeId, str], *, joins: bool) -> Voters:
+    """Who takes part before the log says anything: those listed; one that joins them only learns."""
+    if not joins:
+        return Voters(0, dict(listed), {})
+    return Voters(0, {one: address for one, address in listed.items() if one != node}, {node: listed[node]})
+
+
 class PysyncobjLog:
     """One voter's replica of the log."""
 
@@ -59,6 +66,7 @@ class PysyncobjLog:
         *,
         cluster: str,
         settings: RaftSettings | None = None,
+        joins: bool = False,
         on_fatal: Callable[[BaseException], None] = stop_process,
     ) -> None:
         if node_id not in voters:
@@ -68,11 +76,13 @@ class PysyncobjLog:
                 remedy="add it, or do not run a log here",
             )
         self.node_id = node_id
-        self._voters = dict(voters)
+        self.on_voters: Callable[[Voters], None] = lambda _: None
+        self._voters = _founders(node_id, voters, joins=joins)
+        self._founders = self._voters
         self._data_dir = data_dir
         self._settings = settings or RaftSettings()
         self._on_fatal = on_fatal
-        self._links = Links(node_id, cluster, voters, channels)
+        self._links = Links(node_id, cluster, voters, self._founders, channels)
         self._runner: Runner | None = None
         self._delivery: Delivery | None = None
         self._pending_count = 0
@@ -91,11 +101,10 @@ class PysyncobjLog:
         if self._runner is not None:
             raise Bug("a log is started once", place=self.node_id)
         loop = asyncio.get_running_loop()
-        others = [voter for voter in self._voters if voter != self.node_id]
         runner = await asyncio.to_thread(
-            Runner, self._data_dir, self.node_id, others, self._settings, self._on_fatal
+            Runner, self._data_dir, self.node_id, self._founders, self._settings, self._on_fatal
         )
-        delivery = Delivery(machine, on_leadership, runner)
+        delivery = Delivery(machine, on_leadership, self._reconfigured, runner)
         try:
             delivery.recover(runner.recovered)
         except BaseException:
@@ -133,6 +142,18 @@ class PysyncobjLog:
     def applied_index(self) -> int:
         return self._delivery.applied_index if self._delivery else 0
 
+    def voters(self) -> Voters:
+        return self._voters
+
+    async def add_voter(self, node: NodeId, address: str) -> Voters:
+        if node not in {**self._voters.voters, **self._voters.learners}:
+            await self._change(node, address)
+        return self._voters
+
+    async def remove_voter(self, node: NodeId) -> Voters:
+        await self._change(node, None)
+        return self._voters
+
     def status(self) -> LogStatus:
         """The replica's inner state, for people."""
         if self._runner is None:
@@ -167,6 +188,19 @@ class PysyncobjLog:
         done.add_done_callback(lambda _done: self._settled(len(command)))
         runner.inbox.put(Proposal(command, done))
         return await done
+
+    async def _change(self, node: NodeId, address: str | None) -> int:
+        runner = self._runner
+        if runner is None:
+            raise NotLeader(None)
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        runner.inbox.put(VoterChange(node, address, done))
+        return await done
+
+    def _reconfigured(self, event: Reconfigured) -> None:
+        self._voters = event.voters
+        self._links.update(event.voters, committed=event.committed)
+        self.on_voters(event.voters)
 
     def _settled(self, size_bytes: int) -> None:
         self._pending_count -= 1

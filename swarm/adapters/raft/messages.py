@@ -8,6 +8,11 @@ from typing import NamedTuple, TypeAlias
 NO_OP = b"\x01"
 """The command of a place in the log that carries nothing: an election, a barrier, the log's origin."""
 
+MEMBERS = b"\x08"
+"""First byte of a command that says who takes part from there on; see `membership`.
+
+None of the library's own kinds: its kind for this carries a pickle."""
+
 REGULAR = b"\x00"
 """First byte of a command that carries a payload."""
 
@@ -77,13 +82,20 @@ class SnapshotChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Farewell:
+    """The leader of `term` leaves its office."""
+
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
 class Underway:
     """A piece of a large message has arrived, the rest is on its way: a sign of life from its sender."""
 
     term: int
 
 
-Message: TypeAlias = VoteRequest | VoteReply | Append | AppendReply | SnapshotChunk
+Message: TypeAlias = VoteRequest | VoteReply | Append | AppendReply | SnapshotChunk | Farewell
 """What voters send."""
 
 Incoming: TypeAlias = Message | Underway

@@ -59,8 +59,10 @@ class Replication(Elections):
     def _SyncObj__onBecomeLeader(self) -> None:  # noqa: N802
         """Stock behaviour, after forgetting what an earlier term knew of the followers."""
         self._forget_progress()
-        for node in self.others:
+        for node in self.peers:
             self._progress[node] = Progress(self.last().index + 1)
+        for node in self.learners:
+            self.match_index[node] = 0
         super()._SyncObj__onBecomeLeader()
 
     def _SyncObj__onNodeDisconnected(self, node: Node) -> None:  # noqa: N802
@@ -77,7 +79,7 @@ class Replication(Elections):
         now = self.now()
         self._SyncObj__newAppendEntriesTime = now + self.settings.heartbeat_ms / 1000
         self._backlog = False
-        for node in sorted(self.others, key=lambda node: str(node.id)):
+        for node in sorted(self.peers, key=lambda node: str(node.id)):
             if node in self.connected:
                 self._serve(node, self._progress[node], now)
 
@@ -133,8 +135,10 @@ class Replication(Elections):
             return
         if self.state != LEADER or reply.term != self.term:
             return  # an answer to an earlier term says nothing about this one
+        progress = self._progress.get(node)
+        if progress is None:
+            return  # it takes part no more
         self.last_answer[node] = self.now()
-        progress = self._progress[node]
         if reply.accepted:
             self._on_accepted(node, progress, reply.next_index - 1)
         elif progress.transfer is None:
@@ -222,8 +226,10 @@ class Replication(Elections):
                 if entry.index <= self.commit_index:
                     raise Bug(f"another entry {entry.index} than the committed one", place="raft")
                 self.log.deleteEntriesFrom(entry.index - first_index)
+                self.log_changed(entry.index, ())
             for new in entries[place:]:
                 self.log.add(*new)
+            self.log_changed(None, entries[place:])
             return
 
     def _conflict_start(self, index: int) -> int:

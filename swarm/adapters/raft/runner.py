@@ -18,7 +18,7 @@ from pathlib import Path
 
 from swarm.adapters.raft.core import LEADER
 from swarm.adapters.raft.engine import ApplyRoom, Engine
-from swarm.adapters.raft.events import Applied, Event, Proposal
+from swarm.adapters.raft.events import Applied, Event, Proposal, VoterChange
 from swarm.adapters.raft.inbox import (
     Inbox,
     Item,
@@ -36,6 +36,7 @@ from swarm.adapters.raft.transport import Outgoing, TurnTransport
 from swarm.adapters.raft.wal import Wal
 from swarm.errors import OutcomeUnknown
 from swarm.ids import NodeId
+from swarm.ports import Voters
 
 _log = logging.getLogger("swarm.raft")
 
@@ -84,7 +85,7 @@ class Runner:
         self,
         directory: Path,
         node_id: NodeId,
-        others: list[NodeId],
+        founders: Voters,
         settings: RaftSettings,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
@@ -101,7 +102,7 @@ class Runner:
             self.wal = Wal.open(LogDirectory(directory), node_id)
             self._snapshots = SnapshotStore(directory)
             self._transport = TurnTransport()
-            self._engine = Engine(node_id, list(others), self.wal, self._snapshots, self._transport, settings)
+            self._engine = Engine(node_id, founders, self.wal, self._snapshots, self._transport, settings)
         except BaseException:
             os.close(self._lock)
             raise
@@ -213,6 +214,8 @@ class Runner:
                 self._transport.receive(item.peer, item.message)
             case Proposal():
                 self._engine.proposals.append(item)
+            case VoterChange():
+                self._engine.changes.append(item)
             case LinkUp():
                 self._transport.link_up(item.link)
             case LinkDown():

@@ -32,6 +32,11 @@ DIAL_MS_MAX = 2_000
 REDIAL_MS = 100
 REDIAL_REFUSED_MS = 5_000  # a peer that refused us will hardly change its mind at once
 
+# -- who takes part ---------------------------------------------------------------------------
+VOTERS_MAX = 7
+PEERS_MAX = 3 * VOTERS_MAX  # coordinators one speaks with: those of today, and of changes it has missed
+PROMOTION_LAG_ENTRIES = 500  # a learner no further behind than this becomes a voter
+
 # -- between the Raft thread and the event loop ----------------------------------------------
 PROPOSALS_PENDING_MAX = 100_000
 PROPOSALS_PENDING_BYTES_MAX = 256 * MIB

@@ -22,8 +22,10 @@ from google.protobuf.message import DecodeError
 
 from swarm.adapters.raft.logfile import sync_directory
 from swarm.adapters.raft.messages import SnapshotChunk
+from swarm.adapters.raft.roll import voters_from_pb, voters_to_pb
 from swarm.adapters.raft.settings import SNAPSHOT_BYTES_MAX, SNAPSHOT_CHUNK_BYTES
 from swarm.errors import LogDamaged
+from swarm.ports import Voters
 from swarm.wire.gen import raft_pb2 as pb
 
 SNAPSHOT_FILE = "snapshot"
@@ -41,6 +43,7 @@ class Snapshot:
     index: int
     term: int
     state: bytes = field(repr=False)
+    voters: Voters | None = None  # None: as the cluster was founded
 
 
 def encode_head(snapshot: Snapshot) -> bytes:
@@ -50,6 +53,7 @@ def encode_head(snapshot: Snapshot) -> bytes:
         term=snapshot.term,
         state_bytes=len(snapshot.state),
         state_crc32=zlib.crc32(snapshot.state),
+        voters=None if snapshot.voters is None else voters_to_pb(snapshot.voters),
     ).SerializeToString()
     return _HEAD.pack(_MAGIC, _VERSION, len(header), zlib.crc32(header)) + header
 
@@ -71,7 +75,8 @@ def decode(data: bytes, place: str) -> Snapshot:
     state = data[_HEAD.size + length :]
     if len(state) != header.state_bytes or zlib.crc32(state) != header.state_crc32:
         raise LogDamaged("the snapshot's state is damaged", place=place)
-    return Snapshot(header.index, header.term, state)
+    voters = voters_from_pb(header.voters) if header.HasField("voters") else None
+    return Snapshot(header.index, header.term, state, voters)
 
 
 @dataclass(slots=True)

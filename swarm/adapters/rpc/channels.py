@@ -23,7 +23,7 @@ class Channels:
         self._identity = identity
         self._addresses = addresses
         self._revocations = revocations or Revocations()
-        self._open: dict[NodeId, tuple[int, grpc.aio.Channel]] = {}
+        self._open: dict[NodeId, tuple[tuple[int, str | None], grpc.aio.Channel]] = {}
         self._retired: deque[grpc.aio.Channel] = deque()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -32,10 +32,11 @@ class Channels:
         if (gone := self._revocations.find(node)) is not None:
             raise Unreachable(f"{node} was revoked: {gone.reason}", place=str(node))
         self._identity.refresh()
-        generation, channel = self._open.get(node, (0, None))
-        if channel is not None and generation != self._identity.generation:
-            # Streams on it live on; new calls prove who we are with the new certificate. One is kept for
-            # each node and exchange: a month's certificates make a dozen a year.
+        now = (self._identity.generation, self._addresses.get(node))
+        made, channel = self._open.get(node, (now, None))
+        if channel is not None and made != now:
+            # Streams on it live on; new calls prove who we are with the new certificate, or go where the node
+            # is now. One is kept for each node and exchange: a month's certificates make a dozen a year.
             self._retired.append(channel)
             channel = None
         if channel is None:
@@ -43,14 +44,13 @@ class Channels:
             if address is None:
                 raise Unreachable(f"the address of node {node} is not known here", place=str(node))
             channel = self._identity.channel(address, node)
-            self._open[node] = (self._identity.generation, channel)
+            self._open[node] = (now, channel)
         return channel
 
     def dismiss(self, node: NodeId) -> None:
         """End everything this process asks of a node."""
-        _, channel = self._open.pop(node, (0, None))
-        if channel is not None:
-            closing = asyncio.get_running_loop().create_task(channel.close(None))
+        if (found := self._open.pop(node, None)) is not None:
+            closing = asyncio.get_running_loop().create_task(found[1].close(None))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, cast
@@ -16,6 +16,7 @@ from swarm.adapters.rpc.certificates import CertificateCalls
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.adapters.rpc.policies import PolicyCalls
 from swarm.adapters.rpc.tokens import TokenCalls
+from swarm.adapters.rpc.voters import VoterCalls
 from swarm.coordinator import Admissions, Coordinator, Deployments, Identities
 from swarm.coordinator.tenancy import unreadable
 from swarm.errors import NotAllowed, ProtocolBroken
@@ -38,12 +39,12 @@ class About:
 
     cluster: str
     node: NodeId
-    voters: dict[NodeId, str]
+    voters: Mapping[NodeId, str]  # they may change
     pid: int
     started_ms: int
 
 
-class ClientServicer(TokenCalls, CertificateCalls, PolicyCalls, rpc.SwarmServicer):
+class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, rpc.SwarmServicer):
     """See the head of this module. On a voter; a node without a log has `ProxyServicer`."""
 
     def __init__(

@@ -7,7 +7,7 @@ was lost is tried again only where trying twice is harmless.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
 import grpc.aio
@@ -33,13 +33,13 @@ class Forwarder:
         self,
         node: NodeId,
         coordinator: Coordinator | None,
-        voters: Sequence[NodeId],
+        voters: Collection[NodeId],
         channels: Channels,
         clock: Clock,
     ) -> None:
         self._node = node
         self._coordinator = coordinator
-        self._voters = voters
+        self._voters = voters  # they may change
         self._channels = channels
         self._clock = clock
         self._hint: NodeId | None = None
@@ -88,7 +88,7 @@ class Forwarder:
     async def any_voter(self, stream: Callable[[Any], AsyncIterator[ReplyT]]) -> AsyncIterator[ReplyT]:
         """Pass a stream on from the first voter that answers; for nodes that hold no log."""
         last: SwarmError = Unreachable("no coordinator answers")
-        for voter in self._voters:
+        for voter in tuple(self._voters):
             stub: Any = rpc.SwarmStub(self._channels.to(voter))
             begun = False
             try:
@@ -107,7 +107,8 @@ class Forwarder:
         if self._coordinator is not None:
             leader = self._coordinator.replica.leadership().leader
         elif (leader := self._hint) is None:
-            return self._voters[self._clock.monotonic_ms() // limits.TICK_MS % len(self._voters)]
+            voters = tuple(self._voters)
+            return voters[self._clock.monotonic_ms() // limits.TICK_MS % len(voters)]
         if leader is None or leader == self._node:
             raise NotLeader(None)
         return leader

@@ -67,6 +67,8 @@ _REQUESTS: Final[Mapping[str, Callable[[Any], str]]] = {
     "Revoke": lambda request: str(request.id),
     "RotateCertificates": lambda request: " ".join(request.nodes)[:200] or "all",
     "RecordCertificate": lambda request: f"{request.certificate.uri} {request.certificate.serial}",
+    "AddCoordinator": lambda request: f"{request.node} {request.address}",
+    "RemoveCoordinator": lambda request: str(request.node),
     "SpendToken": lambda request: f"{request.token} {request.name}",
     "Put": _offered,
     "Upload": _offered,

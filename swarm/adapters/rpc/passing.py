@@ -1,4 +1,4 @@
-"""Calls about tokens and certificates on a node that holds no log: passed on to the coordinators."""
+"""Calls about members of the cluster on a node that holds no log: passed on to the coordinators."""
 
 from __future__ import annotations
 
@@ -63,3 +63,20 @@ class MembersPassedOn:
     async def ShowPolicy(self, request: pb.ShowPolicyRequest, context: Any) -> pb.ShowPolicyReply:  # noqa: N802
         request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.ShowPolicy(request, timeout=CALL_S))
+
+    async def ListCoordinators(  # noqa: N802
+        self,
+        request: pb.ListCoordinatorsRequest,
+        context: Any,  # noqa: ARG002
+    ) -> pb.CoordinatorsReply:
+        return await self._pass(lambda stub: stub.ListCoordinators(request, timeout=CALL_S))
+
+    async def AddCoordinator(self, request: pb.AddCoordinatorRequest, context: Any) -> pb.CoordinatorsReply:  # noqa: N802
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.AddCoordinator(request, timeout=CALL_S))
+
+    async def RemoveCoordinator(  # noqa: N802
+        self, request: pb.RemoveCoordinatorRequest, context: Any
+    ) -> pb.CoordinatorsReply:
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
+        return await self._pass(lambda stub: stub.RemoveCoordinator(request, timeout=CALL_S))

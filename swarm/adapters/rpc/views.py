@@ -164,7 +164,7 @@ def agents(coordinator: Coordinator, grant: Grant) -> list[pb.AgentState]:
     ]
 
 
-def nodes(coordinator: Coordinator, voters: dict[NodeId, str], grant: Grant) -> list[pb.NodeState]:
+def nodes(coordinator: Coordinator, voters: Mapping[NodeId, str], grant: Grant) -> list[pb.NodeState]:
     """Voters and attached nodes; who is attached is known to the leader alone."""
     leader = coordinator.replica.leadership().leader
     scheduler = coordinator.replica.scheduler

@@ -708,3 +708,43 @@ class DownloadRequest(_message.Message):
     sha256: str
     start: int
     def __init__(self, run: _Optional[str] = ..., sha256: _Optional[str] = ..., start: _Optional[int] = ...) -> None: ...
+
+class ListCoordinatorsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AddCoordinatorRequest(_message.Message):
+    __slots__ = ("node", "address", "on_behalf_of")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    address: str
+    on_behalf_of: str
+    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class RemoveCoordinatorRequest(_message.Message):
+    __slots__ = ("node", "on_behalf_of")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    on_behalf_of: str
+    def __init__(self, node: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class CoordinatorState(_message.Message):
+    __slots__ = ("node", "address", "learns")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    LEARNS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    address: str
+    learns: bool
+    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., learns: _Optional[bool] = ...) -> None: ...
+
+class CoordinatorsReply(_message.Message):
+    __slots__ = ("coordinators", "freshness")
+    COORDINATORS_FIELD_NUMBER: _ClassVar[int]
+    FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    coordinators: _containers.RepeatedCompositeFieldContainer[CoordinatorState]
+    freshness: Freshness
+    def __init__(self, coordinators: _Optional[_Iterable[_Union[CoordinatorState, _Mapping]]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...

@@ -134,6 +134,21 @@ class SwarmStub:
                 request_serializer=swarm_dot_v1_dot_client__pb2.RevokeRequest.SerializeToString,
                 response_deserializer=swarm_dot_v1_dot_client__pb2.RevokeReply.FromString,
                 _registered_method=True)
+        self.ListCoordinators = channel.unary_unary(
+                '/swarm.v1.Swarm/ListCoordinators',
+                request_serializer=swarm_dot_v1_dot_client__pb2.ListCoordinatorsRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.CoordinatorsReply.FromString,
+                _registered_method=True)
+        self.AddCoordinator = channel.unary_unary(
+                '/swarm.v1.Swarm/AddCoordinator',
+                request_serializer=swarm_dot_v1_dot_client__pb2.AddCoordinatorRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.CoordinatorsReply.FromString,
+                _registered_method=True)
+        self.RemoveCoordinator = channel.unary_unary(
+                '/swarm.v1.Swarm/RemoveCoordinator',
+                request_serializer=swarm_dot_v1_dot_client__pb2.RemoveCoordinatorRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.CoordinatorsReply.FromString,
+                _registered_method=True)
         self.Upload = channel.stream_stream(
                 '/swarm.v1.Swarm/Upload',
                 request_serializer=swarm_dot_v1_dot_client__pb2.BlobPart.SerializeToString,
@@ -279,6 +294,24 @@ class SwarmServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCoordinators(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddCoordinator(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveCoordinator(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Upload(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -405,6 +438,21 @@ def add_SwarmServicer_to_server(servicer, server):
                     servicer.Revoke,
                     request_deserializer=swarm_dot_v1_dot_client__pb2.RevokeRequest.FromString,
                     response_serializer=swarm_dot_v1_dot_client__pb2.RevokeReply.SerializeToString,
+            ),
+            'ListCoordinators': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCoordinators,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.ListCoordinatorsRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.CoordinatorsReply.SerializeToString,
+            ),
+            'AddCoordinator': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddCoordinator,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.AddCoordinatorRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.CoordinatorsReply.SerializeToString,
+            ),
+            'RemoveCoordinator': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveCoordinator,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.RemoveCoordinatorRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.CoordinatorsReply.SerializeToString,
             ),
             'Upload': grpc.stream_stream_rpc_method_handler(
                     servicer.Upload,
@@ -967,6 +1015,87 @@ class Swarm:
             '/swarm.v1.Swarm/Revoke',
             swarm_dot_v1_dot_client__pb2.RevokeRequest.SerializeToString,
             swarm_dot_v1_dot_client__pb2.RevokeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCoordinators(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/ListCoordinators',
+            swarm_dot_v1_dot_client__pb2.ListCoordinatorsRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.CoordinatorsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddCoordinator(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/AddCoordinator',
+            swarm_dot_v1_dot_client__pb2.AddCoordinatorRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.CoordinatorsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveCoordinator(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swarm.v1.Swarm/RemoveCoordinator',
+            swarm_dot_v1_dot_client__pb2.RemoveCoordinatorRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.CoordinatorsReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -15,17 +15,37 @@ class RaftFrame(_message.Message):
     def __init__(self, hello: _Optional[_Union[RaftHello, _Mapping]] = ..., messages: _Optional[_Iterable[_Union[RaftMessage, _Mapping]]] = ...) -> None: ...
 
 class RaftHello(_message.Message):
-    __slots__ = ("incarnation",)
+    __slots__ = ("incarnation", "voters")
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_FIELD_NUMBER: _ClassVar[int]
     incarnation: bytes
-    def __init__(self, incarnation: _Optional[bytes] = ...) -> None: ...
+    voters: RaftVoters
+    def __init__(self, incarnation: _Optional[bytes] = ..., voters: _Optional[_Union[RaftVoters, _Mapping]] = ...) -> None: ...
+
+class RaftVoters(_message.Message):
+    __slots__ = ("index", "voters")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    voters: _containers.RepeatedCompositeFieldContainer[RaftVoter]
+    def __init__(self, index: _Optional[int] = ..., voters: _Optional[_Iterable[_Union[RaftVoter, _Mapping]]] = ...) -> None: ...
+
+class RaftVoter(_message.Message):
+    __slots__ = ("node", "address", "learns")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    LEARNS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    address: str
+    learns: bool
+    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., learns: _Optional[bool] = ...) -> None: ...
 
 class RaftPipeEnd(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class RaftMessage(_message.Message):
-    __slots__ = ("term", "vote_request", "vote_reply", "append", "append_reply", "snapshot_chunk", "fragment")
+    __slots__ = ("term", "vote_request", "vote_reply", "append", "append_reply", "snapshot_chunk", "fragment", "farewell")
     TERM_FIELD_NUMBER: _ClassVar[int]
     VOTE_REQUEST_FIELD_NUMBER: _ClassVar[int]
     VOTE_REPLY_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +53,7 @@ class RaftMessage(_message.Message):
     APPEND_REPLY_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_CHUNK_FIELD_NUMBER: _ClassVar[int]
     FRAGMENT_FIELD_NUMBER: _ClassVar[int]
+    FAREWELL_FIELD_NUMBER: _ClassVar[int]
     term: int
     vote_request: RaftVoteRequest
     vote_reply: RaftVoteReply
@@ -40,7 +61,8 @@ class RaftMessage(_message.Message):
     append_reply: RaftAppendReply
     snapshot_chunk: RaftSnapshotChunk
     fragment: RaftFragment
-    def __init__(self, term: _Optional[int] = ..., vote_request: _Optional[_Union[RaftVoteRequest, _Mapping]] = ..., vote_reply: _Optional[_Union[RaftVoteReply, _Mapping]] = ..., append: _Optional[_Union[RaftAppend, _Mapping]] = ..., append_reply: _Optional[_Union[RaftAppendReply, _Mapping]] = ..., snapshot_chunk: _Optional[_Union[RaftSnapshotChunk, _Mapping]] = ..., fragment: _Optional[_Union[RaftFragment, _Mapping]] = ...) -> None: ...
+    farewell: RaftFarewell
+    def __init__(self, term: _Optional[int] = ..., vote_request: _Optional[_Union[RaftVoteRequest, _Mapping]] = ..., vote_reply: _Optional[_Union[RaftVoteReply, _Mapping]] = ..., append: _Optional[_Union[RaftAppend, _Mapping]] = ..., append_reply: _Optional[_Union[RaftAppendReply, _Mapping]] = ..., snapshot_chunk: _Optional[_Union[RaftSnapshotChunk, _Mapping]] = ..., fragment: _Optional[_Union[RaftFragment, _Mapping]] = ..., farewell: _Optional[_Union[RaftFarewell, _Mapping]] = ...) -> None: ...
 
 class RaftVoteRequest(_message.Message):
     __slots__ = ("last_index", "last_term", "trial")
@@ -106,6 +128,10 @@ class RaftSnapshotChunk(_message.Message):
     last: bool
     def __init__(self, index: _Optional[int] = ..., entry_term: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
 
+class RaftFarewell(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class RaftFragment(_message.Message):
     __slots__ = ("data", "last")
     DATA_FIELD_NUMBER: _ClassVar[int]
@@ -115,13 +141,15 @@ class RaftFragment(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class RaftSnapshotHeader(_message.Message):
-    __slots__ = ("index", "term", "state_bytes", "state_crc32")
+    __slots__ = ("index", "term", "state_bytes", "state_crc32", "voters")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     STATE_BYTES_FIELD_NUMBER: _ClassVar[int]
     STATE_CRC32_FIELD_NUMBER: _ClassVar[int]
+    VOTERS_FIELD_NUMBER: _ClassVar[int]
     index: int
     term: int
     state_bytes: int
     state_crc32: int
-    def __init__(self, index: _Optional[int] = ..., term: _Optional[int] = ..., state_bytes: _Optional[int] = ..., state_crc32: _Optional[int] = ...) -> None: ...
+    voters: RaftVoters
+    def __init__(self, index: _Optional[int] = ..., term: _Optional[int] = ..., state_bytes: _Optional[int] = ..., state_crc32: _Optional[int] = ..., voters: _Optional[_Union[RaftVoters, _Mapping]] = ...) -> None: ...

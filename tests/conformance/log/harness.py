@@ -183,6 +183,7 @@ class EtcdCluster(Cluster):
             node,
             self.name,
             self.server.client(timeout_s=1.3),
+            coordinators=dict.fromkeys(VOTERS, ""),
             settings=EtcdSettings(lease_s=4, compact_entries=COMPACT_ENTRIES),
             on_fatal=self.faults.append,
         )

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from swarm.errors import NotLeader, OutcomeUnknown, TooLarge
+from swarm.errors import Conflict, NotLeader, OutcomeUnknown, TooLarge
 from swarm.limits import ENTRY_BYTES_MAX
+from tests.conformance.log.harness import until
 
 PATIENCE_S = 10
 VOTERS = ("n1", "n2", "n3")
@@ -202,5 +203,84 @@ def test_a_stopped_log_takes_nothing_more_and_can_be_stopped_again(run):
         with pytest.raises(NotLeader):
             await leader.log.propose(b"x")
         await leader.log.stop()
+
+    run(scenario)
+
+
+voting = pytest.mark.parametrize("run", ["memory", "pysyncobj"], indirect=True)
+
+
+@pytest.mark.parametrize("run", ["etcd"], indirect=True)
+def test_in_etcd_nobody_votes(run):
+    async def scenario(cluster):
+        assert set(cluster.leader().log.voters().voters) == set(VOTERS)
+        for change in (cluster.leader().log.remove_voter("n1"), cluster.leader().log.add_voter("n4", "x:1")):
+            with pytest.raises(Conflict, match="coordinators have no votes"):
+                await change
+
+    run(scenario)
+
+
+@voting
+def test_a_voter_that_is_removed_counts_no_more(run):
+    async def scenario(cluster):
+        leader = await cluster.led()
+        gone, stays = (follower.log.node_id for follower in cluster.followers())
+        await leader.log.read_barrier()
+        voters = await leader.log.remove_voter(gone)
+        assert set(voters.voters) == set(VOTERS) - {gone}
+        await cluster.kill(gone)
+        await leader.log.propose(b"x")  # two of two
+        await until(
+            lambda: set(cluster.replicas[stays].log.voters().voters) == set(VOTERS) - {gone}, "the news"
+        )
+
+    run(scenario)
+
+
+@voting
+def test_a_follower_changes_no_voters(run):
+    async def scenario(cluster):
+        follower = cluster.followers()[0]
+        with pytest.raises(NotLeader):
+            await follower.log.remove_voter("n1")
+        with pytest.raises(NotLeader):
+            await follower.log.add_voter("n4", "127.0.0.1:1")
+
+    run(scenario)
+
+
+@voting
+def test_a_leader_that_is_removed_hands_over(run):
+    async def scenario(cluster):
+        leader = await cluster.led()
+        await leader.log.propose(b"x")
+        await cluster.agreed([b"x"])
+        with pytest.raises(NotLeader):
+            await leader.log.remove_voter(leader.log.node_id)
+        await until(lambda: leader.log.leadership().leader != leader.log.node_id, "its end in office")
+        again = await cluster.led()
+        await again.log.propose(b"y")
+
+    run(scenario)
+
+
+@voting
+def test_nobody_is_removed_where_the_rest_could_commit_nothing(run):
+    async def scenario(cluster):
+        leader = await cluster.led()
+        await leader.log.propose(b"x")
+        dead, alive = (follower.log.node_id for follower in cluster.followers())
+        await cluster.kill(dead)
+
+        async def refused():
+            try:
+                await leader.log.remove_voter(alive)
+            except Conflict:
+                return True
+            return False
+
+        assert await refused()
+        await leader.log.propose(b"y")
 
     run(scenario)

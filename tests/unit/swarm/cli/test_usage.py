@@ -56,7 +56,9 @@ COMMANDS = (
     "decompose,decompose train,plan,"
     "demo,dev,node,deploy,check,submit,nodes,status,runs,runs list,runs show,runs logs,runs cancel,"
     "agents,agents list,agents show,agents remove,"
-    "log,log migrate,audit,audit tail,audit query,audit prove,audit verify,init,join,"
+    "log,log migrate,coordinators,coordinators list,coordinators prepare,"
+    "coordinators add,coordinators remove,"
+    "audit,audit tail,audit query,audit prove,audit verify,init,join,"
     "token,token create,token list,token revoke"
 )
 

@@ -18,6 +18,7 @@ from swarm.adapters.raft.snapshot import SnapshotStore
 from swarm.adapters.raft.transport import from_library
 from swarm.adapters.raft.wal import Wal
 from swarm.errors import OutcomeUnknown
+from swarm.ports import Voters
 from tests.simulation.raft_disk import PerfectDisk
 from tests.simulation.raft_replicas import StockReplica
 
@@ -35,9 +36,9 @@ class Bench:
         self.sent = []
         self.congested = False
         directory.mkdir(exist_ok=True)
-        self.engine = Engine(
-            "a", others, Wal.open(LogDirectory(directory), "a"), SnapshotStore(directory), self, settings
-        )
+        wal, snapshots = Wal.open(LogDirectory(directory), "a"), SnapshotStore(directory)
+        founders = Voters(0, dict.fromkeys(("a", *others), ""), {})
+        self.engine = Engine("a", founders, wal, snapshots, self, settings)
         self.engine.begin()
         for other in others:
             self.engine._SyncObj__onNodeConnected(Node(other))

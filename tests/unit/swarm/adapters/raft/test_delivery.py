@@ -9,7 +9,9 @@ from swarm.adapters.raft.delivery import Delivery
 from swarm.adapters.raft.events import Applied, CaptureWanted, Failed, Led, Proposal, Restored
 from swarm.adapters.raft.snapshot import Snapshot
 from swarm.errors import Bug, OutcomeUnknown
-from swarm.ports import Committed, Leadership
+from swarm.ports import Committed, Leadership, Voters
+
+NOBODY = Voters(0, {}, {})
 
 
 class Machine:
@@ -40,7 +42,10 @@ def world():
     machine = Machine()
     news = []
     return SimpleNamespace(
-        runner=runner, machine=machine, news=news, delivery=Delivery(machine, news.append, runner)
+        runner=runner,
+        machine=machine,
+        news=news,
+        delivery=Delivery(machine, news.append, lambda _: None, runner),
     )
 
 
@@ -53,7 +58,7 @@ def test_events_take_effect_in_their_order(world):
     world.delivery.take(
         [
             applied(2, 3),
-            CaptureWanted(3, 1),
+            CaptureWanted(3, 1, NOBODY),
             Led(Leadership(4, "n2")),
             Restored(50, b"theirs"),
             applied(51),
@@ -65,7 +70,7 @@ def test_events_take_effect_in_their_order(world):
         ("restore", b"theirs", 50),
         ("apply", [51]),
     ]
-    assert world.runner.snapshots == [Snapshot(3, 1, b"state")]
+    assert world.runner.snapshots == [Snapshot(3, 1, b"state", NOBODY)]
     assert world.news == [Leadership(4, "n2")]
     assert world.delivery.leadership == Leadership(4, "n2")
     assert world.delivery.applied_index == 51

@@ -6,6 +6,7 @@ from swarm.adapters.raft.core import CANDIDATE, LEADER
 from swarm.adapters.raft.events import Applied, Led
 from swarm.adapters.raft.messages import (
     Append,
+    AppendReply,
     VoteReply,
     VoteRequest,
 )
@@ -91,9 +92,18 @@ def test_a_vote_that_arrives_twice_is_one_vote(tmp_path, clock):
     bench.close()
 
 
-def test_who_is_no_voter_is_not_listened_to(bench):
-    bench.tell(Node("stranger"), VoteRequest(9, 9, 9), Append(9, 1, 0, 1, entries(2, b"x")))
-    assert (bench.engine.term, len(bench.engine.log), bench.sent) == (0, 1, [])
+def test_the_votes_and_answers_of_who_does_not_take_part_count_for_nothing(bench):
+    stranger = Node("stranger")
+    bench.turn(after_s=0.7)
+    bench.tell(stranger, VoteReply(1, granted=True, trial=True))
+    assert bench.engine.term == 0
+    bench.tell(B, VoteReply(1, granted=True, trial=True))
+    bench.tell(stranger, VoteReply(1, granted=True))
+    assert bench.engine.state == CANDIDATE
+    bench.tell(B, VoteReply(1, granted=True))
+    assert bench.engine.state == LEADER
+    bench.tell(stranger, AppendReply(1, True, bench.engine.last().index + 1))
+    assert bench.engine.commit_index == 1
 
 
 def test_alone_a_voter_leads_at_once(tmp_path, clock):
