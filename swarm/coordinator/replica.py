@@ -50,7 +50,7 @@ class Replica:
         self.deposed: Callable[[NodeId | None], None] = lambda _: None
         self.agents_changed: Callable[[], None] = lambda: None
         self.revoked: Callable[[], None] = lambda: None
-        self._log = log
+        self.log = log
         self._clock = clock
         self._tasks = tasks
         self._options = options
@@ -63,10 +63,10 @@ class Replica:
 
     async def start(self) -> None:
         """Recover from the log and join the others."""
-        await self._log.start(self, self._on_leadership)
+        await self.log.start(self, self._on_leadership)
 
     async def stop(self) -> None:
-        await self._log.stop()
+        await self.log.stop()
 
     # -- the state ------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Replica:
         """The same for an event whose bytes are at hand."""
         self._proposed[data] = event
         try:
-            return await self._log.propose(data)
+            return await self.log.propose(data)
         finally:
             self._proposed.pop(data, None)
 
@@ -148,24 +148,19 @@ class Replica:
     def must_lead(self) -> int:
         """The term it leads under; raises `NotLeader` with the best hint there is."""
         if self.leading_term is None:
-            leader = self._log.leadership().leader
+            leader = self.log.leadership().leader
             raise NotLeader(leader if leader != self.node else None)
         return self.leading_term
 
     def leadership(self) -> Leadership:
-        return self._log.leadership()
+        return self.log.leadership()
 
     def applied_index(self) -> int:
-        return self._log.applied_index()
-
-    @property
-    def log(self) -> Log:
-        """The log that drives this replica: for who keeps it, and changing that."""
-        return self._log
+        return self.log.applied_index()
 
     async def read_barrier(self) -> int:
         """What this replica has applied by then is all that was committed before the call; leader only."""
-        return await self._log.read_barrier()
+        return await self.log.read_barrier()
 
     def _on_leadership(self, leadership: Leadership) -> None:
         _log.info("leadership", term=leadership.term, leader=leadership.leader)
@@ -182,7 +177,7 @@ class Replica:
     async def _take_over(self, term: int) -> None:
         while True:
             try:
-                await self._log.read_barrier()
+                await self.log.read_barrier()
             except NotLeader:
                 return
             except OutcomeUnknown:

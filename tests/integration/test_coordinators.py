@@ -29,14 +29,7 @@ class Growing(LocalCluster):
         authority = Authority.load(self.data_dir / AUTHORITY_DIRECTORY)
         for name, port in zip(names, free_ports(len(names)), strict=True):
             self.addresses[name] = f"127.0.0.1:{port}"
-            path = prepare_coordinator(
-                self.home(name),
-                name,
-                self.addresses[name],
-                present,
-                authority,
-                None,
-            )
+            path = prepare_coordinator(self.home(name), name, self.addresses[name], present, authority)
             extra = {"trust": {"agents": "any"}, "cells_per_agent": 1}
             path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | extra))
             profile["endpoints"][name] = self.addresses[name]
