@@ -5,15 +5,21 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from swarm.adapters.minilm import minilm
 from swarm.cli.options import Json
 from swarm.cli.output import Output
 from swarm.decompose.learn.codec import encode_model
 from swarm.decompose.learn.training import train as train_model
+from swarm.decompose.neural.codec import encode_neural
+from swarm.decompose.neural.config import NAMED
+from swarm.decompose.neural.training import Course, train_neural
 from swarm.decompose.records import Capability, Example
 from swarm.errors import ConfigRefused, Mistake, NotBuilt, TooLarge
 
@@ -21,8 +27,24 @@ FILE_BYTES_MAX: Final = 256 << 20
 EXAMPLES_MIN: Final = 20
 EXAMPLES: Final = """\
   swarm decompose train --capabilities tools.json --examples requests.jsonl --out requests.model
+  swarm decompose train ... --engine neural --size small --epochs 20
   swarm plan "Split the text, then write a report" --model requests.model
 """
+
+
+class TrainedEngine(StrEnum):
+    """What can be trained."""
+
+    STACKED = "stacked"
+    NEURAL = "neural"
+
+
+class SizeName(StrEnum):
+    """Sizes of the neural engine that have a name."""
+
+    SMALL = "small"
+    SPECIFIED = "specified"
+
 
 app = typer.Typer(help="Teach how sentences become graphs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -43,15 +65,20 @@ def train(
         typer.Option(metavar="FILE", help='JSON lines: {"text", "nodes": [name], "links": [[name, name]]}.'),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the model goes.")],
+    engine: Annotated[
+        TrainedEngine,
+        typer.Option(help="stacked: best on little data. neural: a transformer, needs torch."),
+    ] = TrainedEngine.STACKED,
+    encoder: Annotated[
+        bool, typer.Option("--encoder", help="Use the pretrained sentence encoder of the extra `encoder`.")
+    ] = False,
+    size: Annotated[
+        SizeName, typer.Option(help="Of the neural engine; specified: 768 x 12 x 12 and 1024 x 8.")
+    ] = SizeName.SMALL,
+    epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Of the neural engine.")] = Course().epochs,
     as_json: Json = False,
 ) -> None:
-    """Train the model that `swarm plan --model` and `swarm submit --model` take."""
-    if importlib.util.find_spec("sklearn") is None:
-        raise NotBuilt(
-            "training needs scikit-learn",
-            place="swarm decompose train",
-            remedy="pip install 'neural-swarm[train]'",
-        )
+    """Train the model that `--model` of `swarm plan` and `submit` takes; on a GPU where there is one."""
     known = list(_capabilities(capabilities))
     material = list(_examples(examples))
     if len(material) < EXAMPLES_MIN:
@@ -59,7 +86,19 @@ def train(
             f"{len(material)} examples", place=str(examples), remedy=f"give at least {EXAMPLES_MIN}"
         )
     console = Output(as_json=as_json)
-    data = encode_model(train_model(known, material, console.say))
+    helper = minilm() if encoder else None
+    if engine is TrainedEngine.STACKED:
+        if importlib.util.find_spec("sklearn") is None:
+            raise NotBuilt(
+                "training needs scikit-learn",
+                place="swarm decompose train",
+                remedy="pip install 'neural-swarm[train]'",
+            )
+        data = encode_model(train_model(known, material, console.say, helper))
+    else:
+        config = NAMED[size.value]
+        config = replace(config, pretrained=helper.size) if helper else config
+        data = encode_neural(train_neural(known, material, config, Course(epochs), console.say, helper))
     try:
         out.write_bytes(data)
     except OSError as error:

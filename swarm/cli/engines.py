@@ -1,38 +1,126 @@
-"""Which engine understands sentences on the command line, and the model it is given."""
+"""Which engine understands sentences on the command line, and the models it is given."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+import typer
+
+from swarm.adapters.chat import OpenAiChat
+from swarm.adapters.minilm import has_minilm, minilm
+from swarm.adapters.pairscorer import shipped_scorer
 from swarm.decompose.building import capabilities_of
-from swarm.decompose.learn.arrays import MODEL_BYTES_MAX
 from swarm.decompose.learn.codec import decode_model
-from swarm.decompose.records import Engine
+from swarm.decompose.neural.codec import BYTES_MAX, MAGIC, decode_neural
+from swarm.decompose.records import Capability, Engine
 from swarm.decompose.strategies.heuristic import HeuristicEngine
 from swarm.decompose.strategies.hybrid import HybridEngine
+from swarm.decompose.strategies.llm import LlmEngine
+from swarm.decompose.strategies.neural import NeuralEngine
 from swarm.decompose.strategies.stacked import StackedEngine
-from swarm.errors import ConfigRefused
+from swarm.errors import ConfigRefused, Mistake
 from swarm.graph import Catalogue
 from swarm.plugins import engine_plugin
 
 PLUGIN_MARK: Final = "plugin:"
 
+LLM_MODEL: Final = "default"
 
-def engine_for(catalogue: Catalogue, model: Path | None) -> Engine:
-    """The model with the rules where a model is given, the rules alone otherwise."""
+
+class EngineName(StrEnum):
+    """Ways to understand a sentence."""
+
+    AUTO = "auto"
+    HEURISTIC = "heuristic"
+    HYBRID = "hybrid"
+    LLM = "llm"
+
+
+EngineChoice = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine",
+        help="heuristic: rules alone. hybrid: rules with what was learnt. llm: the language model of --llm."
+        " auto: hybrid where something was learnt.",
+    ),
+]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="A model of `swarm decompose train`, for the capabilities it was trained on; or plugin:NAME.",
+    ),
+]
+LlmUrl = Annotated[
+    str,
+    typer.Option(
+        "--llm",
+        envvar="SWARM_LLM",
+        metavar="URL[#MODEL]",
+        help="An OpenAI-compatible endpoint, e.g. https://host/v1#name; asked only with --engine llm.",
+    ),
+]
+LlmKey = Annotated[
+    str,
+    typer.Option(
+        "--llm-key",
+        envvar="SWARM_LLM_KEY",
+        metavar="REF",
+        help="Its key by reference: env:NAME or file:PATH.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a sentence is to be understood."""
+
+    engine: EngineName = EngineName.AUTO
+    model: Path | None = None
+    llm: str = ""
+    llm_key: str = ""
+
+
+def engine_for(catalogue: Catalogue, wanted: Wanted) -> Engine:
+    """The engine that was asked for, over what is deployed."""
     capabilities = capabilities_of(catalogue)
-    if model is not None and str(model).startswith(PLUGIN_MARK):
-        return engine_plugin(str(model).removeprefix(PLUGIN_MARK))(capabilities)
-    if model is None:
-        return HeuristicEngine(capabilities)
-    return HybridEngine(capabilities, StackedEngine(decode_model(_read(model))))
+    if wanted.model is not None and str(wanted.model).startswith(PLUGIN_MARK):
+        return engine_plugin(str(wanted.model).removeprefix(PLUGIN_MARK))(capabilities)
+    match wanted.engine:
+        case EngineName.HEURISTIC:
+            return HeuristicEngine(capabilities)
+        case EngineName.LLM:
+            if not wanted.llm:
+                raise Mistake(
+                    "no language model is named", place="--engine llm", remedy="add --llm URL#MODEL"
+                )
+            url, _, model = wanted.llm.partition("#")
+            return LlmEngine(capabilities, OpenAiChat(url, model or LLM_MODEL, wanted.llm_key))
+        case EngineName.AUTO | EngineName.HYBRID:
+            if wanted.model is None:
+                return HeuristicEngine(capabilities, shipped_scorer())
+            return _trained(capabilities, wanted.model)
+
+
+def _trained(capabilities: list[Capability], path: Path) -> Engine:
+    data = _read(path)
+    encoder = minilm() if has_minilm() else None
+    learnt = (
+        NeuralEngine(decode_neural(data, encoder))
+        if data.startswith(MAGIC)
+        else StackedEngine(decode_model(data, encoder))
+    )
+    return HybridEngine(capabilities, learnt)
 
 
 def _read(model: Path) -> bytes:
     try:
         with model.open("rb") as file:
-            return file.read(MODEL_BYTES_MAX + 1)
+            return file.read(BYTES_MAX + 1)  # a decoder knows its own, smaller bound
     except OSError as error:
         raise ConfigRefused(
             f"the model cannot be read: {error.strerror or error}", place=str(model), remedy="check the path"

@@ -7,9 +7,10 @@ from typing import Annotated, Final
 
 import typer
 
+from swarm.cli.engines import EngineChoice, EngineName, LlmKey, LlmUrl, ModelFile, Wanted
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output, table
-from swarm.cli.understanding import ModelFile, catalogue_of, understand
+from swarm.cli.understanding import catalogue_of, understand
 from swarm.client import PlacingInfo, Swarm
 from swarm.decompose.analysis.describe import describe
 from swarm.decompose.analysis.describe import document_of as analysis_document
@@ -29,7 +30,10 @@ def explain(
     step: Annotated[
         str, typer.Argument(metavar="[STEP]", help="A step of the run; `swarm runs show` has them.")
     ] = "",
+    engine: EngineChoice = EngineName.AUTO,
     model: ModelFile = None,
+    llm: LlmUrl = "",
+    llm_key: LlmKey = "",
     cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
@@ -39,7 +43,7 @@ def explain(
     of each node's score, the runner-up, and why not the others.
     """
     if not step:
-        _explain_task(subject, model, cluster, as_json=as_json)
+        _explain_task(subject, Wanted(engine, model, llm, llm_key), cluster, as_json=as_json)
         return
     with Swarm.open(cluster) as swarm:
         found = swarm.attach(subject).explain(step)
@@ -54,9 +58,9 @@ def explain(
     Output(as_json=as_json).give(found, table=table(*columns, rows=rows), text=_verdict(found))
 
 
-def _explain_task(task: str, model: Path | None, cluster: Path | None, *, as_json: bool) -> None:
+def _explain_task(task: str, wanted: Wanted, cluster: Path | None, *, as_json: bool) -> None:
     with Swarm.open(cluster) as swarm:
-        found = understand(task, catalogue_of(swarm.agents()), model)
+        found = understand(task, catalogue_of(swarm.agents()), wanted)
     Output(as_json=as_json).give(
         analysis_document(found.analysis()), text="\n".join(describe(found.analysis()))
     )

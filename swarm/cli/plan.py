@@ -6,9 +6,10 @@ from typing import Annotated, Final
 
 import typer
 
+from swarm.cli.engines import EngineChoice, EngineName, LlmKey, LlmUrl, ModelFile, Wanted
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output
-from swarm.cli.understanding import ModelFile, TaskText, catalogue_of, document_of, show, understand
+from swarm.cli.understanding import TaskText, catalogue_of, document_of, show, understand
 from swarm.client import Swarm
 
 EXAMPLES: Final = """\
@@ -25,13 +26,16 @@ def plan(
         bool,
         typer.Option("--explain", help="And what the request means, its intent, and how much work it is."),
     ] = False,
+    engine: EngineChoice = EngineName.AUTO,
     model: ModelFile = None,
+    llm: LlmUrl = "",
+    llm_key: LlmKey = "",
     cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
     """Show the graph that a task means over the agents deployed, and what of it could not be mapped."""
     with Swarm.open(cluster) as swarm:
-        found = understand(task, catalogue_of(swarm.agents()), model)
+        found = understand(task, catalogue_of(swarm.agents()), Wanted(engine, model, llm, llm_key))
     out = Output(as_json=as_json)
     if as_json:
         out.give(document_of(found, explained=explain))

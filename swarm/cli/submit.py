@@ -10,11 +10,11 @@ from typing import Annotated, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from swarm.cli.engines import EngineChoice, EngineName, LlmKey, LlmUrl, ModelFile, Wanted
 from swarm.cli.inputs import INPUT_HELP, read_inputs
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output
 from swarm.cli.understanding import (
-    ModelFile,
     TaskText,
     Understood,
     catalogue_of,
@@ -56,7 +56,10 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Run what was understood without asking whether it is right.")
     ] = False,
+    engine: EngineChoice = EngineName.AUTO,
     model: ModelFile = None,
+    llm: LlmUrl = "",
+    llm_key: LlmKey = "",
     cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
@@ -70,7 +73,10 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     graph, values = native_graph(task), read_inputs(inputs or ())
     with Swarm.open(cluster) as swarm:
         document = graph or _agreed(
-            out, understand(task, catalogue_of(swarm.agents()), model), values, yes=yes
+            out,
+            understand(task, catalogue_of(swarm.agents()), Wanted(engine, model, llm, llm_key)),
+            values,
+            yes=yes,
         )
         run = swarm.submit(document, values, priority=Priority[priority.name], key=key)
         if not wait:

@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from swarm.cli.check import read_graph
-from swarm.cli.engines import engine_for
+from swarm.cli.engines import Wanted, engine_for
 from swarm.cli.output import Output, table
 from swarm.client import AgentInfo
 from swarm.decompose.analysis.describe import Analysis, analyze, describe
@@ -56,15 +56,6 @@ TaskText = Annotated[
         metavar="TASK",
         help="A sentence, or a file: a graph or any list of steps (YAML, JSON, XML, CSV), or a program"
         " (.py, .js, .ts, .go, .java, .rs).",
-    ),
-]
-ModelFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        metavar="FILE",
-        help="A model of `swarm decompose train`, or plugin:NAME; without it the shipped one helps the"
-        " rules.",
     ),
 ]
 
@@ -119,12 +110,12 @@ def native_graph(task: str) -> Graph | None:
     return read_graph(path)
 
 
-def understand(task: str, catalogue: Catalogue, model: Path | None) -> Understood:
+def understand(task: str, catalogue: Catalogue, wanted: Wanted) -> Understood:
     """The graph of a task; raises if nothing of it can be mapped or the graph could not run."""
     if graph := native_graph(task):
         return Understood(task, "document", 1.0, graph, catalogue)
     if is_sentence(task):
-        decomposition = engine_for(catalogue, model).decompose(task)
+        decomposition = engine_for(catalogue, wanted).decompose(task)
         built = build_graph(decomposition, catalogue, _title(task))
         return _finished(task, decomposition.engine, decomposition.confidence, built, catalogue)
     path = Path(task)

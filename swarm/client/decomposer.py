@@ -9,12 +9,15 @@
             ...
 
 What is offered is asked of the cluster once, when the first task comes, or given as a catalogue; then nobody
-is asked at all. Which engine understands sentences may be chosen; it is made for the capabilities there are.
+is asked at all. Which engine understands sentences may be chosen; it is made for the capabilities there are,
+and what it said of a request is remembered for a while.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -26,6 +29,7 @@ from swarm.client.door import Swarm
 from swarm.client.profile import ClusterProfile
 from swarm.client.records import AgentInfo
 from swarm.decompose.building import Built, build_graph, capabilities_of
+from swarm.decompose.cache import BYTES_MAX, TTL_MS, CachedEngine, DecompositionCache
 from swarm.decompose.optimizing import optimize
 from swarm.decompose.parse.code import parse_code
 from swarm.decompose.parse.structured import parse_structured
@@ -63,6 +67,8 @@ class TaskDecomposer:
         *,
         catalogue: Catalogue | None = None,
         engine: Callable[[Sequence[Capability]], Engine] | str = HeuristicEngine,
+        cache_bytes_max: int = BYTES_MAX,
+        cache_ttl_ms: int = TTL_MS,
     ) -> None:
         """`engine`: what makes one for the capabilities there are, or the name of a plugin."""
         self._profile = profile
@@ -70,6 +76,10 @@ class TaskDecomposer:
         self._engine_for = engine_plugin(engine) if isinstance(engine, str) else engine
         self._engine: Engine | None = None
         self._learning = asyncio.Lock()
+        self._guard = threading.Lock()
+        self._cache = DecompositionCache(
+            lambda: time.monotonic_ns() // 1_000_000, bytes_max=cache_bytes_max, ttl_ms=cache_ttl_ms
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +139,8 @@ class TaskDecomposer:
         catalogue = self._catalogue or {}
         if kind == "sentence":
             if self._engine is None:
-                self._engine = self._engine_for(capabilities_of(catalogue))
+                engine = self._engine_for(capabilities_of(catalogue))
+                self._engine = CachedEngine(engine, self._cache, self._guard)
             found = self._engine.decompose(task)
             built = build_graph(found, catalogue, _title(task))
             return _finished(task, found.engine, found.confidence, built, catalogue)

@@ -45,6 +45,7 @@ class Profile:
     capability: Capability
     weights: dict[str, float]  # of its terms
     norm: float
+    named: frozenset[str]  # terms of its name
     takes: tuple[str, ...]
     gives: tuple[str, ...]
 
@@ -72,7 +73,7 @@ class Matcher:
         norm = math.sqrt(sum(weight * weight for weight in weights.values())) or 1.0
         takes = tuple(kind.lower() for kind in capability.inputs)
         gives = tuple(kind.lower() for kind in capability.outputs)
-        return Profile(capability, weights, norm, takes, gives)
+        return Profile(capability, weights, norm, name, takes, gives)
 
     def scores(self, sentence: Sentence) -> Matrix:
         """One row per clause, one column per capability; 0 is no sign of it, above 1 is plain."""

@@ -63,10 +63,10 @@ def node_rows(evidence: Evidence, habits: Habits, kinds: Kinds, fits: Array, col
         evidence.near.closest.astype(float),
         evidence.near.closest.astype(float) - evidence.near.strength(),
         (-evidence.near.votes).argsort().argsort().astype(float),
-        *_clause_parts(evidence.clauses.astype(np.float64)),
-        *_clause_parts(evidence.match),
+        *clause_parts(evidence.clauses.astype(np.float64)),
+        *clause_parts(evidence.match),
         *_context(np.clip(whole, 0, 1), habits, kinds, fits, mentioned),
-        *_clause_parts(evidence.asked.astype(np.float64)),
+        *clause_parts(evidence.asked.astype(np.float64)),
         *_sensed_parts(evidence),
     ]
     shape = np.array(
@@ -120,8 +120,8 @@ def _sensed_parts(evidence: Evidence) -> list[Array]:
         votes,
         (-votes).argsort().argsort().astype(float),
         sensed.near.closest.astype(float),
-        *_clause_parts(sensed.clauses.astype(np.float64)),
-        *_clause_parts(sensed.match.astype(np.float64)),
+        *clause_parts(sensed.clauses.astype(np.float64)),
+        *clause_parts(sensed.match.astype(np.float64)),
     ]
 
 
@@ -138,7 +138,8 @@ def _rivals(chances: Array, scores: Array) -> list[Array]:
     return [rival, chances - rival, same]
 
 
-def _clause_parts(scores: Array) -> list[Array]:
+def clause_parts(scores: Array) -> list[Array]:
+    """From scores per clause and capability: how each capability stands in its best clause and overall."""
     best = scores.argmax(0)
     column = np.arange(scores.shape[1])
     top = scores[best, column]

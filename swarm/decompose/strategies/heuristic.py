@@ -9,6 +9,7 @@ sub-tasks form a chain. A clause that begins with an asking verb and matches not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,11 +17,13 @@ import numpy as np
 
 from swarm.decompose.lexicon import spoken_list
 from swarm.decompose.matching import Matcher, Matrix
+from swarm.decompose.pairs import PairScorer, pair_rows
 from swarm.decompose.parse.language import Clause, Sentence, parse_sentence, stem
 from swarm.decompose.records import Capability, Decomposition, Dependency, SubTask
 
 MATCH_MIN: Final = 0.5  # below it a clause says nothing about a capability
 RUNNER_UP_LAG: Final = 0.03  # another capability this close to the best is meant too
+LIKELY_MIN: Final = 0.4  # of a scorer's chance
 EDGE_CONFIDENCE: Final = 0.5  # rules do not tell a sure edge from an unsure one
 SUBTASKS_MAX: Final = 64
 _ASKING: Final = frozenset(
@@ -45,23 +48,26 @@ class _Pick:
 
 
 class HeuristicEngine:
-    """Decomposes by rules alone."""
+    """Decomposes by rules alone, or with a scorer that has learnt on other catalogues what a match is."""
 
-    name = "heuristic"
-
-    def __init__(self, capabilities: Sequence[Capability]) -> None:
+    def __init__(self, capabilities: Sequence[Capability], scorer: PairScorer | None = None) -> None:
         self.capabilities = tuple(capabilities)
         self.matcher = Matcher(self.capabilities)
+        self._scorer = scorer
+
+    @property
+    def name(self) -> str:
+        return "heuristic" if self._scorer is None else "hybrid"
 
     def decompose(self, request: str) -> Decomposition:
         """The sub-tasks that the words of `request` ask for, and who takes whose result."""
         sentence = parse_sentence(request)
         scores = self.matcher.scores(sentence)
-        picks = _picks(scores)
+        picks = _picks(scores) if self._scorer is None else self._scored(sentence, scores, self._scorer)
         links = self.links([pick.column for pick in picks])
         names = [each.name for each in self.capabilities]
         steps = tuple(
-            SubTask(names[pick.column], sentence.clauses[pick.row].text, _confidence(pick.score))
+            SubTask(names[pick.column], sentence.clauses[pick.row].text, self._confidence(pick.score))
             for pick in picks
         )
         return Decomposition(
@@ -70,8 +76,25 @@ class HeuristicEngine:
             steps,
             tuple(Dependency(names[source], names[target], EDGE_CONFIDENCE) for source, target in links),
             float(np.prod([step.confidence for step in steps])) if steps else 0.0,
-            _unmapped(sentence, scores),
+            _unmapped(sentence, scores, {pick.row for pick in picks}),
         )
+
+    def _scored(self, sentence: Sentence, scores: Matrix, scorer: PairScorer) -> list[_Pick]:
+        """Those the scorer finds likely, each with the clause that asks for it most plainly."""
+        chances = scorer(pair_rows(sentence, scores, self.matcher).astype(np.float32))
+        rows = scores.argmax(0)
+        found = [
+            _Pick(int(column), int(rows[column]), float(chances[column]))
+            for column in np.argsort(-chances, kind="stable")[:SUBTASKS_MAX]
+            if chances[column] >= LIKELY_MIN
+        ]
+        return sorted(found, key=lambda pick: (pick.row, -pick.score, pick.column))
+
+    def _confidence(self, score: float) -> float:
+        """A matching score squeezed into 0..1, where it only ranks; a scorer's chance as it is."""
+        if self._scorer is not None:
+            return score
+        return float(1.0 / (1.0 + np.exp(-4.0 * (score - MATCH_MIN))))
 
     def links(self, order: Sequence[int]) -> list[tuple[int, int]]:
         """Edges among capabilities (by index) that stand in the given order."""
@@ -109,14 +132,13 @@ def _picks(scores: Matrix) -> list[_Pick]:
     return sorted(strongest, key=lambda pick: (pick.row, -pick.score, pick.column))
 
 
-def _confidence(score: float) -> float:
-    """A matching score squeezed into 0..1: it ranks sub-tasks, and is not calibrated."""
-    return float(1.0 / (1.0 + np.exp(-4.0 * (score - MATCH_MIN))))
-
-
-def _unmapped(sentence: Sentence, scores: Matrix) -> tuple[str, ...]:
-    rows = zip(sentence.clauses, scores, strict=True)
-    return tuple(clause.text for clause, line in rows if line.max() < MATCH_MIN and _asks(clause))
+def _unmapped(sentence: Sentence, scores: Matrix, mapped: AbstractSet[int]) -> tuple[str, ...]:
+    rows = enumerate(zip(sentence.clauses, scores, strict=True))
+    return tuple(
+        clause.text
+        for row, (clause, line) in rows
+        if row not in mapped and line.max() < MATCH_MIN and _asks(clause)
+    )
 
 
 def _asks(clause: Clause) -> bool:

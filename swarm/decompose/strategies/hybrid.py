@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from swarm.decompose.records import Capability, Decomposition, Dependency, SubTask
+from swarm.decompose.records import Capability, Decomposition, Dependency, Engine, SubTask
 from swarm.decompose.strategies.heuristic import HeuristicEngine
-from swarm.decompose.strategies.stacked import StackedEngine
 
 SURE_MIN: Final = 0.5  # of the likeliest node; below it the model has nothing to say
 NEW_MIN: Final = 0.6  # of a rule's sub-task that asks for a capability the model never saw
@@ -23,19 +22,19 @@ class HybridEngine:
 
     name = "hybrid"
 
-    def __init__(self, capabilities: Sequence[Capability], stacked: StackedEngine) -> None:
+    def __init__(self, capabilities: Sequence[Capability], learnt: Engine) -> None:
         self.capabilities = tuple(capabilities)
-        self._stacked = stacked
+        self._learnt = learnt
         self._rules = HeuristicEngine(self.capabilities)
         present = {each.name for each in self.capabilities}
-        trained = {each.name for each in stacked.capabilities}
+        trained = {each.name for each in learnt.capabilities}
         self._new = present - trained
         self._gone = trained - present
         self._index = {each.name: at for at, each in enumerate(self.capabilities)}
 
     def decompose(self, request: str) -> Decomposition:
         """The model's graph, completed by rules for what the model cannot know."""
-        learnt = self._stacked.decompose(request)
+        learnt = self._learnt.decompose(request)
         ruled = self._rules.decompose(request)
         kept = [step for step in learnt.subtasks if step.capability not in self._gone]
         best = max((step.confidence for step in kept), default=0.0)
