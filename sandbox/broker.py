@@ -27,6 +27,7 @@ CONNECTIONS_PER_CELL_MAX: Final = 8  # at a time
 CONNECTION_EVERY_S: Final = 0.1  # of one cell, on the average: each is two lines in the audit log
 CONNECTIONS_BURST: Final = 16
 CONNECT_S: Final = 10.0
+ADDRESSES_MAX: Final = 4  # of one name, tried one after the other
 IDLE_S: Final = 60.0  # without a byte either way
 BYTES_MAX: Final = 256 << 20  # of one connection, both ways together
 MBPS_MAX: Final = 1_000  # of one cell, whatever its agent declares
@@ -59,6 +60,8 @@ class Connection:
     bytes_in: int
     outcome: str  # opening; then closed | unused | idle | bytes | cancelled | refused: why | failed: why
 
+
+_Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 OPENING: Final = "opening"
 Audit: TypeAlias = Callable[[Connection], None]
@@ -207,14 +210,20 @@ class Broker:
             if not first:
                 record = replace(record, outcome="unused")
                 return
-            record = replace(record, address=await self._resolve(destination))
-            self._audit(replace(record, outcome=OPENING))
-            upstream = await self._connect(destination, record.address)
-            record = replace(record, outcome=await self._join((reader, writer), upstream, first, traffic))
+            for address in await self._resolve(destination):
+                record = replace(record, address=address, outcome=OPENING)
+                self._audit(record)
+                try:
+                    upstream = await self._connect(destination, address)
+                except (OSError, TimeoutError) as error:
+                    record = replace(record, outcome=_failed(error))
+                    continue
+                record = replace(record, outcome=await self._join((reader, writer), upstream, first, traffic))
+                break
         except _Ended as error:
             record = replace(record, outcome=str(error))
         except Exception as error:  # noqa: BLE001 - the network's errors, and the audit log's: told to it, and the agent
-            record = replace(record, outcome=f"failed: {clean_text(str(error) or type(error).__name__, 200)}")
+            record = replace(record, outcome=_failed(error))
         finally:
             if record.outcome == "closed":
                 writer.close()  # what the other side said last still gets there
@@ -232,21 +241,22 @@ class Broker:
                 )
             )
 
-    async def _resolve(self, destination: Destination) -> str:
-        """An address of the name; raises `_Ended` if it is one of ours and was not meant to be."""
+    async def _resolve(self, destination: Destination) -> list[str]:
+        """Addresses of the name; raises `_Ended` if all of them are our own, and were not meant to be."""
         loop = asyncio.get_running_loop()
         found = await asyncio.wait_for(
             loop.getaddrinfo(destination.host, destination.port, type=socket.SOCK_STREAM), CONNECT_S
         )
-        address = str(found[0][4][0])
-        if not destination.private and not ipaddress.ip_address(address).is_global:
-            raise _Ended(f"refused: {address} is not a public address")
-        return address
+        addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
+        if destination.private:
+            return addresses[:ADDRESSES_MAX]
+        public = [address for address in addresses if ipaddress.ip_address(address).is_global]
+        if not public:
+            raise _Ended(f"refused: {addresses[0]} is not a public address")
+        return public[:ADDRESSES_MAX]
 
-    async def _connect(
-        self, destination: Destination, address: str
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        # To the address that was checked: the name might give another one the next time.
+    async def _connect(self, destination: Destination, address: str) -> _Streams:
+        # To an address that was checked: the name might give another one the next time.
         return await asyncio.wait_for(
             asyncio.open_connection(
                 address, destination.port, ssl=self._context, server_hostname=destination.host
@@ -256,8 +266,8 @@ class Broker:
 
     async def _join(
         self,
-        inner: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        inner: _Streams,
+        upstream: _Streams,
         first: bytes,
         traffic: _Traffic,
     ) -> str:
@@ -279,7 +289,7 @@ class Broker:
         except* TimeoutError:
             outcome = "idle"
         except* OSError as failed:
-            outcome = f"failed: {clean_text(str(failed.exceptions[0]), 200)}"
+            outcome = _failed(failed.exceptions[0])
         finally:
             if outcome == "closed":
                 upstream[1].close()
@@ -288,3 +298,7 @@ class Broker:
             with contextlib.suppress(OSError, TimeoutError):
                 await asyncio.wait_for(upstream[1].wait_closed(), CONNECT_S)
         return outcome
+
+
+def _failed(error: BaseException) -> str:
+    return f"failed: {clean_text(str(error) or type(error).__name__, 200)}"

@@ -180,6 +180,8 @@ class Image:
     egress: tuple[str, ...] = ()  # places it connects to, `host:port`
     layers: frozenset[str] = frozenset()  # of the sandbox, without which it must not run
     native_libraries: bool = False
+    memory_mb_min: int = 0  # of the machine it runs on
+    cpu_cores_min: float = 0.0
     first: tuple[CapabilityName, ...] = ()  # asked of a new cell before anything else is
     last: tuple[CapabilityName, ...] = ()  # asked before it is closed
     signatures: tuple[Signature, ...] = ()

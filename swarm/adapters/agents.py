@@ -64,6 +64,8 @@ def open_image(data: bytes) -> Image:
         egress=resources.egress,
         layers=frozenset(resources.requirements.sandbox_layers),
         native_libraries=resources.native_libraries,
+        memory_mb_min=resources.requirements.minimum_memory_mb,
+        cpu_cores_min=resources.requirements.minimum_cpu_cores,
         first=_hooks(executable.workflow.initialization),
         last=_hooks(executable.workflow.shutdown),
         signatures=signatures,

@@ -19,6 +19,7 @@ from swarm import limits
 from swarm.errors import NotFound, NotHosted, NotLeader, SwarmError
 from swarm.graph import PLAIN, UNBOUNDED, Clearance
 from swarm.ids import Digest, NodeId, StepKey
+from swarm.node import needs
 from swarm.node.calls import Call
 from swarm.node.host import AgentHost, not_cleared, not_hosted
 from swarm.node.outbox import Outbox
@@ -324,6 +325,7 @@ class Worker:
         try:
             image = self._ports.opener(await _fetch(digest, self._ports, self._leader))
             ports = self._ports
+            needs.check(image, ports.machine)
             host = AgentHost(
                 digest,
                 image,

@@ -256,6 +256,22 @@ def test_a_public_name_that_leads_to_our_own_networks_is_not_followed(certificat
     play(certificate, body, private=False)
 
 
+def test_where_one_address_of_a_name_does_not_answer_the_next_one_is_tried(certificate: Path) -> None:
+    async def body(scene: Scene) -> None:
+        async def resolve(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+            return [(2, 1, 6, "", (address, port)) for address in ("127.0.0.9", "127.0.0.1", "::1")]
+
+        asyncio.get_running_loop().getaddrinfo = resolve  # type: ignore[method-assign,assignment]
+        async with await scene.warden.spawn(scene.spec(scene.name)) as cell:
+            assert await scene.call(cell) == 101
+        record = await scene.record()
+        tried = [opening.address for opening in scene.audited]
+        assert tried[:2] == ["127.0.0.9", "127.0.0.1"]
+        assert (record.address, record.outcome) == (tried[-1], "closed")
+
+    play(certificate, body)
+
+
 def test_a_server_that_cannot_prove_its_name_gets_nothing(certificate: Path) -> None:
     async def body(scene: Scene) -> None:
         async with await scene.warden.spawn(scene.spec(scene.name)) as cell:
