@@ -45,6 +45,7 @@ class Capability:
 
     `effects: once` says that running it twice does harm; the swarm then records its intent before it runs.
     The description is what sentences are matched against; without one the agent's own stands for it.
+    `switches_context` says that it may give data to a less secret context, where a policy lets it.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -54,4 +55,5 @@ class Capability:
     outputs: Annotated[tuple[PortSpec, ...], Field(max_length=PORTS_MAX)]
     deterministic: Flag = False
     effects: Effects = "none"
+    switches_context: Flag = False
     description: Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)] = ""

@@ -14,6 +14,7 @@ from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.ports import Image
 from swarm.scheduler.events import AgentRecord
 from swarm.trust.authors import AgentPolicy
+from swarm.trust.policy import Capability
 
 
 def inspect(data: bytes) -> AgentRecord:
@@ -34,6 +35,7 @@ def inspect(data: bytes) -> AgentRecord:
         memory_mb=limits.memory_mb,
         cpu_cores=limits.cpu_cores,
         layers=frozenset(requirements.sandbox_layers),
+        needs=_needs(executable),
     )
 
 
@@ -135,6 +137,16 @@ def _refused(problems: Iterable[af.Problem]) -> AgentRefused:
     return AgentRefused("the agent file is refused", place="agent file", problems=found)
 
 
+def _needs(executable: af.Executable) -> frozenset[str]:
+    """What a policy has to grant the agent, beyond that it may run at all."""
+    found = {Capability.MEMORY_ACCESS} if executable.kind == "python" else set()
+    if executable.resources.egress:
+        found.add(Capability.NETWORK)
+    if any(capability.switches_context for capability in executable.capabilities):
+        found.add(Capability.CONTEXT_SWITCH)
+    return frozenset(found)
+
+
 def _signature(capability: af.Capability, of_agent: str) -> Signature:
     return Signature(
         name=CapabilityName(capability.name),
@@ -142,6 +154,7 @@ def _signature(capability: af.Capability, of_agent: str) -> Signature:
         outputs=tuple(_port(port) for port in capability.outputs),
         deterministic=capability.deterministic,
         effects=capability.effects,
+        switches_context=capability.switches_context,
         description=capability.description or of_agent,
     )
 

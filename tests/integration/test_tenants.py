@@ -18,6 +18,7 @@ POLICY = """\
 policy: 1
 contexts:
   medical: {level: 2, domain: medical}
+  public: {}
 tenants:
   acme: {share: 2, runs_active_max: 2}
   zeta: {submissions_per_s: 1000}
@@ -30,6 +31,9 @@ principals:
   zoe: {tenant: zeta, may: [SUBMIT, CANCEL, READ_RESULTS, READ_CLUSTER, DEPLOY]}
 agents:
   greedy: {may: [MEMORY_ACCESS]}
+  redact:
+    may: [NEURAL_COMPUTE, MEMORY_ACCESS, CONTEXT_SWITCH]
+    switches: [{from: medical, to: public}]
   "*": {may: [NEURAL_COMPUTE, MEMORY_ACCESS]}
 nodes:
   n3: {level: 0}
@@ -160,10 +164,10 @@ def test_an_agent_may_only_be_what_the_policy_grants_it(person):
 MEDICAL = Context(level=2, domain="medical")
 
 
-def marked(first, second):
+def marked(first, second, capability="test:slow"):
     literals = (("seconds", Payload("json", b"0")), ("value", Payload("json", b'"kept"')))
     nodes = (
-        Node("a", "test:slow", literals, context=first),
+        Node("a", capability, literals, context=first),
         Node("b", "test:slow", literals[:1], context=second),
     )
     edges = (Edge(Endpoint("a", "value"), Endpoint("b", "value")),)
@@ -189,6 +193,25 @@ def test_data_flows_only_upwards_runs_only_where_it_may_and_is_read_by_who_is_cl
         person("zoe").submit(marked(Context(), Context(tenant="acme")))
 
 
+def test_an_agent_that_its_author_and_the_policy_let_switch_contexts_gives_data_to_whom_it_may(person):
+    ann, amy = person("ann"), person("amy")
+    redact = SLOW_AGENT.replace(b"name: slow", b"name: redact").replace(
+        b"- name: test:slow", b"- name: test:redact"
+    )
+    leaky = marked(MEDICAL, Context(), "test:redact")
+    ann.deploy(redact)  # its author does not say that it switches contexts
+    with pytest.raises(GraphRefused, match="may not flow"):
+        amy.submit(leaky)
+    ann.deploy(redact.replace(b"  outputs:", b"  switches_context: true\n  outputs:"))
+    assert amy.submit(leaky).result() == {"value": "kept"}
+    other = redact.replace(b"name: redact", b"name: other").replace(
+        b"  outputs:", b"  switches_context: true\n  outputs:"
+    )
+    with pytest.raises(AgentRefused, match="CONTEXT_SWITCH"):
+        ann.deploy(other)
+    ann.remove_agent("redact")
+
+
 def test_the_policy_that_holds_can_be_shown_and_a_bad_one_changes_nothing(shared, tmp_path, capsys):
     cluster, _ = shared
     profile = ["--cluster", str(cluster.profile_path), "--json"]
@@ -200,7 +223,7 @@ def test_the_policy_that_holds_can_be_shown_and_a_bad_one_changes_nothing(shared
     bad.write_text(POLICY.replace("tenant: zeta", "tenant: zetta"))
     assert run(["policy", "check", str(bad), "--json"]) == 2
     found = json.loads(capsys.readouterr().out)["error"]["problems"]
-    assert [problem["place"].rpartition("bad.yaml")[2] for problem in found] == [":13: principals.zoe.tenant"]
+    assert [problem["place"].rpartition("bad.yaml")[2] for problem in found] == [":14: principals.zoe.tenant"]
     assert run(["policy", "apply", str(bad), *profile]) == 2
     capsys.readouterr()
     locked = tmp_path / "locked.yaml"
