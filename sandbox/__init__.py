@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from sandbox.errors import CellError as CellError
     from sandbox.errors import Exceeded as Exceeded
     from sandbox.errors import Refused as Refused
+    from sandbox.outside import Held as Held
+    from sandbox.outside import Stored as Stored
     from sandbox.payload import Items as Items
     from sandbox.payload import Payload as Payload
+    from sandbox.payload import Ports as Ports
     from sandbox.pool import Pool as Pool
     from sandbox.spec import AgentImage as AgentImage
     from sandbox.spec import Attestation as Attestation
@@ -54,12 +57,15 @@ _HOMES = {
     "EdgeCell": "edge",
     "EdgeWarden": "edge",
     "Exceeded": "errors",
+    "Held": "outside",
     "Items": "payload",
     "Missing": "spec",
     "Payload": "payload",
     "Pool": "pool",
+    "Ports": "payload",
     "Refused": "errors",
     "State": "cell",
+    "Stored": "outside",
     "Usage": "spec",
     "Warden": "warden",
 }

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sandbox.bodies import MessageError
-from sandbox.channel import Answer, Channel
-from sandbox.errors import AgentFailed, Broken, CellError
+from sandbox.channel import Answer, Channel, Loan
+from sandbox.errors import AgentFailed, Broken, CellError, Exceeded
 from sandbox.frames import Data, Kind
 from sandbox.messages import read_results, write_items, write_process
+from sandbox.outside import Stored
 from sandbox.payload import Items, Ports, parse_json
 from sandbox.rows import Payable
 from sandbox.single import Seen, as_result, write_call
@@ -52,6 +53,44 @@ class Calls:
         """Answer many inputs with one frame each way; each has its own result or error."""
         return self._results(await self._ask(capability, batch, wall_ms), len(batch))
 
+    async def process_large(
+        self, capability: str, batch: Sequence[Ports], wall_ms: int | None = None
+    ) -> list[dict[str, Items] | CellError]:
+        """The same where payloads may be `Stored` on the way in, and `Held` on the way out.
+
+        Neither passes the memory of this process, nor holds its loop up.
+        """
+        if len(batch) == 1 and (single := self._single(capability, batch[0])):
+            return self._results(await self._call(_PROCESS, single, wall_ms, held=True), 1)
+        loans: list[Loan] = []
+
+        def share(payloads: list[Payable], size: int) -> int | None:
+            loan = self._channel.lend(payloads, size)
+            if loan is None and not any(isinstance(payload, Stored) for payload in payloads):
+                return None  # it fits the socket
+            if loan is None:
+                limit = self._spec.limits.memory_bytes
+                raise Exceeded("memory_bytes", limit, size, place=self._place, remedy="give the agent more")
+            loans.append(loan)
+            return loan.piece.number
+
+        try:
+            parts = write_process(capability, batch, share)
+            for loan in loans:
+                target = loan.piece.handle(writable=True)  # the cell may end, and its pieces with it
+                await asyncio.to_thread(loan.load, target)
+                self._check_ready()
+                self._channel.announce(loan)
+            pieces = [loan.piece.number for loan in loans]
+            answer = self._call(_PROCESS, parts, wall_ms, *pieces, held=True)
+        except BaseException as error:
+            for loan in loans:
+                self._channel.lender.take_back(loan.piece.number, kept=False)
+            if isinstance(error, (MessageError, KeyError, TypeError, UnicodeError, OSError)):
+                raise AgentFailed(f"the input cannot be sent: {error!r}", place=self._place) from error
+            raise
+        return self._results(await answer, len(batch))
+
     def _ask(self, capability: str, batch: Sequence[Ports], wall_ms: int | None) -> asyncio.Future[Answer]:
         if len(batch) == 1 and (single := self._single(capability, batch[0])):
             return self._call(_PROCESS, single, wall_ms)
@@ -80,14 +119,16 @@ class Calls:
             return None  # the long way says what is wrong
 
     def _results(self, answer: Answer, count: int) -> list[dict[str, Items] | CellError]:
-        body, shared = answer
-        if count == 1 and shared is None and (data := self._seen.payload(body)) is not None:
+        body, shared, held = answer
+        if count == 1 and shared is None and held is None and (data := self._seen.payload(body)) is not None:
             return [as_result(self._seen, data)]
         try:
-            results = read_results(body, count, shared)
+            results = read_results(body, count, shared, held)
         except ValueError as error:
+            if answer.held is not None:
+                answer.held[0].close()
             raise self._distrust(error) from error
-        if count == 1 and shared is None:
+        if count == 1 and shared is None and held is None:
             self._seen.learn(body, results[0])
         return results
 
@@ -115,8 +156,14 @@ class Calls:
         await self._call(Kind.RESTORE, (data,))
 
     def _call(
-        self, kind: int, parts: Sequence[Data], wall_ms: int | None = None, piece: int = 0
+        self,
+        kind: int,
+        parts: Sequence[Data],
+        wall_ms: int | None = None,
+        piece: int = 0,
+        *,
+        held: bool = False,
     ) -> asyncio.Future[Answer]:
         self._check_ready()
         limit_ms = self._wall_ms
-        return self._channel.call(kind, parts, min(wall_ms or limit_ms, limit_ms) / 1000, piece)
+        return self._channel.call(kind, parts, min(wall_ms or limit_ms, limit_ms) / 1000, piece, held=held)

@@ -14,15 +14,16 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from sandbox import failures
 from sandbox.bodies import MessageError
 from sandbox.errors import Broken, CellError, Exceeded, Refused
 from sandbox.frames import Data, Frame, FrameError, FrameReader, Kind, pack
 from sandbox.rows import Payable
-from sandbox.shared import GRANT, WANT, Lender, Piece, fill
+from sandbox.shared import GRANT, HELD_BYTES, WANT, Lender, Piece, fill, load
 from sandbox.spec import PIECE_BYTES_MAX, PLACE_BYTES_MAX
+from sandbox.tensors import Encoded
 
 CALLS_MAX: Final = 1024  # outstanding in one cell
 QUEUED_BYTES_MAX: Final = 512 << 20  # not yet taken by the socket
@@ -31,6 +32,7 @@ _ANSWER, _FAILURE, _WANT = int(Kind.ANSWER), int(Kind.FAILURE), int(Kind.WANT)
 _CONNECT = int(Kind.CONNECT)
 _ANSWERS: Final = frozenset({_ANSWER, int(Kind.ANSWER_KEPT)})
 _OVERHEAD_BYTES: Final = 1 << 20  # framing around the output an agent may produce
+_SOCKET_BYTES_MAX: Final = 64 << 20  # of output in one frame: large payloads do not come by it
 
 
 class Answer(NamedTuple):
@@ -38,6 +40,7 @@ class Answer(NamedTuple):
 
     body: Data
     shared: bytes | None = None
+    held: tuple[Piece, int] | None = None  # the piece itself, and the bytes in it, for who asked for that
 
 
 _new: Final = tuple.__new__  # a named tuple without the call that checks its arguments
@@ -50,6 +53,23 @@ class _Call:
     wall_s: float
     began: float
     piece: int = 0  # of shared memory its payloads lie in
+    held: bool = False
+
+
+@dataclass(slots=True)
+class Loan:
+    """A piece for the payloads of a call that is yet to be sent."""
+
+    piece: Piece
+    is_new: bool
+    payloads: list[Payable]
+
+    def load(self, target: int) -> None:
+        """Copy the payloads in, by a descriptor of the piece that this closes; may be done in a thread."""
+        try:
+            load(target, self.payloads)
+        finally:
+            os.close(target)
 
 
 @dataclass(slots=True)
@@ -72,7 +92,7 @@ class Channel:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stream = stream
-        self._reader = FrameReader(output_bytes_max + _OVERHEAD_BYTES)
+        self._reader = FrameReader(min(output_bytes_max, _SOCKET_BYTES_MAX) + _OVERHEAD_BYTES)
         self._on_late = on_late
         self._on_broken = on_broken
         self._connect = connect
@@ -95,7 +115,9 @@ class Channel:
         """Whether every call has been answered."""
         return not self._calls
 
-    def call(self, kind: int, parts: Sequence[Data], wall_s: float, piece: int = 0) -> asyncio.Future[Answer]:
+    def call(
+        self, kind: int, parts: Sequence[Data], wall_s: float, piece: int = 0, *, held: bool = False
+    ) -> asyncio.Future[Answer]:
         """Send one call, whose payloads may lie in a piece; the future gets the body of its answer."""
         if len(self._calls) >= CALLS_MAX:
             raise Exceeded(
@@ -108,7 +130,7 @@ class Channel:
             raise Exceeded("frame_bytes", float(len(parts)), str(error)) from error
         if self._queued_bytes + len(frame) > QUEUED_BYTES_MAX:
             raise Exceeded("queued_bytes", QUEUED_BYTES_MAX, self._queued_bytes + len(frame))
-        answer = self.expect(wall_s, self._number, piece)
+        answer = self.expect(wall_s, self._number, piece, held=held)
         self._send(frame)
         return answer
 
@@ -116,10 +138,12 @@ class Channel:
         """Send what has no answer."""
         self._send(pack(kind, 0, ()))
 
-    def expect(self, wall_s: float, number: int = 0, piece: int = 0) -> asyncio.Future[Answer]:
+    def expect(
+        self, wall_s: float, number: int = 0, piece: int = 0, *, held: bool = False
+    ) -> asyncio.Future[Answer]:
         """An answer to a call; without a number, to none: the report of its lockdown comes unasked."""
         answer: asyncio.Future[Answer] = self._loop.create_future()
-        call = _Call(number, answer, wall_s, self._loop.time(), piece)
+        call = _Call(number, answer, wall_s, self._loop.time(), piece, held)
         self._calls.append(call)
         if len(self._calls) == 1:
             self._arm(call)
@@ -146,15 +170,23 @@ class Channel:
 
     def share(self, payloads: list[Payable], size: int) -> int | None:
         """Put payloads into shared memory for the next call; None where they have to go by the socket."""
-        lent = self.lender.lend(size)
-        if lent is None:
+        loan = self.lend(payloads, size)
+        if loan is None:
             return None
-        piece, is_new = lent
-        if is_new:
-            self._tell_of(piece, is_new=True, writable=False)
-        fill(piece.memory, payloads)
-        self.bytes_out += size
-        return piece.number
+        fill(loan.piece.memory, cast("list[Data | Encoded]", payloads))
+        self.announce(loan)
+        return loan.piece.number
+
+    def lend(self, payloads: list[Payable], size: int) -> Loan | None:
+        """Room for the payloads of a call, to be loaded and announced before the call is sent."""
+        lent = self.lender.lend(size)
+        return Loan(*lent, payloads) if lent is not None else None
+
+    def announce(self, loan: Loan) -> None:
+        """Let the cell see a piece that is loaded."""
+        if loan.is_new:
+            self._tell_of(loan.piece, is_new=True, writable=False)
+        self.bytes_out += sum(map(len, loan.payloads))
 
     def _tell_of(self, piece: Piece, *, is_new: bool, writable: bool) -> None:
         descriptor = piece.handle(writable=writable) if is_new else -1
@@ -225,7 +257,7 @@ class Channel:
         result: Answer | CellError
         if kind in _ANSWERS:
             # Copied now: the next answer may be written to the same room before this one's caller wakes up.
-            result = _new(Answer, (body, self.lender.take(self._granted) if self._granted else None))
+            result = self._answer(body, held=calls[0].held)
         elif kind == _FAILURE:
             result = failures.read(body)
         else:
@@ -239,12 +271,22 @@ class Channel:
             head = calls[0]
             head.began = self._loop.time()
             self._arm(head)
-        if call.answer.done():
-            return  # the caller has gone away
+        if call.answer.done():  # the caller has gone away
+            if isinstance(result, Answer) and result.held is not None:
+                result.held[0].close()
+            return
         if isinstance(result, CellError):
             call.answer.set_exception(result)
         else:
             call.answer.set_result(result)
+
+    def _answer(self, body: Data, *, held: bool) -> Answer:
+        granted = self._granted
+        if not granted:
+            return _new(Answer, (body, None, None))
+        if held and granted >= HELD_BYTES:
+            return _new(Answer, (body, None, (self.lender.give_away(), granted)))
+        return _new(Answer, (body, self.lender.take(granted), None))
 
     def _serve(self, kind: int, body: Data) -> None:
         """What a cell asks for while it works at a call."""

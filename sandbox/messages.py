@@ -13,8 +13,19 @@ from typing import Any, Final, TypeAlias
 
 from sandbox.bodies import MessageError, Reader
 from sandbox.frames import Data
+from sandbox.outside import Owner
 from sandbox.payload import Items, Ports
-from sandbox.rows import ITEMS_MAX, NAME_BYTES_MAX, Bulk, Payable, Result, Row, read_rows, write_rows
+from sandbox.rows import (
+    ITEMS_MAX,
+    NAME_BYTES_MAX,
+    Bulk,
+    HeldBulk,
+    Payable,
+    Result,
+    Row,
+    read_rows,
+    write_rows,
+)
 
 Share: TypeAlias = Callable[[list[Payable], int], int | None]
 """Puts so many bytes of payloads into shared memory; returns the number of the piece, None if it cannot."""
@@ -72,10 +83,15 @@ def write_results(results: Sequence[Row], share: Share | None = None) -> list[Da
     return _write(results, share)[0]
 
 
-def read_results(body: Data, count: int, shared: bytes | None = None) -> list[Result]:
-    """Inverse of `write_results` for a batch of `count`; `shared` is what lay in shared memory."""
+def read_results(
+    body: Data, count: int, shared: bytes | None = None, held: tuple[Owner, int] | None = None
+) -> list[Result]:
+    """Inverse of `write_results` for a batch of `count`.
+
+    `shared` is a copy of what lay in shared memory; `held` is where so many bytes still lie.
+    """
     bulk = None if shared is None else Bulk(shared, copied=True)
-    return read_rows(Reader(body), count, bulk, checked=True)
+    return read_rows(Reader(body), count, HeldBulk(*held) if held is not None else bulk, checked=True)
 
 
 def write_items(items: Items) -> list[Data]:

@@ -26,10 +26,11 @@ from sandbox import failures, tensors
 from sandbox.bodies import MessageError, Reader
 from sandbox.errors import CellError
 from sandbox.frames import Data
+from sandbox.outside import Held, Owner, Stored
 from sandbox.payload import KINDS, Items, Payload, Ports
 
 Row: TypeAlias = "Ports | CellError"
-Payable: TypeAlias = "Data | tensors.Encoded"
+Payable: TypeAlias = "Data | tensors.Encoded | Stored"
 Result: TypeAlias = "dict[str, Items] | CellError"
 Shape: TypeAlias = "tuple[tuple[str, str | None, bool], ...] | None"
 """For each port its name, its kind (None: many) and whether it is bulk; None for a row that failed."""
@@ -169,6 +170,7 @@ class Bulk:
 
     def __init__(self, view: Data, *, copied: bool, given: list[memoryview] | None = None) -> None:
         self._view = memoryview(view)
+        self._size = len(self._view)
         self._copied = copied
         self._given = given
         self._at = 0
@@ -189,8 +191,24 @@ class Bulk:
 
     def finish(self) -> None:
         """Refuse bytes nobody asked for."""
-        if self._at != len(self._view):
-            raise MessageError(f"{len(self._view) - self._at} bulk bytes too many")
+        if self._at != self._size:
+            raise MessageError(f"{self._size - self._at} bulk bytes too many")
+
+
+class HeldBulk(Bulk):
+    """The same of an answer that stays where it is: each payload is a place in it."""
+
+    def __init__(self, owner: Owner, size: int) -> None:
+        super().__init__(b"", copied=False)
+        self._owner = owner
+        self._size = size
+
+    def take(self, size: int) -> Any:
+        """The next payload; raises `MessageError` where there is no such one."""
+        start, self._at = self._at, self._at + size
+        if size < BULK_BYTES or self._at > self._size:
+            raise MessageError(f"a bulk payload of {size} bytes that is not there")
+        return Held(self._owner, start, size)
 
 
 def _outside(bulk: Bulk | None, size: int) -> Any:
@@ -283,8 +301,12 @@ def _read_many(
     return (list(islice(found, size)) for size in counts)
 
 
-def _check_tensors(datas: Sequence[Data]) -> None:
+def _check_tensors(datas: Sequence[Data | Held]) -> None:
+    """Of what is held elsewhere only the head: the rest may change until somebody has copied it."""
     try:
-        tensors.check(datas)
+        tensors.check([data for data in datas if not isinstance(data, Held)])
+        for data in datas:
+            if isinstance(data, Held):
+                tensors.check_head(data.front(tensors.HEAD_BYTES_MAX), len(data))
     except tensors.TensorError as error:
         raise MessageError(str(error)) from error

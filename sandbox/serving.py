@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from sandbox import egress, failures
 from sandbox.bodies import MessageError
@@ -29,6 +29,7 @@ from sandbox.rows import BULK_BYTES, Payable
 from sandbox.shared import GRANT, WANT, Borrower
 from sandbox.single import Seen, as_result, write_result
 from sandbox.spec import PIECE_BYTES_MAX, PLACE_BYTES_MAX
+from sandbox.tensors import Encoded
 
 BatchCall: TypeAlias = Callable[[str, Sequence[Ports]], list[dict[str, Items] | CellError]]
 
@@ -100,7 +101,7 @@ class _Link:
         while not self._has_room:
             if not self._receive():
                 raise Broken("the daemon is gone")
-        self.memory.fill(payloads)
+        self.memory.fill(cast("list[Data | Encoded]", payloads))  # `Stored` is the daemon's alone
         payloads.clear()  # or the arrays would seem to be kept
         return call
 

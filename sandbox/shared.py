@@ -10,6 +10,10 @@ copy, new memory costs several times that.
     answer   the cell asks for room, waits for the grant, copies in and answers. The daemon copies out before
              it looks at a byte, because the cell could change them meanwhile. A grant is given when the
              frames before it have been read, so an answer is never overwritten by the next one.
+
+From `HELD_BYTES` on a piece serves one call: both sides know that by its size, and neither keeps it. Such an
+answer can be left where it is for a caller who copies it elsewhere (`Held`), such an input comes out of a
+file (`Stored`), and a cell maps of its answer only what it writes at the moment.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from typing import Any, Final
 import numpy as np
 
 from sandbox.frames import Data
+from sandbox.outside import Stored
 from sandbox.rows import Bulk
 from sandbox.spec import INPUT_PIECES_MAX, PIECE_BYTES_MAX
 from sandbox.tensors import Array, Encoded
@@ -38,6 +43,8 @@ WANT: Final = struct.Struct("<Q")
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _HUGE_BYTES: Final = 2 << 20
 _HALVED_BYTES: Final = 8 << 20  # from here on, a second processor is worth waking
+HELD_BYTES: Final = 32 << 20  # a piece for so much serves one call: what is kept mapped has a bound
+_WINDOW_BYTES: Final = 16 << 20  # of a large answer that a cell has mapped while it writes it
 
 
 class Piece:
@@ -46,19 +53,27 @@ class Piece:
     def __init__(self, number: int, size: int) -> None:
         self.number = number
         self.size = size
-        self._descriptor = os.memfd_create(f"cell-{number}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self._descriptor, size)
-        fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, _SEALS)
-        self.memory = mmap.mmap(self._descriptor, size)
+        self.descriptor = os.memfd_create(f"cell-{number}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.descriptor, size)
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        self.memory = mmap.mmap(self.descriptor, size)
 
     def handle(self, *, writable: bool) -> int:
         """A descriptor for the cell; the caller closes it."""
         mode = os.O_RDWR if writable else os.O_RDONLY
-        return os.open(f"/proc/self/fd/{self._descriptor}", mode | os.O_CLOEXEC)
+        return os.open(f"/proc/self/fd/{self.descriptor}", mode | os.O_CLOEXEC)
 
     def close(self) -> None:
-        self.memory.close()
-        os.close(self._descriptor)
+        """Give the memory back; twice is harmless."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            self.memory.close()
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        """For a piece whose owner was cancelled: a descriptor is nothing the collector would close."""
+        if getattr(self, "descriptor", -1) >= 0:
+            os.close(self.descriptor)
 
 
 class Lender:
@@ -96,13 +111,14 @@ class Lender:
             return
         if kept:
             self._kept_bytes_left -= piece.size
+        if kept or piece.size >= HELD_BYTES:
             piece.close()
         else:
             self._free.append(piece)
 
     def grant(self, size: int) -> tuple[Piece, bool]:
         """Room for the next answer, and whether the cell has to be told of it."""
-        if self._answers is not None and self._answers.size >= size:
+        if self._answers is not None and self._answers.size >= size and size < HELD_BYTES:
             return self._answers, False
         if self._answers is not None:
             self._answers.close()
@@ -112,7 +128,16 @@ class Lender:
     def take(self, size: int) -> bytes:
         """A private copy of the answer in the room that was granted."""
         assert self._answers is not None
-        return private_copy(memoryview(self._answers.memory)[:size])
+        copied = private_copy(memoryview(self._answers.memory)[:size])
+        if size >= HELD_BYTES:
+            self.give_away().close()
+        return copied
+
+    def give_away(self) -> Piece:
+        """The room that was granted, with the answer in it; whoever has it now closes it."""
+        assert self._answers is not None
+        piece, self._answers = self._answers, None
+        return piece
 
     def _make(self, size: int) -> Piece:
         self._number += 1
@@ -128,6 +153,21 @@ class Lender:
         self._answers = None
 
 
+def load(target: int, payloads: Sequence[Data | Encoded | Stored]) -> None:
+    """Write payloads into a piece by its descriptor, one behind the other: none of it is mapped here."""
+    at = 0
+    for payload in payloads:
+        if isinstance(payload, Stored):
+            payload.copy_to(target, at)
+            at += len(payload)
+            continue
+        for part in payload.parts if isinstance(payload, Encoded) else (payload,):
+            view = memoryview(part)
+            while view:
+                written = os.pwrite(target, view, at)
+                view, at = view[written:], at + written
+
+
 def fill(memory: mmap.mmap, payloads: Sequence[Data | Encoded]) -> None:
     """Copy payloads into a piece, one behind the other."""
     at = 0
@@ -139,6 +179,22 @@ def fill(memory: mmap.mmap, payloads: Sequence[Data | Encoded]) -> None:
             else:
                 copy(np.frombuffer(memory, np.uint8)[at:end], np.frombuffer(part, np.uint8))
             at = end
+
+
+def _fill_in_windows(memory: mmap.mmap, payloads: Sequence[Data | Encoded]) -> None:
+    """The same, and what was written leaves the memory of this process at once; the piece still has it."""
+    at = gone = 0
+    for payload in payloads:
+        for part in payload.parts if isinstance(payload, Encoded) else (payload,):
+            view = memoryview(part)
+            for start in range(0, len(view), _WINDOW_BYTES):
+                window = view[start : start + _WINDOW_BYTES]
+                memory[at : at + len(window)] = window
+                at += len(window)
+                whole = (at - gone) // mmap.PAGESIZE * mmap.PAGESIZE
+                if whole:
+                    memory.madvise(mmap.MADV_DONTNEED, gone, whole)
+                    gone += whole
 
 
 @functools.cache
@@ -217,17 +273,25 @@ class Borrower:
         for view in self._views:
             view.release()
         self._views = []
+        memory = self._inputs[self._number]
         try:
             # A map for reading is never resized; but the first reason to refuse is that somebody uses it.
-            self._inputs[self._number].resize(0)
+            memory.resize(0)
         except BufferError:
             del self._inputs[self._number]  # the agent's arrays keep it alive
             return False
         except TypeError:
+            if len(memory) >= HELD_BYTES:
+                del self._inputs[self._number]
             return True
         raise AssertionError("a piece lent for reading could be written")
 
     def fill(self, payloads: Sequence[Data | Encoded]) -> None:
         """Put the payloads of an answer into the room that was granted."""
         assert self._answers is not None
-        fill(self._answers, payloads)
+        if sum(map(len, payloads)) < HELD_BYTES:
+            fill(self._answers, payloads)
+        else:
+            _fill_in_windows(self._answers, payloads)
+            self._answers.close()
+            self._answers = None

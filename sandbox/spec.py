@@ -14,7 +14,7 @@ Tier: TypeAlias = Literal["root", "user", "reduced", "wasm-only"]
 
 PROFILES: Final[tuple[Profile, ...]] = ("strict", "native", "wasm")
 CODE_BYTES_MAX: Final = 64 << 20  # an agent's code travels in one frame
-PIECE_BYTES_MAX: Final = 256 << 20  # of memory shared with a cell
+PIECE_BYTES_MAX: Final = 4 << 30  # of memory shared with a cell, for all large payloads of one call
 INPUT_PIECES_MAX: Final = 2  # lent to one cell at once; one more is for its answers
 EGRESS_MAX: Final = 8  # places one agent may declare
 PLACE_BYTES_MAX: Final = 300
@@ -66,7 +66,7 @@ class CellLimits:
         "cpu_cores": (0.01, 1024),
         "disk_bytes": (4096, 1 << 40),
         "wall_ms": (1, 24 * 3600 * 1000),
-        "output_bytes": (4096, 1 << 30),
+        "output_bytes": (4096, 1 << 31),
         "open_files": (16, 4096),
         "threads": (4, 1024),
         "network_mbps": (0, 100_000),

@@ -16,11 +16,14 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sandbox.outside import Stored
+
 Array: TypeAlias = npt.NDArray[Any]
 Data: TypeAlias = bytes | bytearray | memoryview
 
 DIMENSIONS_MAX: Final = 8
 ALIGN_BYTES: Final = 16
+HEAD_BYTES_MAX: Final = 80  # of eight dimensions
 EXTENT_MAX: Final = 1 << 32  # items an empty array would have if no length were zero
 _VERSION: Final = 1
 _MAGIC: Final = ord("T")
@@ -76,8 +79,10 @@ class Encoded:
         return self._size
 
 
-def flat(data: Data | Encoded) -> Data:
-    """The bytes in one piece."""
+def flat(data: Data | Encoded | Stored) -> Data:
+    """The bytes in one piece; a file that belongs in shared memory is not read for that."""
+    if isinstance(data, Stored):
+        raise TensorError(f"there is no shared memory for {len(data)} bytes")
     return b"".join(data.parts) if isinstance(data, Encoded) else data
 
 
@@ -114,9 +119,14 @@ def check(batch: Iterable[Data]) -> None:
             size, known = len(data), bytes(data[:start])
 
 
-def _measure(data: Data) -> tuple[int, tuple[int, ...], int, int]:
+def check_head(front: Data, size: int) -> None:
+    """Raise `TensorError` unless a tensor of so many bytes may begin like this."""
+    _measure(front, size)
+
+
+def _measure(data: Data, size: int | None = None) -> tuple[int, tuple[int, ...], int, int]:
     """What the head of a tensor says (dtype code, shape, items) and where the items start."""
-    size = len(data)
+    size = len(data) if size is None else size
     if size < _HEAD.size:
         raise TensorError(f"a tensor has at least {_HEAD.size} bytes, these are {size}")
     n = data[3]

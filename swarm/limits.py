@@ -28,8 +28,8 @@ CONTEXT_PERMISSIONS_MAX = 32  # that one context asks for
 
 # -- payloads: what travels inline, and what lies in the nodes' blob stores and goes by reference -------
 VALUE_BYTES_MAX = 2048 * MIB - 64 * KIB  # one payload on an edge, however it travels
-PAYLOAD_INLINE_BYTES_MAX = 1 * MIB  # a larger one goes by reference: node to node, never through the log
-LITERAL_BYTES_MAX = 1 * MIB  # one constant in a graph; it travels inline
+PAYLOAD_INLINE_BYTES_MAX = 64 * KIB  # a larger one goes by reference: node to node, never through the log
+LITERAL_BYTES_MAX = 1 * MIB  # one constant in a graph, or one value of a call; it travels inline
 STEP_BYTES_MAX = 8 * MIB  # everything one step takes or gives inline
 RUN_INPUT_BYTES_MAX = 8 * MIB  # everything submitted with one run inline
 AGENT_FILE_BYTES_MAX = 64 * MIB

@@ -196,7 +196,10 @@ class Cell(Protocol):
     async def process_batch(
         self, capability: CapabilityName, batch: Sequence[Mapping[str, Items]], timeout_ms: int
     ) -> Sequence[Reply | SwarmError]:
-        """Answer many inputs at once, each with its result or its error; raises what ends them all."""
+        """Answer many inputs at once, each with its result or its error; raises what ends them all.
+
+        Inputs by reference lie in this node's blob store, and so do large results, which no other node has.
+        """
 
     async def update_weights(self, feedback: Items) -> None: ...
 
@@ -303,6 +306,9 @@ class BlobPeers(Protocol):
 
     def read(self, node: NodeId, digest: Digest, start: int = 0) -> AsyncIterator[bytes]:
         """That node's file as it comes, without keeping it here."""
+
+    def introduce(self, addresses: Mapping[NodeId, str]) -> None:
+        """Where nodes answer."""
 
 
 # -- agent files -----------------------------------------------------------------------------------

@@ -41,11 +41,11 @@ def _read(text: str) -> tuple[str, object]:
 def _read_file(text: str, path: Path) -> object:
     try:
         size = path.stat().st_size
-        if size > limits.RUN_INPUT_BYTES_MAX:
+        if size > limits.VALUE_BYTES_MAX:
             raise TooLarge(
-                f"{path} has {size} bytes, the inputs of a run have at most {limits.RUN_INPUT_BYTES_MAX}",
+                f"{path} has {size} bytes, one value has at most {limits.VALUE_BYTES_MAX}",
                 place=_place(text),
-                remedy="split it over several runs, or pass a reference the agent can resolve",
+                remedy="split it over several inputs or runs",
             )
         match path.suffix:
             case ".npy":

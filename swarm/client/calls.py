@@ -16,7 +16,7 @@ import grpc.aio
 
 from swarm import limits
 from swarm.client.connection import Connection, Patience
-from swarm.client.values import decode_items, encode_value
+from swarm.client.values import decode_items, inline_value
 from swarm.errors import NotHosted, QueueFull, SwarmError, Unreachable
 from swarm.graph import Items
 from swarm.ids import CapabilityName, NodeId
@@ -33,7 +33,7 @@ class Caller:
 
     async def call(self, capability: str, inputs: Mapping[str, object], timeout_ms: int) -> dict[str, object]:
         """The agent's outputs; raises its error, or why nobody could answer."""
-        row = {port: encode_value(f"input {port!r}", value) for port, value in inputs.items()}
+        row = {port: inline_value(f"input {port!r}", value) for port, value in inputs.items()}
         call = CallRow(0, CapabilityName(capability), timeout_ms, row)
         patience, refused = Patience(self._connection, 0.0), 0
         while True:

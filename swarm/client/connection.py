@@ -143,6 +143,20 @@ class Connection:
             except grpc.aio.AioRpcError as error:
                 await patience.suffer(*self.meaning(error))
 
+    async def transfer(self, attempt: Callable[[SwarmStub, Callable[[], None]], Awaitable[Reply]]) -> Reply:
+        """Make a call that moves much data, and may go on where it broke off.
+
+        Patience is counted from the last progress, which the call reports through its second argument.
+        """
+        patience = Patience(self, 0.0)
+        while True:
+            try:
+                return await attempt(self.stub(), patience.renew)
+            except grpc.aio.AioRpcError as error:
+                await patience.suffer(*self.meaning(error))
+            except (TimeoutError, Unreachable):
+                await patience.suffer(self.broken_off(), transient=True)
+
     async def ask_leader(
         self,
         call: Callable[[SwarmStub, float], Awaitable[Reply]],

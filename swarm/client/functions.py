@@ -25,7 +25,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, get_type_hints, over
 
 import numpy as np
 
-from swarm.client.values import encode_value
+from swarm.client.values import inline_value
 from swarm.errors import Mistake
 from swarm.graph import Node, NodeName, PortName, Retry
 from swarm.ids import CapabilityName
@@ -104,7 +104,7 @@ class StepFunction(Generic[P, R]):
         except TypeError as error:
             raise Mistake(str(error), place=f"step {name}", remedy="see the function's parameters") from None
         literals = tuple(
-            (PortName(port), encode_value(f"argument {port!r} of {name}", value))
+            (PortName(port), inline_value(f"argument {port!r} of {name}", value))
             for port, value in bound.arguments.items()
         )
         retry = Retry(attempts_max=self._options["attempts_max"])

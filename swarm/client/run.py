@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from swarm.client.connection import REST_S_MIN, Connection, Streaming
+from swarm.client.data import downloaded
 from swarm.client.records import (
     CANCELLED,
     RUNNING,
@@ -67,7 +68,8 @@ class Run:
         reply = await self._ended()
         if reply.run.status != SUCCEEDED:
             raise self._failure(reply)
-        return decode_outputs(items_from_pb(reply.outputs).items())
+        outputs = await downloaded(self._connection, self.id, items_from_pb(reply.outputs))
+        return decode_outputs(outputs.items())
 
     async def values(self) -> dict[str, object]:
         """Wait for the end, however it ends: the values of those outlets that came about."""

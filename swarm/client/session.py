@@ -15,6 +15,7 @@ from swarm.client.calls import Caller
 from swarm.client.certificates import CertificateInfo, Revocation, renew_own
 from swarm.client.connection import Connection, new_key
 from swarm.client.coordinators import CoordinatorCalls
+from swarm.client.data import uploaded
 from swarm.client.policies import PolicyQuestions
 from swarm.client.records import AgentInfo, ClusterStatus, NodeInfo, RunInfo
 from swarm.client.run import Run
@@ -64,11 +65,14 @@ class Session(PolicyQuestions, CoordinatorCalls):
     ) -> Run:
         """Start a run; when this returns, a majority of the cluster will not forget it.
 
+        Large inputs are uploaded first, to two nodes.
+
         Two submissions with one `key` are one run. Raises `GraphRefused` with every reason.
         """
+        payloads = await uploaded(self._connection, encode_inputs(inputs or {}))
         request = client_pb2.SubmitRequest(
             graph=encode(graph),
-            inputs=items_to_pb(encode_inputs(inputs or {})),
+            inputs=items_to_pb(payloads),
             priority=priority,
             key=key or new_key(),
         )

@@ -62,7 +62,7 @@ class Coordinator:
         self.replica = Replica(node, log, clock, self._tasks, options)
         self._records = Records(self.replica, clock, self._priority)
         self._tenancy = Tenancy(lambda: self.replica.scheduler.ledger, clock)
-        self.roster = Roster(self.replica, self._records, clock)
+        self.roster = Roster(self.replica, self._records, clock, self._tasks)
         self.replica.act = self.roster.act
         self.replica.settled = self.roster.flush
         self.replica.deposed = self._deposed

@@ -14,7 +14,7 @@ from swarm.coordinator.links import NodeLink, NodeStatus
 from swarm.coordinator.records import Records
 from swarm.coordinator.replica import Replica
 from swarm.coordinator.watchers import Watchers
-from swarm.errors import ProtocolBroken, RunFailed, SwarmError
+from swarm.errors import NotLeader, OutcomeUnknown, ProtocolBroken, RunFailed, SwarmError
 from swarm.ids import Digest, NodeId, RunId, StepKey
 from swarm.ports import Clock, Downlink
 from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw
@@ -28,16 +28,20 @@ from swarm.scheduler.events import (
 )
 from swarm.scheduler.ledger import payload_bytes
 from swarm.scheduler.machine import Place
+from swarm.tasks import Tasks
 from swarm.wire.messages import (
     FromNode,
     Heartbeat,
     Hello,
     Hosting,
+    IdleBlobs,
     Outcome,
     Outcomes,
+    Peers,
     Pulse,
     Renew,
     RevokedSet,
+    UnneededBlobs,
     Welcome,
 )
 
@@ -50,7 +54,7 @@ SWEEP_MS = 1_000  # how often what was given away in runs that are over is forgo
 class Roster:
     """Links to nodes. Empty on a replica that does not lead."""
 
-    def __init__(self, replica: Replica, records: Records, clock: Clock) -> None:
+    def __init__(self, replica: Replica, records: Records, clock: Clock, tasks: Tasks) -> None:
         self.links: dict[NodeId, NodeLink] = {}
         self.hosting: Watchers[str] = Watchers()  # its one key: HOSTING
         self._replica = replica
@@ -59,6 +63,8 @@ class Roster:
         self._flushing = False
         self._given = Given()
         self._sweep_ms = 0
+        self._tasks = tasks
+        self._nodes_changed = False
 
     # -- links ------------------------------------------------------------------------------------
 
@@ -71,6 +77,7 @@ class Roster:
         if (old := self.links.pop(hello.node, None)) is not None:
             old.cut("the node opened a new link")
         agents = frozenset(hello.agents)
+        self._nodes_changed = True
         link = self.links[hello.node] = NodeLink(NodeStatus(hello, agents), downlink, now_ms)
         link.send(Welcome(term))
         link.send(RevokedSet(self._replica.revocations()))
@@ -96,6 +103,7 @@ class Roster:
         node = link.status.hello.node
         if self.links.get(node) is link:
             del self.links[node]
+            self._nodes_changed = True
             self._replica.absorb(NodeLost(self._clock.monotonic_ms(), node))
             self.flush()
             _log.info("node lost", node=node)
@@ -167,9 +175,22 @@ class Roster:
                 link.status.refused = dict(message.refused)
                 self._replica.absorb(NodeChanged(now_ms, node, agents=link.status.agents))
                 self.hosting.changed(HOSTING)
+            case IdleBlobs():
+                self._tasks.start(self._answer_idle(link, message))
             case _:
                 assert_never(message)
         self.flush()
+
+    async def _answer_idle(self, link: NodeLink, idle: IdleBlobs) -> None:
+        """Say which blobs may go; only a leader that is one at this moment knows what nobody speaks of."""
+        try:
+            await self._replica.read_barrier()
+        except (NotLeader, OutcomeUnknown):
+            return  # the node asks again
+        needs = self._replica.scheduler.ledger.needs
+        unneeded = tuple(digest for digest in idle.digests if not needs(digest))
+        if unneeded and self._replica.leads:
+            link.send(UnneededBlobs(unneeded))
 
     def _take_outcomes(self, link: NodeLink, outcomes: Sequence[Outcome], now_ms: int) -> None:
         node, scheduler = link.status.hello.node, self._replica.scheduler
@@ -247,5 +268,10 @@ class Roster:
 
     def _flush_now(self) -> None:
         self._flushing = False
+        if self._nodes_changed:
+            self._nodes_changed = False
+            peers = Peers(tuple((node, link.status.hello.address) for node, link in self.links.items()))
+            for link in list(self.links.values()):
+                link.send(peers)
         for link in list(self.links.values()):
             link.flush()

@@ -14,6 +14,7 @@ import resource
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ from swarm.daemons.logs import make_log
 from swarm.daemons.passphrase import load_authority
 from swarm.daemons.standing import Standing
 from swarm.errors import Conflict, NotTrusted, Unreachable
-from swarm.node import Worker, WorkerOptions, WorkerPorts
+from swarm.node import Data, Worker, WorkerOptions, WorkerPorts
 from swarm.node.results import ResultCache
 from swarm.ports import Dialer
 from swarm.trust.audit import Event
@@ -129,13 +130,14 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         clock = SystemClock()
         audit = _audit_log(config, stack)
         broker = _broker(config, audit, clock)
-        cells = await SandboxCells.start(config.sandbox.tier, config.data_dir / "native", broker)
+        blobs = FileBlobs(config.data_dir / "blobs", config.data.max_mb * limits.MIB)
+        cells = await SandboxCells.start(config.sandbox.tier, blobs, config.data_dir / "native", broker)
         stack.push_async_callback(cells.close)
         standing = Standing.take(config, audit)
         channels, coordinators = standing.channels, standing.coordinators
         stack.push_async_callback(standing.close)
-        blobs = FileBlobs(config.data_dir / "blobs", config.data.max_mb * limits.MIB)
         peers = GrpcBlobPeers(channels, blobs)
+        data = Data(config.node, blobs, peers, clock, config.coordinators)
         server = grpc.aio.server(interceptors=(standing.gate,), options=tls.SERVER_OPTIONS)
         calls = CallServicer()
         call_pb2_grpc.add_CallsServicer_to_server(calls, server)
@@ -143,13 +145,15 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         coordinator: Coordinator | None = None
         desk: ClientServicer | None = None
         if config.node in config.coordinators:
-            coordinator, desk = await _coordinate(config, standing, blobs, peers, server, stack)
+            coordinator, desk = await _coordinate(
+                config, standing, _Stores(blobs, peers, data), server, stack
+            )
             standing.certificates.record, standing.certificates.known = desk.record, desk.known
             if (joining := await _let_join(config, coordinators, desk, audit, stack)) is not None:
                 standing.certificates.exchanged.append(joining.refresh)
         else:
             forwarder = Forwarder(config.node, None, coordinators, channels, clock)
-            client_pb2_grpc.add_SwarmServicer_to_server(ProxyServicer(forwarder), server)
+            client_pb2_grpc.add_SwarmServicer_to_server(ProxyServicer(forwarder, blobs, data), server)
             following = asyncio.create_task(coordinators.follow(channels))
             stack.callback(following.cancel)
             await _listen(server, config, standing.identity, stack)
@@ -173,6 +177,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
                 cells,
                 blobs,
                 peers,
+                data,
                 journal,
                 outcomes,
                 TrustedAgents(config.trust.policy()).open_image,
@@ -192,11 +197,19 @@ def _dialer(config: NodeConfig, coordinator: Coordinator | None, channels: Chann
     return dialer if coordinator is None else InsideDialer(config.node, coordinator, dialer)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """Files by their digest: here, elsewhere, and how the two go together."""
+
+    blobs: FileBlobs
+    peers: GrpcBlobPeers
+    data: Data
+
+
 async def _coordinate(
     config: NodeConfig,
     standing: Standing,
-    blobs: FileBlobs,
-    peers: GrpcBlobPeers,
+    stores: _Stores,
     server: grpc.aio.Server,
     stack: AsyncExitStack,
 ) -> tuple[Coordinator, ClientServicer]:
@@ -212,11 +225,18 @@ async def _coordinate(
         About(config.cluster, config.node, coordinators, os.getpid(), clock.monotonic_ms()),
         coordinator,
         Deployments(
-            coordinator, blobs, peers, coordinators, TrustedAgents(config.trust.policy()).inspect, clock
+            coordinator,
+            stores.blobs,
+            stores.peers,
+            coordinators,
+            TrustedAgents(config.trust.policy()).inspect,
+            clock,
         ),
         Forwarder(config.node, coordinator, coordinators, standing.channels, clock),
         clock,
         standing.access,
+        stores.blobs,
+        stores.data,
     )
     client_pb2_grpc.add_SwarmServicer_to_server(desk, server)
     work_pb2_grpc.add_WorkServicer_to_server(WorkServicer(coordinator), server)

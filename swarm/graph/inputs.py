@@ -58,7 +58,7 @@ def _ports_by_feed(graph: Graph, catalogue: Catalogue) -> _Feeds:
 def _check_value(name: str, items: Items, ports: Mapping[Port, str], report: Report) -> None:
     if (
         isinstance(items, Payload)
-        and len(items.data) <= limits.VALUE_BYTES_MAX
+        and len(items.data) <= limits.PAYLOAD_INLINE_BYTES_MAX
         and items.kind in PAYLOAD_KINDS
         and all(port.kind == "any" for port in ports)
     ):

@@ -83,7 +83,7 @@ def check_literals(node: Node, report: Report) -> None:
     total = 0
     for port, payload in node.literals:
         total += (size := len(payload.data))
-        if is_name(port) and payload.kind in PAYLOAD_KINDS and size <= limits.VALUE_BYTES_MAX:
+        if is_name(port) and payload.kind in PAYLOAD_KINDS and size <= limits.LITERAL_BYTES_MAX:
             continue
         place = Endpoint(node.name, port)
         if not is_name(port):

@@ -23,7 +23,7 @@ import structlog
 
 from swarm import limits
 from swarm.errors import AgentFailed, Mistake, NotAllowed, NotHosted, SwarmError, TooLarge
-from swarm.graph import Payload
+from swarm.graph import Payload, has_refs, refs
 from swarm.ids import CapabilityName, Digest, StepKey
 from swarm.node.calls import Call, CallQueue
 from swarm.node.results import ResultCache, name_of
@@ -217,7 +217,7 @@ class AgentHost:
                 self._withdrawn.discard(item.key)
                 del self._pending[item.key]
                 continue
-            weight += payload_bytes(item.inputs.values())
+            weight += _weight(item)
             alone = item.key.attempt > 1 or weight > BATCH_BYTES_MAX
             if batch and (alone or item.capability != batch[0].capability):
                 break
@@ -307,6 +307,13 @@ def _retryable(error: SwarmError | None, kind: str) -> bool:
             return kind != "wasm"
         case _:
             return True
+
+
+def _weight(item: Assignment) -> int:
+    """How much a cell is given with it: what lies elsewhere weighs what it has there."""
+    values = item.inputs.values()
+    inline_bytes = payload_bytes(values)
+    return inline_bytes + sum(ref.size_bytes for ref in refs(values)) if has_refs(values) else inline_bytes
 
 
 def _oversize(outputs: Reply) -> TooLarge | None:

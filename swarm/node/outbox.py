@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from swarm import limits
 from swarm.errors import Bug
-from swarm.ids import StepKey
+from swarm.graph import refs
+from swarm.ids import Digest, StepKey
 from swarm.ports import OutcomeStore
 from swarm.wire.messages import Outcome
 
@@ -50,6 +51,11 @@ class Outbox:
             self._kept.pop(key, None)
             self._unsent.pop(key, None)
         self._store.forget(keys)
+
+    def refs(self) -> set[Digest]:
+        """Large payloads that no log may speak of yet."""
+        kept = self._kept.values()
+        return {ref.digest for outcome in kept if outcome.ok for ref in refs(outcome.outputs.values())}
 
     def resend(self) -> None:
         """The link was lost: whatever has no receipt is offered again."""

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from swarm.graph import Items, Payload
+from swarm.graph import Items, Payload, has_refs
 from swarm.ports import Reply, ResultStore
 from swarm.scheduler.ledger import payload_bytes
 from swarm.wire.messages import Assignment
@@ -50,7 +50,8 @@ class ResultCache:
         return found
 
     async def keep(self, results: Mapping[bytes, Reply]) -> None:
-        """Remember these."""
+        """Remember these, but for what lies elsewhere: that may be gone when it is asked for again."""
+        results = {name: reply for name, reply in results.items() if not has_refs(reply.values())}
         for name, reply in results.items():
             self._keep(name, reply)
         if results and self._store is not None:

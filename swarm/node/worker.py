@@ -21,6 +21,8 @@ from swarm.graph import PLAIN, UNBOUNDED, Clearance
 from swarm.ids import Digest, NodeId, StepKey
 from swarm.node import needs
 from swarm.node.calls import Call
+from swarm.node.cargo import Cargo
+from swarm.node.data import Data
 from swarm.node.host import AgentHost, not_cleared, not_hosted
 from swarm.node.outbox import Outbox
 from swarm.node.results import ResultCache
@@ -45,13 +47,16 @@ from swarm.wire.messages import (
     Heartbeat,
     Hello,
     Hosting,
+    IdleBlobs,
     Outcome,
     Outcomes,
+    Peers,
     Pulse,
     Receipts,
     Renew,
     RevokedSet,
     ToNode,
+    UnneededBlobs,
     Welcome,
     Withdrawals,
 )
@@ -86,6 +91,7 @@ class WorkerPorts:
     cells: Cells
     blobs: Blobs
     peers: BlobPeers
+    data: Data
     journal: Journal
     outcomes: OutcomeStore
     opener: Opener
@@ -110,6 +116,7 @@ class Worker:
         self._draining = False
         self._silent_beats = 0  # heartbeats since the leader was heard
         self._tasks = Tasks()
+        self._cargo = Cargo(ports.data, ports.clock, self._tasks, self._assign, self._tell)
 
     @property
     def failure(self) -> asyncio.Future[None]:
@@ -130,6 +137,7 @@ class Worker:
 
     async def stop(self) -> None:
         await self._tasks.stop()
+        await self._ports.data.stop()
         for host in self._hosts.values():
             await host.close()
 
@@ -140,7 +148,7 @@ class Worker:
         """
         for host in reversed(self._hosts.values()):
             if host.offers(call.capability):
-                host.call(call)
+                host.call(self._cargo.whole(call))
                 return
         raise NotHosted(
             f"node {self._options.node} hosts nobody who offers {call.capability}",
@@ -190,7 +198,7 @@ class Worker:
         )
 
     def _running(self) -> list[StepKey]:
-        return [key for host in self._hosts.values() for key in host.pending()]
+        return [key for host in self._hosts.values() for key in host.pending()] + [*self._cargo.pending()]
 
     async def _serve(self, uplink: Uplink) -> None:
         """Speak and listen until the link ends, or nothing is heard although we spoke."""
@@ -201,6 +209,7 @@ class Worker:
             listener,
             asyncio.create_task(self._send_outcomes(uplink)),
             asyncio.create_task(self._send_heartbeats(uplink)),
+            asyncio.create_task(self._send_idle_blobs(uplink)),
         ]
         try:
             await self._until_silent(listener)
@@ -259,6 +268,7 @@ class Worker:
                 self._outbox.receipt(message.keys)
             case Withdrawals():
                 for key in message.keys:
+                    self._cargo.withdraw(key)
                     for host in self._hosts.values():
                         await host.withdraw(key)
             case AgentSet():
@@ -268,6 +278,8 @@ class Worker:
                 self._ports.membership.revoke(message.entries)
             case Renew():
                 self._ports.membership.renew()
+            case Peers() | UnneededBlobs():
+                await self._hear_of_data(message)
             case Pulse():
                 pass  # that it was heard is all it says
             case Welcome():
@@ -276,7 +288,11 @@ class Worker:
                 assert_never(message)
 
     def _accept(self, items: Sequence[Assignment]) -> None:
-        """Take work: to each agent what is for it."""
+        """Take work; what needs large payloads waits until they are here."""
+        self._assign(self._cargo.bring(items))
+
+    def _assign(self, items: Sequence[Assignment]) -> None:
+        """To each agent what is for it."""
         by_agent: dict[Digest, list[Assignment]] = {}
         cleared = self._options.clearance
         for item in items:
@@ -294,8 +310,33 @@ class Worker:
                 host.assign(batch)
 
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell how attempts ended; what made large payloads waits until a second node holds them."""
+        if ready := self._cargo.ship(outcomes):
+            self._tell(ready)
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
         self._outbox.add(outcomes)
         self._out_kick.set()
+
+    async def _send_idle_blobs(self, uplink: Uplink) -> None:
+        """Ask now and then which blobs may go. What is under way here is needed, whatever the log says."""
+        while True:
+            await self._ports.clock.sleep_ms(limits.BLOB_SWEEP_MS)
+            idle = self._idle_blobs()
+            for start in range(0, len(idle), limits.BLOB_SWEEP_ITEMS_MAX):
+                await uplink.send(IdleBlobs(idle[start : start + limits.BLOB_SWEEP_ITEMS_MAX]))
+
+    def _idle_blobs(self) -> tuple[Digest, ...]:
+        needed = self._cargo.held() | self._outbox.refs() | set(self._wanted)
+        return tuple(d for d in self._ports.blobs.idle(limits.BLOB_GRACE_MS) if d not in needed)
+
+    async def _hear_of_data(self, message: Peers | UnneededBlobs) -> None:
+        """Who else there is to fetch from; or what may go, if it is as idle as it was when we asked."""
+        if isinstance(message, Peers):
+            self._ports.data.introduce(dict(message.nodes))
+            return
+        for digest in {*message.digests}.intersection(self._idle_blobs()):
+            await self._ports.blobs.drop(digest)
 
     # -- agents ---------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ def explain(ledger: Ledger, desk: Desk, history: History, run: Run, step: int, n
     if offer is None:
         note = f"no agent offers {node.capability}"
         return Explanation(False, now_ms, "", None, None, (), note)
-    near = affinities(run.sources(step))
+    near = affinities(run.sources(step), run.large_inputs(step))
     barred = frozenset(name for name in desk.nodes if not ledger.policy.node(name).covers(context))
     layers = node.layers | offer.agent.layers
     wanted = Wanted(offer.agent.digest, layers, node.resources, near, context, barred)

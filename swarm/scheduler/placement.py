@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from swarm.graph import UNBOUNDED, Bond, Clearance, Resources
+from swarm.graph import UNBOUNDED, Bond, Clearance, Ref, Resources
 from swarm.ids import Digest, NodeId, StepKey
 
 WEIGHT_ROOM = 0.55  # free slots
 WEIGHT_MACHINE = 0.15  # an idle machine
 WEIGHT_HEALTH = 0.15  # attempts that did not fail
-WEIGHT_AFFINITY = 0.15  # inputs made here; shared bonds count in full, others half
+WEIGHT_AFFINITY = 0.15  # inputs made here, shared bonds in full, others half; or large inputs that lie here
 assert abs(WEIGHT_ROOM + WEIGHT_MACHINE + WEIGHT_HEALTH + WEIGHT_AFFINITY - 1.0) < 1e-9
 
 CPU_ROUNDING = 1e-6  # cores are added and subtracted as floats
@@ -67,14 +67,23 @@ def sane_load(load: float) -> float:
     return load if 0.0 <= load <= 1.0 else 1.0
 
 
-def affinities(sources: Iterable[tuple[NodeId, Bond]]) -> dict[NodeId, float]:
-    """How much of a step's input each node made, 0..1."""
+def affinities(sources: Iterable[tuple[NodeId, Bond]], large: Iterable[Ref] = ()) -> dict[NodeId, float]:
+    """How much of a step's input each node made, or has of it that would have to travel, 0..1."""
     weights: dict[NodeId, float] = {}
     count = 0
     for node, bond in sources:
         count += 1
         weights[node] = weights.get(node, 0.0) + (1.0 if bond is Bond.SHARED else 0.5)
-    return {node: weight / count for node, weight in weights.items()}
+    near = {node: weight / count for node, weight in weights.items()}
+    lying: dict[NodeId, int] = {}
+    total_bytes = 0
+    for ref in large:
+        total_bytes += ref.size_bytes
+        for node in ref.nodes:
+            lying[node] = lying.get(node, 0) + ref.size_bytes
+    for node, size_bytes in lying.items():
+        near[node] = max(near.get(node, 0.0), min(size_bytes / max(total_bytes, 1), 1.0))
+    return near
 
 
 def score(view: NodeView, affinity: float, taken: int = 0) -> float:

@@ -106,7 +106,7 @@ class Placer:
             if entry is None:
                 continue
             run, step = self._ledger.runs[name[0]], name[1]
-            view = choose(views, affinities(run.sources(step)))
+            view = choose(views, affinities(run.sources(step), run.large_inputs(step)))
             actions.append(self._dispatch(run, step, entry, offer, view, now_ms))
             look.placed.append((*name, view.node))
             if not fits(view, needs):
@@ -176,7 +176,7 @@ class Placer:
                     open_queues.remove(each)
                 elif (entry := self._desk.waiting(*name)) is not None:
                     run, step = self._ledger.runs[name[0]], name[1]
-                    wish = Wish(views, affinities(run.sources(step)))
+                    wish = Wish(views, affinities(run.sources(step), run.large_inputs(step)))
                     batch.append(_Bidder(where, queue, offer, run, step, entry, wish))
                     if len(batch) >= room:
                         break

@@ -11,12 +11,14 @@ import asyncio
 import enum
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
-from swarm.errors import AgentFailed, AgentRefused, CellLost, OutOfTime, SwarmError
-from swarm.graph import Items, Signature
+from swarm import limits
+from swarm.errors import AgentFailed, AgentRefused, CellLost, DataLost, OutOfTime, SwarmError
+from swarm.graph import REF, Items, Payload, Ref, Signature, read_ref
+from swarm.graph.tensor import head_bytes
 from swarm.ids import AgentName, CapabilityName, Digest
-from swarm.ports import Clock, Image, Reply
+from swarm.ports import Blobs, Clock, Image, Reply
 from swarm.scheduler.events import AgentRecord
 from swarm.wire.messages import Lack, Usage
 
@@ -98,6 +100,7 @@ class MemoryCells:
         layers: tuple[str, ...] = (),
         call_ms: float = 1.0,
         spawn_ms: float = 10.0,
+        blobs: Blobs | None = None,
     ) -> None:
         self.layers = layers
         self.lacks: tuple[Lack, ...] = ()
@@ -108,6 +111,7 @@ class MemoryCells:
         self._clock = clock
         self.call_ms = call_ms
         self._spawn_ms = spawn_ms
+        self._blobs = blobs  # of the node: large inputs lie there, and large results are put there
 
     def usage(self, image: Image, agent: Digest) -> Usage:
         living = sum(cell.alive and cell.agent == image.name for cell in self.cells)
@@ -132,10 +136,31 @@ class MemoryCells:
         behaviour = self._agents.behaviour(agent, capability)
         if behaviour is None:
             raise AgentFailed(f"{agent} has no {capability}", place=capability)
+        given = {port: await self._opened(items) for port, items in inputs.items()}
         try:
-            return behaviour(inputs)
+            found = behaviour(given)
         except Exception as error:
             raise AgentFailed(f"{type(error).__name__}: {error}", place=capability) from error
+        return {port: await self._stored(items) for port, items in found.items()}
+
+    async def _opened(self, items: Items) -> Items:
+        if not isinstance(items, Payload):
+            return tuple([cast("Payload", await self._opened(item)) for item in items])
+        if items.kind != REF or self._blobs is None:
+            return items
+        ref = read_ref(items.data)
+        if (data := await self._blobs.get(ref.digest)) is None:
+            raise DataLost("it is not on this node", place=f"blob {ref.digest[:12]}")
+        return Payload(ref.kind, data)
+
+    async def _stored(self, items: Items) -> Items:
+        if not isinstance(items, Payload):
+            return tuple([cast("Payload", await self._stored(item)) for item in items])
+        if len(items.data) <= limits.PAYLOAD_INLINE_BYTES_MAX or self._blobs is None:
+            return items
+        digest = await self._blobs.put(items.data)
+        head = head_bytes(items.data) if items.kind == "tensor" else b""
+        return Ref(items.kind, digest, len(items.data), head).payload()
 
     async def hang(self, timeout_ms: int) -> None:
         await self._clock.sleep_ms(timeout_ms)

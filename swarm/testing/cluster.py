@@ -13,16 +13,19 @@ Elections are simulated: when nobody leads, a coordinator that lives and a major
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from types import TracebackType
 from typing import Self
 
+from swarm import limits
 from swarm.coordinator import Coordinator, Deployments
 from swarm.errors import Bug, NotLeader, OutcomeUnknown, OutOfTime, Unreachable
-from swarm.graph import Graph, Payload, Priority, encode
-from swarm.ids import NodeId, RunId
-from swarm.node import Worker, WorkerOptions, WorkerPorts
+from swarm.graph import Graph, Payload, Priority, Ref, encode
+from swarm.ids import Digest, NodeId, RunId
+from swarm.node import Data, Worker, WorkerOptions, WorkerPorts
 from swarm.scheduler.machine import DEFAULTS
 from swarm.scheduler.run import Run
 from swarm.scheduler.together import Options
@@ -70,7 +73,7 @@ class MemoryCluster:
         self._skew_ms = skew_ms
         self._call_ms = call_ms
         self._options = options
-        self._blobs = {name: MemoryBlobs() for name in (*self.log.voters, *self._nodes)}
+        self.blobs = {name: MemoryBlobs() for name in (*self.log.voters, *self._nodes)}
         self._tasks = Tasks()
         self._ids = 0
 
@@ -104,7 +107,10 @@ class MemoryCluster:
     async def start_node(self, name: NodeId) -> None:
         """Start one, or start it again: its blobs, its journal and its outcomes are all that is left."""
         clock = self._own_clock()
-        self.cells[name] = MemoryCells(self.agents, clock, call_ms=self._call_ms)
+        blobs = self.blobs[name]
+        blobs.now_ms = clock.monotonic_ms
+        self.cells[name] = MemoryCells(self.agents, clock, call_ms=self._call_ms, blobs=blobs)
+        peers = MemoryBlobPeers(name, self.links, self.blobs, self._lives)
         journal = self.journals.setdefault(name, MemoryJournal())
         options = WorkerOptions(name, f"{name}:0", self.log.voters, self._slots, cells_per_agent=2)
         ports = WorkerPorts(
@@ -112,8 +118,9 @@ class MemoryCluster:
             machine=MemoryMachine(),
             dialer=self.links.dialer(name),
             cells=self.cells[name],
-            blobs=self._blobs[name],
-            peers=MemoryBlobPeers(name, self.links, self._blobs),
+            blobs=blobs,
+            peers=peers,
+            data=Data(name, blobs, peers, clock, self._nodes),
             journal=journal,
             outcomes=self.outcomes.setdefault(name, MemoryOutcomes()),
             opener=self.agents.open,
@@ -143,6 +150,9 @@ class MemoryCluster:
         """The clocks of one process: its calendar is off by up to `skew_ms`, and off anew after a restart."""
         return FakeClock(self.dice.randint(-self._skew_ms, self._skew_ms)) if self._skew_ms else self.clock
 
+    def _lives(self, name: NodeId) -> bool:
+        return name in self.workers or name in self.coordinators
+
     def _new_id(self) -> str:
         self._ids += 1
         return f"{self._ids:06}"
@@ -170,12 +180,20 @@ class MemoryCluster:
     async def deploy(self, data: bytes) -> None:
         """Offer an agent; returns when every node that is there hosts it."""
         leader = await self.leader()
-        peers = MemoryBlobPeers(leader.node, self.links, self._blobs)
+        peers = MemoryBlobPeers(leader.node, self.links, self.blobs, self._lives)
         voters = self.log.voters
         deployments = Deployments(
-            leader, self._blobs[leader.node], peers, voters, self.agents.inspect, self.clock
+            leader, self.blobs[leader.node], peers, voters, self.agents.inspect, self.clock
         )
         await deployments.deploy(data, ANN)
+
+    async def upload(self, data: bytes, kind: str = "bytes") -> Payload:
+        """Give a large input to two nodes, as a client does before it submits; the reference to it."""
+        ref = Ref(kind, Digest(hashlib.sha256(data).hexdigest()), len(data))
+        nodes = tuple(sorted(self.workers))[: limits.BLOB_COPIES]
+        for node in nodes:
+            await self.blobs[node].put(data)
+        return replace(ref, nodes=nodes).payload()
 
     async def submit(
         self,

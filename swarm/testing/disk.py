@@ -117,10 +117,17 @@ class MemoryIncoming:
 class MemoryBlobPeers:
     """The other nodes' files, as one node reaches them; each chunk takes its way over the links."""
 
-    def __init__(self, node: NodeId, links: MemoryLinks, stores: Mapping[NodeId, MemoryBlobs]) -> None:
+    def __init__(
+        self,
+        node: NodeId,
+        links: MemoryLinks,
+        stores: Mapping[NodeId, MemoryBlobs],
+        alive: Callable[[NodeId], bool] = lambda _: True,
+    ) -> None:
         self._node = node
         self._links = links
         self._stores = stores
+        self._alive = alive
 
     async def push(self, node: NodeId, digests: Sequence[Digest]) -> None:
         own, other = self._stores[self._node], await self._reach(node)
@@ -142,6 +149,9 @@ class MemoryBlobPeers:
             await self._reach(node)
             yield data
 
+    def introduce(self, addresses: Mapping[NodeId, str]) -> None:
+        """In memory everybody can be found."""
+
     async def _copy(
         self, source: MemoryBlobs, target: MemoryBlobs, node: NodeId, digest: Digest, size: int, *, kept: bool
     ) -> None:
@@ -158,7 +168,7 @@ class MemoryBlobPeers:
 
     async def _reach(self, node: NodeId) -> MemoryBlobs:
         await self._links.clock.sleep_ms(2 * self._links.delay_ms)
-        if node not in self._stores or not self._links.reachable(self._node, node):
+        if node not in self._stores or not self._alive(node) or not self._links.reachable(self._node, node):
             raise Unreachable(f"{node} did not answer", place=node)
         return self._stores[node]
 

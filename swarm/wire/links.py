@@ -31,19 +31,23 @@ from swarm.wire.messages import (
     Heartbeat,
     Hello,
     Hosting,
+    IdleBlobs,
     Outcome,
     Outcomes,
+    Peers,
     Pulse,
     Receipts,
     Renew,
     RevokedSet,
     ToNode,
+    UnneededBlobs,
     Welcome,
     Withdrawals,
 )
 
 LAYERS_MAX = 100
 _PRIORITIES = {int(priority): priority for priority in Priority}
+DIGEST_BYTES = 32
 CPU_CORES_MAX = 4_096.0  # of one machine; what claims more, or no number, has none
 
 
@@ -53,6 +57,13 @@ def _key_to_pb(key: StepKey) -> pb.StepKey:
 
 def _key_from_pb(key: pb.StepKey) -> StepKey:
     return StepKey(RunId(key.run), key.step, key.term, key.attempt)
+
+
+def _digests(raw: Sequence[bytes]) -> tuple[Digest, ...]:
+    """Digests as they are written down; how many a message has is bounded, and what they look like."""
+    if len(raw) > limits.BLOB_SWEEP_ITEMS_MAX or any(len(digest) != DIGEST_BYTES for digest in raw):
+        raise ProtocolBroken(f"{len(raw)} digests, not all of which are")
+    return tuple(Digest(digest.hex()) for digest in raw)
 
 
 def hello_to_pb(hello: Hello) -> pb.FromNode:
@@ -115,6 +126,8 @@ def from_node_to_pb(message: FromNode) -> pb.FromNode:
                 pb.Refusal(digest=digest, error=error_to_pb(error)) for digest, error in message.refused
             ]
             return pb.FromNode(hosting=pb.Hosting(agents=message.agents, refused=refused))
+        case IdleBlobs():
+            return pb.FromNode(idle_blobs=pb.IdleBlobs(digests=map(bytes.fromhex, message.digests)))
         case _:
             assert_never(message)
 
@@ -136,6 +149,8 @@ def from_node_from_pb(message: pb.FromNode) -> FromNode:
                 tuple(map(Digest, hosting.agents)),
                 tuple((Digest(item.digest), error_from_pb(item.error)) for item in hosting.refused),
             )
+        case "idle_blobs":
+            return IdleBlobs(_digests(message.idle_blobs.digests))
         case unknown:
             raise ProtocolBroken(f"a node said {unknown}")
 
@@ -230,6 +245,15 @@ def to_node_to_pb(message: ToNode) -> pb.ToNode:
             return pb.ToNode(agents=pb.AgentSet(digests=message.digests))
         case Pulse():
             return pb.ToNode(pulse=pb.Pulse())
+        case RevokedSet() | Renew() | Peers() | UnneededBlobs():
+            return _rare_to_pb(message)
+        case _:
+            assert_never(message)
+
+
+def _rare_to_pb(message: RevokedSet | Renew | Peers | UnneededBlobs) -> pb.ToNode:
+    """What is said of the cluster, not of steps."""
+    match message:
         case RevokedSet():
             entries = [
                 pb.RevokedEntry(name=each.name, serial=each.serial, reason=each.reason)
@@ -238,6 +262,11 @@ def to_node_to_pb(message: ToNode) -> pb.ToNode:
             return pb.ToNode(revoked=pb.RevokedSet(entries=entries))
         case Renew():
             return pb.ToNode(renew=pb.Renew())
+        case Peers():
+            peers = [pb.Peer(node=node, address=address) for node, address in message.nodes]
+            return pb.ToNode(peers=pb.Peers(nodes=peers))
+        case UnneededBlobs():
+            return pb.ToNode(unneeded_blobs=pb.UnneededBlobs(digests=map(bytes.fromhex, message.digests)))
         case _:
             assert_never(message)
 
@@ -258,12 +287,22 @@ def to_node_from_pb(message: pb.ToNode) -> ToNode:
             return AgentSet(tuple(map(Digest, message.agents.digests)))
         case "pulse":
             return Pulse()
+        case _:
+            return _rare_from_pb(message)
+
+
+def _rare_from_pb(message: pb.ToNode) -> RevokedSet | Renew | Peers | UnneededBlobs:
+    match message.WhichOneof("message"):
         case "revoked":
             return RevokedSet(
                 tuple(Revoked(each.name, each.serial, each.reason) for each in message.revoked.entries)
             )
         case "renew":
             return Renew()
+        case "peers":
+            return Peers(tuple((NodeId(peer.node), peer.address) for peer in message.peers.nodes))
+        case "unneeded_blobs":
+            return UnneededBlobs(_digests(message.unneeded_blobs.digests))
         case unknown:
             raise ProtocolBroken(f"the leader said {unknown}")
 

@@ -97,7 +97,14 @@ class Hosting:
     refused: tuple[tuple[Digest, SwarmError], ...]
 
 
-FromNode: TypeAlias = Outcomes | Heartbeat | Hosting
+@dataclass(frozen=True, slots=True)
+class IdleBlobs:
+    """Blobs nobody has asked this node for in a while: may they go?"""
+
+    digests: tuple[Digest, ...]
+
+
+FromNode: TypeAlias = Outcomes | Heartbeat | Hosting | IdleBlobs
 
 
 class Assignment(NamedTuple):
@@ -165,4 +172,29 @@ class Renew:
     """Ask for another certificate now."""
 
 
-ToNode: TypeAlias = Welcome | Assignments | Withdrawals | Receipts | AgentSet | Pulse | RevokedSet | Renew
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Nodes that are there, and where they answer: the whole set."""
+
+    nodes: tuple[tuple[NodeId, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnneededBlobs:
+    """No run that is remembered, and no agent, speaks of these blobs."""
+
+    digests: tuple[Digest, ...]
+
+
+ToNode: TypeAlias = (
+    Welcome
+    | Assignments
+    | Withdrawals
+    | Receipts
+    | AgentSet
+    | Pulse
+    | RevokedSet
+    | Renew
+    | Peers
+    | UnneededBlobs
+)

@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from sandbox import EdgeWarden, Warden
 from sandbox.pool import Phase
+from swarm.adapters.blobs import FileBlobs
 from swarm.adapters.cells import SPARES, SandboxCells
 from swarm.errors import AgentFailed, AgentRefused, CellLost, Mistake
 from swarm.graph import Payload
@@ -31,6 +33,11 @@ def house() -> Iterator[House]:
         yield opened
 
 
+@pytest.fixture
+def blobs(tmp_path: Path) -> FileBlobs:
+    return FileBlobs(tmp_path / "blobs")
+
+
 def image(code: bytes = CODE, kind: str = "python", cpu_cores: float = 1.0) -> Image:
     return Image(AgentName("subject"), kind, code, {}, 16, cpu_cores, 1)
 
@@ -43,9 +50,9 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it did not come to pass")
 
 
-def test_values_are_the_graphs_on_both_sides(house: House) -> None:
+def test_values_are_the_graphs_on_both_sides(house: House, blobs: FileBlobs) -> None:
     async def body(warden: Warden) -> None:
-        cell = await SandboxCells(warden).spawn(image())
+        cell = await SandboxCells(warden, blobs).spawn(image())
         (reply,) = await cell.process_batch(ANY, [{"x": ONE, "all": (ONE, ONE)}], 5000)
         assert reply == {"y": ONE, "many": (ONE, ONE)}
         assert isinstance(reply["y"], Payload)
@@ -56,9 +63,11 @@ def test_values_are_the_graphs_on_both_sides(house: House) -> None:
     house.run(body)
 
 
-def test_a_lost_cell_is_followed_by_a_warm_one_and_the_last_close_ends_the_spare(house: House) -> None:
+def test_a_lost_cell_is_followed_by_a_warm_one_and_the_last_close_ends_the_spare(
+    house: House, blobs: FileBlobs
+) -> None:
     async def body(warden: Warden) -> None:
-        cells = SandboxCells(warden)
+        cells = SandboxCells(warden, blobs)
         first = await cells.spawn(image())
         (pool,) = cells._pools.values()
         await until(lambda: pool.phase is Phase.FULL)
@@ -80,20 +89,20 @@ def test_a_lost_cell_is_followed_by_a_warm_one_and_the_last_close_ends_the_spare
     house.run(body)
 
 
-def test_what_can_never_run_here_is_refused_for_good(house: House) -> None:
+def test_what_can_never_run_here_is_refused_for_good(house: House, blobs: FileBlobs) -> None:
     async def body(warden: Warden) -> None:
         with pytest.raises(AgentRefused) as caught:
-            await SandboxCells(warden).spawn(image(cpu_cores=0))
+            await SandboxCells(warden, blobs).spawn(image(cpu_cores=0))
         assert caught.value.place == "limits.cpu_cores"
         assert isinstance(caught.value, Mistake)
 
     house.run(body)
 
 
-def test_a_node_without_a_process_sandbox_refuses_python(house: House) -> None:
+def test_a_node_without_a_process_sandbox_refuses_python(house: House, blobs: FileBlobs) -> None:
     async def body(_: Warden) -> None:
         async with await EdgeWarden.start() as edge:
-            cells = SandboxCells(edge)
+            cells = SandboxCells(edge, blobs)
             assert (cells.tier, cells.layers) == ("wasm-only", ("wasm",))
             with pytest.raises(AgentRefused, match="wasm-only"):
                 await cells.spawn(image())

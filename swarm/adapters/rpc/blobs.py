@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -251,6 +251,9 @@ class GrpcBlobPeers:
         async for data in self._read(node, digest, start):
             if isinstance(data, bytes):
                 yield data
+
+    def introduce(self, addresses: Mapping[NodeId, str]) -> None:
+        self._channels.learn(addresses)
 
     async def _read(self, node: NodeId, digest: Digest, start: int) -> AsyncIterator[int | bytes]:
         """The size of a file, then its bytes."""

@@ -21,7 +21,8 @@ class Channels:
         self, identity: TlsIdentity, addresses: Mapping[NodeId, str], revocations: Revocations | None = None
     ) -> None:
         self._identity = identity
-        self._addresses = addresses
+        self._listed = dict(addresses)  # by this node's own settings, which nobody overrules
+        self._addresses = dict(addresses)
         self._revocations = revocations or Revocations()
         self._open: dict[NodeId, tuple[tuple[int, str | None], grpc.aio.Channel]] = {}
         self._retired: deque[grpc.aio.Channel] = deque()
@@ -53,6 +54,13 @@ class Channels:
             closing = asyncio.get_running_loop().create_task(found[1].close(None))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+
+    def learn(self, addresses: Mapping[NodeId, str]) -> None:
+        """Where nodes are, beside those listed. A channel to where one was before is not used again."""
+        known = {**addresses, **self._listed}
+        for node in [node for node in self._open if known.get(node) != self._addresses.get(node)]:
+            self._retired.append(self._open.pop(node)[1])
+        self._addresses = known
 
     async def close(self) -> None:
         for channel in [*self._retired, *(channel for _, channel in self._open.values())]:

@@ -13,6 +13,7 @@ from swarm.adapters.rpc import views
 from swarm.adapters.rpc.blobs import Assembly
 from swarm.adapters.rpc.callers import Access, behalf, from_node
 from swarm.adapters.rpc.certificates import CertificateCalls
+from swarm.adapters.rpc.data import DataCalls
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.adapters.rpc.policies import PolicyCalls
 from swarm.adapters.rpc.tokens import TokenCalls
@@ -20,11 +21,12 @@ from swarm.adapters.rpc.voters import VoterCalls
 from swarm.coordinator import Admissions, Coordinator, Deployments, Identities
 from swarm.coordinator.tenancy import unreadable
 from swarm.errors import NotAllowed, ProtocolBroken
-from swarm.graph import Priority
+from swarm.graph import Priority, refs
 from swarm.ids import AgentName, NodeId, RunId
-from swarm.ports import Clock
-from swarm.scheduler.run import Status
-from swarm.trust.policy import Caller
+from swarm.node import Data
+from swarm.ports import Blobs, Clock
+from swarm.scheduler.run import Run, Status
+from swarm.trust.policy import Caller, Grant
 from swarm.wire.convert import agent_to_pb, inputs_from_pb
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
@@ -55,6 +57,8 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, rpc.
         forwarder: Forwarder,
         clock: Clock,
         access: Access,
+        blobs: Blobs,
+        data: Data,
     ) -> None:
         TokenCalls.__init__(self, Admissions(coordinator.replica, clock, about.voters), forwarder, access)
         PolicyCalls.__init__(self, coordinator, access, forwarder)
@@ -65,6 +69,7 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, rpc.
         self._deployments = deployments
         self._forwarder = forwarder
         self._clock = clock
+        self._data = DataCalls(blobs, data)
         self.draining = False
 
     # -- writes -----------------------------------------------------------------------------
@@ -156,6 +161,27 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, rpc.
             if offset >= len(run.order):
                 await asyncio.shield(change)
 
+    async def Upload(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
+        """Answers through the context, which gRPC allows beside the generator its stubs describe."""
+        await self._data.upload(request_iterator, context)
+
+    async def Download(self, request: pb.DownloadRequest, context: Any) -> AsyncIterator[pb.BlobChunk]:  # noqa: N802
+        grant = self._caller(context, request, "Download").grant
+        run = await self._readable(request.run, grant)
+        async for chunk in self._data.download(request, refs(run.outputs().values())):
+            yield chunk
+
+    async def _readable(self, name: str, grant: Grant) -> Run:
+        """A run whose results they may have. Raises `NotFound` or `NotAllowed`."""
+        run = await self._coordinator.look_up(RunId(name), grant)
+        if outlet := unreadable(run, grant):
+            raise NotAllowed(
+                f"its result {outlet} is in a context you are not cleared for",
+                place=name[: limits.NAME_CHARS_MAX],
+                remedy="ask for the clearance in the policy",
+            )
+        return run
+
     async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsReply:  # noqa: N802
         grant = self._caller(context, request, "ListRuns").grant
         limit = min(request.limit or 100, limits.LIST_ITEMS_MAX)
@@ -169,13 +195,10 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, rpc.
 
     async def ShowRun(self, request: pb.ShowRunRequest, context: Any) -> pb.ShowRunReply:  # noqa: N802
         grant = self._caller(context, request, "ShowRun").grant
-        run = await self._coordinator.look_up(RunId(request.run), grant)
-        if request.outputs and (outlet := unreadable(run, grant)):
-            raise NotAllowed(
-                f"its result {outlet} is in a context you are not cleared for",
-                place=request.run[: limits.NAME_CHARS_MAX],
-                remedy="ask for the clearance in the policy",
-            )
+        if request.outputs:
+            run = await self._readable(request.run, grant)
+        else:
+            run = await self._coordinator.look_up(RunId(request.run), grant)
         if run.status is Status.RUNNING and (reply := await self._leaders("ShowRun", request, context)):
             return cast("pb.ShowRunReply", reply)  # only the leader knows what runs where
         reply = views.show(run, self._coordinator, outputs=request.outputs)

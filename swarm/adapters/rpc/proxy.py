@@ -7,8 +7,13 @@ from typing import Any, TypeVar
 
 from swarm.adapters.rpc.callers import behalf
 from swarm.adapters.rpc.clients import receive_file, send_file
-from swarm.adapters.rpc.forward import CALL_S
+from swarm.adapters.rpc.data import DataCalls
+from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.adapters.rpc.passing import MembersPassedOn
+from swarm.graph import refs
+from swarm.node import Data
+from swarm.ports import Blobs
+from swarm.wire.convert import items_from_pb
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
 
@@ -17,6 +22,10 @@ ReplyT = TypeVar("ReplyT")
 
 class ProxyServicer(MembersPassedOn, rpc.SwarmServicer):
     """See the head of this module."""
+
+    def __init__(self, forwarder: Forwarder, blobs: Blobs, data: Data) -> None:
+        super().__init__(forwarder)
+        self._data = DataCalls(blobs, data)
 
     async def Submit(self, request: pb.SubmitRequest, context: Any) -> pb.SubmitReply:  # noqa: N802
         request.on_behalf_of = behalf(context, request.on_behalf_of)
@@ -34,6 +43,17 @@ class ProxyServicer(MembersPassedOn, rpc.SwarmServicer):
     async def RemoveAgent(self, request: pb.RemoveAgentRequest, context: Any) -> pb.RemoveAgentReply:  # noqa: N802
         request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.RemoveAgent(request, timeout=CALL_S), twice=False)
+
+    async def Upload(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
+        """Kept here and copied to another node: large payloads are not passed on to the coordinators."""
+        await self._data.upload(request_iterator, context)
+
+    async def Download(self, request: pb.DownloadRequest, context: Any) -> AsyncIterator[pb.BlobChunk]:  # noqa: N802
+        caller = behalf(context, request.on_behalf_of)
+        question = pb.ShowRunRequest(run=request.run, outputs=True, on_behalf_of=caller)
+        reply = await self._pass(lambda stub: stub.ShowRun(question, timeout=CALL_S))
+        async for chunk in self._data.download(request, refs(items_from_pb(reply.outputs).values())):
+            yield chunk
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: N802
         request.on_behalf_of = behalf(context, request.on_behalf_of)

@@ -700,14 +700,16 @@ class BlobChunk(_message.Message):
     def __init__(self, size_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class DownloadRequest(_message.Message):
-    __slots__ = ("run", "sha256", "start")
+    __slots__ = ("run", "sha256", "start", "on_behalf_of")
     RUN_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     run: str
     sha256: str
     start: int
-    def __init__(self, run: _Optional[str] = ..., sha256: _Optional[str] = ..., start: _Optional[int] = ...) -> None: ...
+    on_behalf_of: str
+    def __init__(self, run: _Optional[str] = ..., sha256: _Optional[str] = ..., start: _Optional[int] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class ListCoordinatorsRequest(_message.Message):
     __slots__ = ()

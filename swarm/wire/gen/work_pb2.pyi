@@ -14,19 +14,21 @@ class ToNodes(_message.Message):
     def __init__(self, parts: _Optional[_Iterable[_Union[ToNode, _Mapping]]] = ...) -> None: ...
 
 class FromNode(_message.Message):
-    __slots__ = ("hello", "outcomes", "heartbeat", "hosting")
+    __slots__ = ("hello", "outcomes", "heartbeat", "hosting", "idle_blobs")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     HOSTING_FIELD_NUMBER: _ClassVar[int]
+    IDLE_BLOBS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     outcomes: Outcomes
     heartbeat: Heartbeat
     hosting: Hosting
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., outcomes: _Optional[_Union[Outcomes, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., hosting: _Optional[_Union[Hosting, _Mapping]] = ...) -> None: ...
+    idle_blobs: IdleBlobs
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., outcomes: _Optional[_Union[Outcomes, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., hosting: _Optional[_Union[Hosting, _Mapping]] = ..., idle_blobs: _Optional[_Union[IdleBlobs, _Mapping]] = ...) -> None: ...
 
 class ToNode(_message.Message):
-    __slots__ = ("welcome", "assignments", "withdrawals", "receipts", "agents", "pulse", "revoked", "renew")
+    __slots__ = ("welcome", "assignments", "withdrawals", "receipts", "agents", "pulse", "revoked", "renew", "peers", "unneeded_blobs")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     WITHDRAWALS_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +37,8 @@ class ToNode(_message.Message):
     PULSE_FIELD_NUMBER: _ClassVar[int]
     REVOKED_FIELD_NUMBER: _ClassVar[int]
     RENEW_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    UNNEEDED_BLOBS_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     assignments: Assignments
     withdrawals: Withdrawals
@@ -43,7 +47,35 @@ class ToNode(_message.Message):
     pulse: Pulse
     revoked: RevokedSet
     renew: Renew
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignments: _Optional[_Union[Assignments, _Mapping]] = ..., withdrawals: _Optional[_Union[Withdrawals, _Mapping]] = ..., receipts: _Optional[_Union[Receipts, _Mapping]] = ..., agents: _Optional[_Union[AgentSet, _Mapping]] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ..., revoked: _Optional[_Union[RevokedSet, _Mapping]] = ..., renew: _Optional[_Union[Renew, _Mapping]] = ...) -> None: ...
+    peers: Peers
+    unneeded_blobs: UnneededBlobs
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignments: _Optional[_Union[Assignments, _Mapping]] = ..., withdrawals: _Optional[_Union[Withdrawals, _Mapping]] = ..., receipts: _Optional[_Union[Receipts, _Mapping]] = ..., agents: _Optional[_Union[AgentSet, _Mapping]] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ..., revoked: _Optional[_Union[RevokedSet, _Mapping]] = ..., renew: _Optional[_Union[Renew, _Mapping]] = ..., peers: _Optional[_Union[Peers, _Mapping]] = ..., unneeded_blobs: _Optional[_Union[UnneededBlobs, _Mapping]] = ...) -> None: ...
+
+class Peers(_message.Message):
+    __slots__ = ("nodes",)
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[Peer]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ...) -> None: ...
+
+class Peer(_message.Message):
+    __slots__ = ("node", "address")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    address: str
+    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+
+class IdleBlobs(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class UnneededBlobs(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class StepKey(_message.Message):
     __slots__ = ("run", "step", "term", "attempt")

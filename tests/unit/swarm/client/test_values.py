@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from sandbox import tensors
 from swarm import limits
-from swarm.client.values import decode_items, encode_inputs, encode_value
+from swarm.client.values import Large, decode_items, encode_inputs, encode_value
 from swarm.errors import Mistake, ProtocolBroken, TooLarge
 from swarm.graph import Payload
 
@@ -68,24 +69,54 @@ def test_an_array_of_complex_numbers_is_refused_with_its_input():
 @pytest.mark.parametrize(
     "value",
     [
-        np.broadcast_to(np.float32(0), (1 << 28,)),  # claims a gigabyte, holds four bytes
-        bytes(limits.PAYLOAD_INLINE_BYTES_MAX + 1),
-        "x" * (limits.PAYLOAD_INLINE_BYTES_MAX + 1),
+        np.broadcast_to(np.float32(0), (1 << 30,)),  # claims four gigabytes, holds four bytes
+        bytearray(2_000),
+        bytes(2_000),
+        Payload("bytes", bytes(2_000)),
+        "x" * 2_000,
     ],
-    ids=["array", "bytes", "text"],
+    ids=["array", "bytearray", "bytes", "payload", "text"],
 )
-def test_a_value_above_the_bound_is_refused_with_name_size_bound_and_remedy(value):
+def test_a_value_above_the_bound_is_refused_with_name_size_bound_and_remedy(value, monkeypatch):
+    monkeypatch.setattr(limits, "VALUE_BYTES_MAX", 1_999)
     with pytest.raises(TooLarge) as caught:
         encode_inputs({"big": value})
     assert caught.value.place == "input 'big'"
-    assert str(limits.PAYLOAD_INLINE_BYTES_MAX) in caught.value.message
+    assert "1999" in caught.value.message
     assert caught.value.remedy
 
 
-def test_inputs_that_are_too_large_together_are_refused():
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (np.arange(limits.PAYLOAD_INLINE_BYTES_MAX, dtype="u1")[::1].reshape(2, -1), "tensor"),
+        (np.zeros((300, 300), ">f4").T, "tensor"),
+        (bytes(limits.PAYLOAD_INLINE_BYTES_MAX + 1), "bytes"),
+        ("x" * limits.PAYLOAD_INLINE_BYTES_MAX, "json"),
+        (Payload("json", b" " * limits.PAYLOAD_INLINE_BYTES_MAX + b"1"), "json"),
+    ],
+    ids=["array", "swapped", "bytes", "text", "payload"],
+)
+def test_a_value_that_is_not_small_is_to_be_uploaded_as_it_would_have_travelled(value, kind):
+    large = encode_value("x", value)
+    assert isinstance(large, Large)
+    assert large.kind == kind
+    data = b"".join(large.parts)
+    assert len(data) == large.size_bytes > limits.PAYLOAD_INLINE_BYTES_MAX
+    if isinstance(value, np.ndarray):
+        assert data == tensors.encode(value)
+
+
+def test_a_value_just_below_the_bound_travels_inline():
+    data = bytes(limits.PAYLOAD_INLINE_BYTES_MAX)
+    assert encode_value("x", data) == Payload("bytes", data)
+
+
+def test_small_inputs_that_are_too_many_together_are_refused():
     count = limits.RUN_INPUT_BYTES_MAX // limits.PAYLOAD_INLINE_BYTES_MAX
     inputs = {f"part{number}": bytes(limits.PAYLOAD_INLINE_BYTES_MAX) for number in range(count)}
     assert len(encode_inputs(inputs)) == count
+    assert len(encode_inputs({**inputs, "large": bytes(limits.PAYLOAD_INLINE_BYTES_MAX + 1)})) == count + 1
     with pytest.raises(TooLarge, match="together"):
         encode_inputs({**inputs, "more": b"x"})
 

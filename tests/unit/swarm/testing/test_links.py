@@ -13,7 +13,7 @@ from swarm.ids import Digest, NodeId
 from swarm.testing.clock import FakeClock, run_virtually
 from swarm.testing.links import LINK_MESSAGES_MAX, MemoryLink, MemoryLinks
 from swarm.testing.log import MemoryLogGroup
-from swarm.wire.messages import AgentSet, Heartbeat, Hello, Welcome
+from swarm.wire.messages import AgentSet, Heartbeat, Hello, Peers, RevokedSet, Welcome
 
 C, N = NodeId("c"), NodeId("n")
 HELLO = Hello(N, 2, (), (), (), "n:0", "memory")
@@ -57,9 +57,9 @@ def test_messages_arrive_in_order_and_in_time():
         began = links.clock.monotonic_ms()
         async for message in link.received():
             said.append((type(message), links.clock.monotonic_ms() - began))
-            if len(said) == 2:
+            if len(said) == 4:
                 break
-        assert said == [(Welcome, 10), (AgentSet, 10)]
+        assert said == [(Welcome, 10), (RevokedSet, 10), (AgentSet, 10), (Peers, 10)]
         await link.send(BEAT)
         assert coordinator.roster.links[N].status.load == 0.0
         await links.clock.sleep_ms(11)
@@ -84,7 +84,7 @@ def test_both_ends_learn_that_a_link_was_cut():
 
 def test_a_reader_that_waits_is_woken_when_the_link_ends():
     async def act(links, coordinator, link):
-        for _ in range(2):
+        for _ in range(4):
             await next_of(link)
         waiting = asyncio.create_task(next_of(link))
         await links.clock.sleep_ms(5)
