@@ -68,7 +68,7 @@ def inline_value(place: str, value: object) -> Payload:
         return payload
     if payload.size_bytes > limits.LITERAL_BYTES_MAX:
         raise TooLarge(
-            f"{payload.size_bytes} bytes, a constant or what a call takes has {limits.LITERAL_BYTES_MAX} at most",
+            f"{payload.size_bytes} bytes, here at most {limits.LITERAL_BYTES_MAX} travel inline",
             place=place,
             remedy="pass it as an input of a run: those are uploaded",
         )
