@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sandbox.bodies import MessageError
-from sandbox.channel import Answer, Channel, Loan
+from sandbox.channel import Answer, Channel, Loan, lend
 from sandbox.errors import AgentFailed, Broken, CellError, Exceeded
 from sandbox.frames import Data, Kind
 from sandbox.messages import read_results, write_items, write_process
@@ -65,7 +65,7 @@ class Calls:
         loans: list[Loan] = []
 
         def share(payloads: list[Payable], size: int) -> int | None:
-            loan = self._channel.lend(payloads, size)
+            loan = lend(self._channel.lender, payloads, size)
             if loan is None and not any(isinstance(payload, Stored) for payload in payloads):
                 return None  # it fits the socket
             if loan is None:
@@ -97,10 +97,13 @@ class Calls:
         pieces: list[int] = []
 
         def share(payloads: list[Payable], size: int) -> int | None:
-            number = self._channel.share(payloads, size)
-            if number is not None:
-                pieces.append(number)
-            return number
+            loan = lend(self._channel.lender, payloads, size)
+            if loan is None:
+                return None
+            loan.fill()
+            self._channel.announce(loan)
+            pieces.append(loan.piece.number)
+            return loan.piece.number
 
         try:
             parts = write_process(capability, batch, share)

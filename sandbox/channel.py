@@ -64,6 +64,10 @@ class Loan:
     is_new: bool
     payloads: list[Payable]
 
+    def fill(self) -> None:
+        """Copy the payloads in, none of which is in a file."""
+        fill(self.piece.memory, cast("list[Data | Encoded]", self.payloads))
+
     def load(self, target: int) -> None:
         """Copy the payloads in, by a descriptor of the piece that this closes; may be done in a thread."""
         try:
@@ -168,20 +172,6 @@ class Channel:
         else:
             self._arm(head)
 
-    def share(self, payloads: list[Payable], size: int) -> int | None:
-        """Put payloads into shared memory for the next call; None where they have to go by the socket."""
-        loan = self.lend(payloads, size)
-        if loan is None:
-            return None
-        fill(loan.piece.memory, cast("list[Data | Encoded]", payloads))
-        self.announce(loan)
-        return loan.piece.number
-
-    def lend(self, payloads: list[Payable], size: int) -> Loan | None:
-        """Room for the payloads of a call, to be loaded and announced before the call is sent."""
-        lent = self.lender.lend(size)
-        return Loan(*lent, payloads) if lent is not None else None
-
     def announce(self, loan: Loan) -> None:
         """Let the cell see a piece that is loaded."""
         if loan.is_new:
@@ -256,8 +246,7 @@ class Channel:
             raise MessageError(f"an answer to call {number} that is not next")
         result: Answer | CellError
         if kind in _ANSWERS:
-            # Copied now: the next answer may be written to the same room before this one's caller wakes up.
-            result = self._answer(body, held=calls[0].held)
+            result = _answer(body, self.lender, self._granted, held=calls[0].held)
         elif kind == _FAILURE:
             result = failures.read(body)
         else:
@@ -279,14 +268,6 @@ class Channel:
             call.answer.set_exception(result)
         else:
             call.answer.set_result(result)
-
-    def _answer(self, body: Data, *, held: bool) -> Answer:
-        granted = self._granted
-        if not granted:
-            return _new(Answer, (body, None, None))
-        if held and granted >= HELD_BYTES:
-            return _new(Answer, (body, None, (self.lender.give_away(), granted)))
-        return _new(Answer, (body, self.lender.take(granted), None))
 
     def _serve(self, kind: int, body: Data) -> None:
         """What a cell asks for while it works at a call."""
@@ -347,3 +328,18 @@ class Channel:
             if not call.answer.done():
                 call.answer.set_exception(reason())
         self.lender.close()
+
+
+def lend(lender: Lender, payloads: list[Payable], size: int) -> Loan | None:
+    """Room for the payloads of a call, to be loaded and announced before the call is sent."""
+    lent = lender.lend(size)
+    return Loan(*lent, payloads) if lent is not None else None
+
+
+def _answer(body: Data, lender: Lender, granted: int, *, held: bool) -> Answer:
+    """Copied now: the next answer may be written to the same room before this one's caller wakes up."""
+    if not granted:
+        return _new(Answer, (body, None, None))
+    if held and granted >= HELD_BYTES:
+        return _new(Answer, (body, None, (lender.give_away(), granted)))
+    return _new(Answer, (body, lender.take(granted), None))

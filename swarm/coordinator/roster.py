@@ -187,8 +187,9 @@ class Roster:
             await self._replica.read_barrier()
         except (NotLeader, OutcomeUnknown):
             return  # the node asks again
-        needs = self._replica.scheduler.ledger.needs
-        unneeded = tuple(digest for digest in idle.digests if not needs(digest))
+        ledger = self._replica.scheduler.ledger
+        agents = ledger.digests()
+        unneeded = tuple(d for d in idle.digests if d not in ledger.needs and d not in agents)
         if unneeded and self._replica.leads:
             link.send(UnneededBlobs(unneeded))
 

@@ -50,17 +50,18 @@ class Cargo:
 
     # -- in ----------------------------------------------------------------------------------------
 
-    def bring(self, items: Sequence[Assignment]) -> Sequence[Assignment]:
-        """The attempts that may run now; the others will once their inputs are here."""
+    def bring(self, items: Sequence[Assignment]) -> None:
+        """Run the attempts that may run now; the others run once their inputs are here."""
         if not any(has_refs(item.inputs.values()) for item in items):
-            return items
+            self._run(items)
+            return
         ready: list[Assignment] = []
         for item in items:
             if not has_refs(item.inputs.values()):
                 ready.append(item)
             elif item.key not in self._waiting:
                 self._waiting[item.key] = self._tasks.start(self._wait(item))
-        return ready
+        self._run(ready)
 
     async def _wait(self, item: Assignment) -> None:
         began_ms = self._clock.wall_ms()
@@ -81,10 +82,11 @@ class Cargo:
 
     # -- out ---------------------------------------------------------------------------------------
 
-    def ship(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """The outcomes that may be told now; the others will be once a second node holds their outputs."""
+    def ship(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell the outcomes that may be told now; the others are once a second node holds their outputs."""
         if not any(has_refs(outcome.outputs.values()) for outcome in outcomes):
-            return outcomes
+            self._tell(outcomes)
+            return
         ready: list[Outcome] = []
         for outcome in outcomes:
             if has_refs(outcome.outputs.values()):
@@ -92,7 +94,8 @@ class Cargo:
                 self._tasks.start(self._copy(outcome))
             else:
                 ready.append(outcome)
-        return ready
+        if ready:
+            self._tell(ready)
 
     # -- calls -------------------------------------------------------------------------------------
 

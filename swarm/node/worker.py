@@ -26,6 +26,7 @@ from swarm.node.data import Data
 from swarm.node.host import AgentHost, not_cleared, not_hosted
 from swarm.node.outbox import Outbox
 from swarm.node.results import ResultCache
+from swarm.node.sweeping import Sweeper
 from swarm.ports import (
     BlobPeers,
     Blobs,
@@ -47,7 +48,6 @@ from swarm.wire.messages import (
     Heartbeat,
     Hello,
     Hosting,
-    IdleBlobs,
     Outcome,
     Outcomes,
     Peers,
@@ -116,7 +116,13 @@ class Worker:
         self._draining = False
         self._silent_beats = 0  # heartbeats since the leader was heard
         self._tasks = Tasks()
-        self._cargo = Cargo(ports.data, ports.clock, self._tasks, self._assign, self._tell)
+        self._cargo = Cargo(ports.data, ports.clock, self._tasks, self._accept, self._finish)
+        self._sweeper = Sweeper(
+            ports.blobs,
+            ports.data,
+            ports.clock,
+            lambda: self._cargo.held() | self._outbox.refs() | set(self._wanted),
+        )
 
     @property
     def failure(self) -> asyncio.Future[None]:
@@ -209,7 +215,7 @@ class Worker:
             listener,
             asyncio.create_task(self._send_outcomes(uplink)),
             asyncio.create_task(self._send_heartbeats(uplink)),
-            asyncio.create_task(self._send_idle_blobs(uplink)),
+            asyncio.create_task(self._sweeper.ask_forever(uplink)),
         ]
         try:
             await self._until_silent(listener)
@@ -263,7 +269,7 @@ class Worker:
     async def _obey(self, message: ToNode) -> None:
         match message:
             case Assignments():
-                self._accept(message.items)
+                self._cargo.bring(message.items)
             case Receipts():
                 self._outbox.receipt(message.keys)
             case Withdrawals():
@@ -279,7 +285,7 @@ class Worker:
             case Renew():
                 self._ports.membership.renew()
             case Peers() | UnneededBlobs():
-                await self._hear_of_data(message)
+                await self._sweeper.hear(message)
             case Pulse():
                 pass  # that it was heard is all it says
             case Welcome():
@@ -288,11 +294,7 @@ class Worker:
                 assert_never(message)
 
     def _accept(self, items: Sequence[Assignment]) -> None:
-        """Take work; what needs large payloads waits until they are here."""
-        self._assign(self._cargo.bring(items))
-
-    def _assign(self, items: Sequence[Assignment]) -> None:
-        """To each agent what is for it."""
+        """Take work whose inputs are here: to each agent what is for it."""
         by_agent: dict[Digest, list[Assignment]] = {}
         cleared = self._options.clearance
         for item in items:
@@ -310,33 +312,9 @@ class Worker:
                 host.assign(batch)
 
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
-        """Tell how attempts ended; what made large payloads waits until a second node holds them."""
-        if ready := self._cargo.ship(outcomes):
-            self._tell(ready)
-
-    def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell how attempts ended, whose outputs a second node holds."""
         self._outbox.add(outcomes)
         self._out_kick.set()
-
-    async def _send_idle_blobs(self, uplink: Uplink) -> None:
-        """Ask now and then which blobs may go. What is under way here is needed, whatever the log says."""
-        while True:
-            await self._ports.clock.sleep_ms(limits.BLOB_SWEEP_MS)
-            idle = self._idle_blobs()
-            for start in range(0, len(idle), limits.BLOB_SWEEP_ITEMS_MAX):
-                await uplink.send(IdleBlobs(idle[start : start + limits.BLOB_SWEEP_ITEMS_MAX]))
-
-    def _idle_blobs(self) -> tuple[Digest, ...]:
-        needed = self._cargo.held() | self._outbox.refs() | set(self._wanted)
-        return tuple(d for d in self._ports.blobs.idle(limits.BLOB_GRACE_MS) if d not in needed)
-
-    async def _hear_of_data(self, message: Peers | UnneededBlobs) -> None:
-        """Who else there is to fetch from; or what may go, if it is as idle as it was when we asked."""
-        if isinstance(message, Peers):
-            self._ports.data.introduce(dict(message.nodes))
-            return
-        for digest in {*message.digests}.intersection(self._idle_blobs()):
-            await self._ports.blobs.drop(digest)
 
     # -- agents ---------------------------------------------------------------------------------
 
@@ -373,7 +351,7 @@ class Worker:
                 ports.cells,
                 ports.clock,
                 ports.journal,
-                self._finish,
+                self._cargo.ship,
                 self._options.cells_per_agent,
                 ports.results,
             )

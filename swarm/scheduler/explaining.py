@@ -17,6 +17,7 @@ from swarm.graph import PLAIN, Context, Resources
 from swarm.ids import Digest, NodeId, RunId
 from swarm.scheduler.desk import Desk
 from swarm.scheduler.ledger import Ledger
+from swarm.scheduler.needs import large_inputs
 from swarm.scheduler.placement import CPU_ROUNDING, NodeView, affinities, terms
 from swarm.scheduler.run import Run, Step, context_of
 
@@ -126,7 +127,7 @@ def explain(ledger: Ledger, desk: Desk, history: History, run: Run, step: int, n
     if offer is None:
         note = f"no agent offers {node.capability}"
         return Explanation(False, now_ms, "", None, None, (), note)
-    near = affinities(run.sources(step), run.large_inputs(step))
+    near = affinities(run.sources(step), large_inputs(run, step))
     barred = frozenset(name for name in desk.nodes if not ledger.policy.node(name).covers(context))
     layers = node.layers | offer.agent.layers
     wanted = Wanted(offer.agent.digest, layers, node.resources, near, context, barred)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from swarm import limits
-from swarm.graph import Items, Payload, Signature, has_refs, refs
+from swarm.graph import Items, Payload, Signature
 from swarm.ids import AgentName, CapabilityName, Digest, RunId
 from swarm.scheduler.events import (
     AgentDeployed,
@@ -31,6 +31,7 @@ from swarm.scheduler.events import (
     TokenUsed,
 )
 from swarm.scheduler.members import Members
+from swarm.scheduler.needs import Needs
 from swarm.scheduler.run import Run, Status
 from swarm.trust.policy import OPEN, Policy
 from swarm.trust.policyfile import read_policy
@@ -79,7 +80,7 @@ class Ledger:
         self._runs_of: Counter[str] = Counter()  # runs that are remembered, by tenant
         self._bytes_of: Counter[str] = Counter()  # payload of those
         self._weight: dict[RunId, int] = {}
-        self._needed: dict[Digest, int] = {}  # how often remembered runs speak of each large payload
+        self.needs = Needs()
 
     def apply(self, event: Durable) -> list[tuple[Run, list[int]]]:
         """Absorb one event; returns the runs it touched, each with its steps that may be looked at again."""
@@ -140,7 +141,7 @@ class Ledger:
         self._weight[event.run] = 0
         self._runs_of[event.tenant] += 1
         self._weigh(event.run, payload_bytes(event.inputs.values()))
-        self._refer(run, event.inputs.values())
+        self.needs.add(run, event.inputs.values())
         if event.key:
             self._keys[(event.principal, event.key)] = event.run
         self._retire(run)
@@ -156,7 +157,7 @@ class Ledger:
             ready = run.record(record, event.at_ms)
             if len(run.order) > before:
                 self._weigh(record.run, payload_bytes(record.outputs.values()))
-                self._refer(run, record.outputs.values())
+                self.needs.add(run, record.outputs.values())
                 touched.setdefault(record.run, (run, []))[1].extend(ready)
         for run, _ in touched.values():
             self._retire(run)
@@ -203,18 +204,7 @@ class Ledger:
         self._runs_of[gone.tenant] -= 1
         self._bytes_of[gone.tenant] -= weight
         self._keys.pop((gone.principal, gone.key), None)
-        for values in forgotten.referring():
-            for ref in refs(values):
-                self._needed[ref.digest] -= 1
-                if not self._needed[ref.digest]:
-                    del self._needed[ref.digest]
-
-    def _refer(self, run: Run, values: Iterable[Items]) -> None:
-        """Count what a run says of large payloads: as long as it is remembered, they are needed."""
-        if has_refs(values):
-            run.refers = True
-            for ref in refs(values):
-                self._needed[ref.digest] = self._needed.get(ref.digest, 0) + 1
+        self.needs.forget(forgotten)
 
     # -- reading -------------------------------------------------------------------------
 
@@ -253,10 +243,6 @@ class Ledger:
             replace(each, switches=switches) if each.switches_context else each for each in agent.capabilities
         )
         return replace(agent, capabilities=signatures)
-
-    def needs(self, digest: Digest) -> bool:
-        """Whether a run that is remembered speaks of this blob, or it is the file of an agent."""
-        return digest in self._needed or any(event.agent.digest == digest for event in self.agents.values())
 
     def digests(self) -> tuple[Digest, ...]:
         """Files of every agent deployed, sorted."""

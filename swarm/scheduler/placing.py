@@ -15,6 +15,7 @@ from swarm.scheduler.events import StepIntent
 from swarm.scheduler.explaining import History
 from swarm.scheduler.fair import FairQueue
 from swarm.scheduler.ledger import Ledger, Offer
+from swarm.scheduler.needs import large_inputs
 from swarm.scheduler.placement import NodeView, able, affinities, choose, fits, large_enough
 from swarm.scheduler.run import Run, context_of
 from swarm.scheduler.shares import Shares
@@ -106,7 +107,7 @@ class Placer:
             if entry is None:
                 continue
             run, step = self._ledger.runs[name[0]], name[1]
-            view = choose(views, affinities(run.sources(step), run.large_inputs(step)))
+            view = choose(views, affinities(run.sources(step), large_inputs(run, step)))
             actions.append(self._dispatch(run, step, entry, offer, view, now_ms))
             look.placed.append((*name, view.node))
             if not fits(view, needs):
@@ -176,7 +177,7 @@ class Placer:
                     open_queues.remove(each)
                 elif (entry := self._desk.waiting(*name)) is not None:
                     run, step = self._ledger.runs[name[0]], name[1]
-                    wish = Wish(views, affinities(run.sources(step), run.large_inputs(step)))
+                    wish = Wish(views, affinities(run.sources(step), large_inputs(run, step)))
                     batch.append(_Bidder(where, queue, offer, run, step, entry, wish))
                     if len(batch) >= room:
                         break

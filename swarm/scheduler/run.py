@@ -17,11 +17,11 @@ is decided when every other step has ended; the run is `settled` when the observ
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from swarm.errors import Problem
-from swarm.graph import PLAIN, Bond, Context, Graph, Items, OnFailure, Payload, Ref, digest, refs
+from swarm.graph import PLAIN, Bond, Context, Graph, Items, OnFailure, Payload, digest
 from swarm.ids import Digest, NodeId
 from swarm.scheduler.events import RunSubmitted, StepIntent, StepRecord
 from swarm.scheduler.plan import HARD, plan
@@ -240,24 +240,6 @@ class Run:
         for source, _, _, bond, _ in self.plan.incoming[step]:
             if record := self.records.get(source):
                 yield record.node, bond
-
-    def large_inputs(self, step: int) -> Iterator[Ref]:
-        """What a step is given by reference; nothing to look for in nearly every run."""
-        if not self.refers:
-            return iter(())
-        given: list[Items] = [self.submitted.inputs[feed] for _, feed in self.plan.feeds[step]]
-        for source, out_port, _, _, _ in self.plan.incoming[step]:
-            record = self.records.get(source)
-            if record is not None and (items := record.outputs.get(out_port)) is not None:
-                given.append(items)
-        return refs(given)
-
-    def referring(self) -> Iterator[Iterable[Items]]:
-        """All its values, if some of them lie elsewhere."""
-        if self.refers:
-            yield self.submitted.inputs.values()
-            for record in self.records.values():
-                yield record.outputs.values()
 
     def output_problem(self, step: int, outputs: Mapping[str, Items]) -> Problem | None:
         """Why a result does not fit the graph, or None: what is wired is there, one item for each edge."""

@@ -1,0 +1,49 @@
+"""Large payloads that runs speak of: which a step is given, which are needed as long as they are remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from swarm.graph import Items, Ref, has_refs, refs
+from swarm.ids import Digest
+from swarm.scheduler.run import Run
+
+
+class Needs:
+    """How often remembered runs speak of each large payload."""
+
+    def __init__(self) -> None:
+        self._count: dict[Digest, int] = {}
+
+    def __contains__(self, digest: Digest) -> bool:
+        return digest in self._count
+
+    def add(self, run: Run, values: Iterable[Items]) -> None:
+        """A run has these values now."""
+        if has_refs(values):
+            run.refers = True
+            for ref in refs(values):
+                self._count[ref.digest] = self._count.get(ref.digest, 0) + 1
+
+    def forget(self, run: Run) -> None:
+        """A run is remembered no longer."""
+        if not run.refers:
+            return
+        outputs = (record.outputs.values() for record in run.records.values())
+        for values in (run.submitted.inputs.values(), *outputs):
+            for ref in refs(values):
+                self._count[ref.digest] -= 1
+                if not self._count[ref.digest]:
+                    del self._count[ref.digest]
+
+
+def large_inputs(run: Run, step: int) -> Iterator[Ref]:
+    """What a step is given by reference; nothing to look for in nearly every run."""
+    if not run.refers:
+        return iter(())
+    given: list[Items] = [run.submitted.inputs[feed] for _, feed in run.plan.feeds[step]]
+    for source, out_port, _, _, _ in run.plan.incoming[step]:
+        record = run.records.get(source)
+        if record is not None and (items := record.outputs.get(out_port)) is not None:
+            given.append(items)
+    return refs(given)
