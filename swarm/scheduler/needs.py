@@ -1,4 +1,4 @@
-"""Large payloads that runs speak of: which a step is given, which are needed as long as they are remembered."""
+"""Large payloads that runs speak of: which a step is given, and which are needed and how long."""
 
 from __future__ import annotations
 
