@@ -19,8 +19,8 @@ import numpy as np
 
 from swarm.scheduler.assignment.jobs import Schedule, Shape
 
-HEAT: Final = 0.01  # of the length: how much worse a step may be at the beginning, about
-PLACEMENTS_MAX: Final = 1_000_000  # tasks put on a machine, in all: some seconds
+HEAT: Final = 0.003  # of the length: how much worse a step may be at the beginning, about
+PLACEMENTS_MAX: Final = 2_000_000  # tasks put on a machine, in all: some seconds
 ELSEWHERE: Final = 0.65  # of all moves go to another machine; the others stay and change the order
 TOGETHER: Final = 0.25  # of all moves take the whole line along that the task is in
 NEAR: Final = 0.15  # of the order: how far a task is moved in it at most
@@ -133,17 +133,16 @@ def _moved(shape: Shape, plan: _Plan, chance: np.random.Generator) -> _Plan | No
         here, machine = plan.machine[task], list(plan.machine)
         if where == here:
             return None
-        moving = _line(shape, task) if kind < TOGETHER else [task]
+        moving = dict.fromkeys(_line(shape, task) if kind < TOGETHER else [task], where)
         if kind < TOGETHER / 2 or kind > ELSEWHERE - TOGETHER / 2:  # exchange with what is over there
             others = [one for one in range(len(machine)) if machine[one] == where]
             if others:
                 other = others[int(chance.integers(0, len(others)))]
-                for one in _line(shape, other) if kind < TOGETHER else [other]:
-                    machine[one] = here
-        for one in moving:
-            machine[one] = where
-        if any(shape.job.durations[one][machine[one]] == float("inf") for one in range(len(machine))):
-            return None
+                moving = dict.fromkeys(_line(shape, other) if kind < TOGETHER else [other], here) | moving
+        for one, there in moving.items():
+            if shape.job.durations[one][there] == float("inf"):
+                return None
+            machine[one] = there
         return _read(shape, machine, plan.order)
     order = _shifted(shape, plan, task, chance)
     return None if order is plan.order else _read(shape, plan.machine, order)

@@ -1,14 +1,16 @@
 """One task per agent at the least total cost, three ways behind one Protocol.
 
 `costs[task, agent]` may be infinite: that agent may not have that task. There are at least as many
-agents as tasks. The Hungarian method is exact and the choice up to some hundreds; the auction is
-within a stated share of the best and can go on from old prices; the genetic search takes any extra
-cost a caller adds, and promises nothing.
+agents as tasks. The Hungarian method is exact (scipy does it where it is installed and the table is
+large); the auction is within a stated share of the best; the genetic search takes any extra cost a
+caller adds, and promises nothing.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from functools import cache
 from typing import Final, Protocol
 
 import numpy as np
@@ -20,7 +22,9 @@ Costs = NDArray[np.float64]
 Choice = NDArray[np.int64]
 
 AUCTION_SHARE: Final = 0.0005  # of the mean cost of a task that its bids may be off by, together
+HASTY_SHARE: Final = 0.005  # the same of an auction that only has to begin somewhere
 AUCTION_SCALING: Final = 5.0
+OWN_TASKS_MAX: Final = 64  # larger tables go to scipy, if there is one
 GENERATIONS: Final = 300
 POPULATION: Final = 64
 SWAPS_MAX: Final = 3  # one mutation exchanges so many pairs at most
@@ -40,6 +44,8 @@ def total(costs: Costs, choice: Choice) -> float:
 def hungarian(costs: Costs) -> Choice:
     """The cheapest choice: one shortest augmenting path per task, cubic in the number of tasks."""
     tasks, agents = _checked(costs)
+    if tasks > OWN_TASKS_MAX and (solver := _scipy()) is not None:
+        return _solved(solver, costs)
     row_price, price = np.zeros(tasks), np.zeros(agents + 1)
     holder = np.full(agents + 1, -1)  # of each agent; the last place stands for the task being added
     for task in range(tasks):
@@ -72,8 +78,26 @@ def hungarian(costs: Costs) -> Choice:
     return choice
 
 
-def auction(costs: Costs) -> Choice:
-    """Tasks bid for agents until nobody is outbid; within AUCTION_SHARE of the best.
+@cache
+def _scipy() -> Callable[[Costs], tuple[Choice, Choice]] | None:
+    """SciPy's solver, where it is installed; loading it takes longer than many small tables."""
+    try:
+        module = importlib.import_module("scipy.optimize")
+    except ImportError:
+        return None
+    solver: Callable[[Costs], tuple[Choice, Choice]] = module.linear_sum_assignment
+    return solver
+
+
+def _solved(solver: Callable[[Costs], tuple[Choice, Choice]], costs: Costs) -> Choice:
+    try:
+        return solver(costs)[1]
+    except ValueError:
+        raise _impossible() from None
+
+
+def auction(costs: Costs, share: float = AUCTION_SHARE) -> Choice:
+    """Tasks bid for agents until nobody is outbid; within `share` of the mean cost of the best, each.
 
     Bids rise by at least a step that shrinks from round to round (epsilon scaling); prices stay from
     one round to the next, so the later ones are short.
@@ -87,7 +111,7 @@ def auction(costs: Costs) -> Choice:
         (agents, agents)
     )  # the tasks, then idle ones that want nothing, so all agents are bid for
     worth[:tasks] = np.where(allowed, -costs, -top * (4 * agents + 4))
-    last = max(AUCTION_SHARE * float(np.abs(costs[allowed]).mean()), 1e-12 * top)
+    last = max(share * float(np.abs(costs[allowed]).mean()), 1e-12 * top)
     step = max(top / 4, last)
     prices = np.zeros(agents)
     while True:
@@ -124,7 +148,10 @@ def _bidding(worth: Costs, prices: Costs, step: float) -> Choice:
 
 
 def genetic(costs: Costs, seed: int = 0, extra: Callable[[Choice], float] | None = None) -> Choice:
-    """Search by selection and exchange; `extra` may add any cost of a whole choice."""
+    """Search by selection and exchange; `extra` may add any cost of a whole choice.
+
+    It begins with what a hasty auction and plain greed would choose, among others by chance.
+    """
     tasks, agents = _checked(costs)
     chance = np.random.default_rng(seed)
     finite = costs[np.isfinite(costs)]
@@ -135,7 +162,9 @@ def genetic(costs: Costs, seed: int = 0, extra: Callable[[Choice], float] | None
         found: Costs = table[np.arange(tasks), population[:, :tasks]].sum(1)
         return found if extra is None else found + np.array([extra(each[:tasks]) for each in population])
 
-    population = np.array([chance.permutation(agents) for _ in range(POPULATION - 1)] + [_greedy(table)])
+    begun = [_whole(auction(table, HASTY_SHARE), agents), _greedy(table)]
+    by_chance = [chance.permutation(agents) for _ in range(POPULATION - len(begun))]
+    population = np.array(begun + by_chance)
     weights = weigh(population)
     for _ in range(GENERATIONS):
         rivals = chance.integers(0, POPULATION, (POPULATION, 2))
@@ -166,6 +195,12 @@ def _exchange(child: Choice, table: Costs, task: int, chance: np.random.Generato
         return
     other = int(saving.argmin()) if chance.random() < 0.7 else int(chance.integers(0, len(child)))
     child[task], child[other] = child[other], child[task]
+
+
+def _whole(choice: Choice, agents: int) -> Choice:
+    """A choice, and the idle agents after it."""
+    idle = np.setdiff1d(np.arange(agents), choice)
+    return np.concatenate([choice, idle])
 
 
 def _greedy(table: Costs) -> Choice:

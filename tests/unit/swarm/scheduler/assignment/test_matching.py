@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm.errors import Mistake
-from swarm.scheduler.assignment.matching import auction, genetic, hungarian, total
+from swarm.scheduler.assignment import matching
+from swarm.scheduler.assignment.matching import OWN_TASKS_MAX, auction, genetic, hungarian, total
 
 
 @st.composite
@@ -52,6 +53,24 @@ def test_the_auction_is_as_near_as_it_says(costs):
 def test_the_auction_is_within_a_hundredth_of_the_hungarian(size):
     costs = np.random.default_rng(5).random(size)
     assert total(costs, auction(costs)) <= 1.01 * total(costs, hungarian(costs))
+
+
+def test_scipy_and_our_own_agree():
+    pytest.importorskip("scipy")
+    costs = np.random.default_rng(1).random((OWN_TASKS_MAX + 6, OWN_TASKS_MAX + 9))
+    large = total(costs, hungarian(costs))
+    assert matching._scipy() is not None
+    assert large <= total(costs, auction(costs)) <= 1.01 * large
+    small = np.random.default_rng(2).random((12, 15))
+    assert total(small, hungarian(small)) == pytest.approx(total(small, matching._scipy()(small)[1]))
+    costs[3] = np.inf
+    with pytest.raises(Mistake, match="forbidden"):
+        hungarian(costs)
+
+
+def test_the_genetic_search_is_near_the_best_where_nothing_else_counts():
+    costs = np.random.default_rng(5).random((40, 40))
+    assert total(costs, genetic(costs)) <= 1.15 * total(costs, hungarian(costs))
 
 
 def test_the_genetic_search_minds_costs_of_the_whole_choice():

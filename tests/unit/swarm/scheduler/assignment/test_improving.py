@@ -1,0 +1,42 @@
+"""Improved schedules are sound, never longer, and better where there is something to gain."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swarm.scheduler.assignment.improving import improve
+from swarm.scheduler.assignment.jobs import Job, faults, lower_bound, shape_of
+from swarm.scheduler.assignment.listing import heft
+from tests.benchmarks.placement import TOPCUOGLU, round_robin
+from tests.unit.swarm.scheduler.assignment.test_listing import jobs
+
+
+@given(jobs(), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_an_improved_schedule_is_sound_and_no_longer(job, seed):
+    shape = shape_of(job)
+    before = heft(shape)
+    after = improve(shape, before, seed, placements_max=2_000)
+    assert faults(shape, after) == []
+    assert lower_bound(shape) - 1e-6 <= after.makespan <= before.makespan + 1e-9
+
+
+def test_a_bad_schedule_becomes_as_good_as_a_searched_one():
+    shape = shape_of(TOPCUOGLU)
+    found = improve(shape, round_robin(shape), placements_max=150_000)
+    assert found.makespan <= 76
+    assert faults(shape, found) == []
+
+
+def test_it_stops_when_told_and_where_nothing_can_be_gained():
+    shape = shape_of(TOPCUOGLU)
+    plain = heft(shape)
+    assert improve(shape, plain, stop=lambda: True) == plain
+    assert improve(shape, plain, bound=plain.makespan) is plain
+    alone = shape_of(Job(((3.0, 1.0),), ()))
+    assert improve(alone, heft(alone)).makespan == 1.0
+
+
+def test_one_seed_gives_one_schedule():
+    shape = shape_of(TOPCUOGLU)
+    one, two = (improve(shape, heft(shape), 7, placements_max=5_000) for _ in range(2))
+    assert one == two
