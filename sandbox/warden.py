@@ -29,7 +29,7 @@ Programs: TypeAlias = Mapping[Profile, tuple[bytes, bytes]]
 CELLS_MAX: Final = 1000
 _USER_IDS: Final = 60_000  # that cells of the root tier take in turn, from the first
 _USER_ID_FIRST: Final = 1000
-_ATTESTED_AT_START: Final[tuple[Profile, ...]] = ("strict", "wasm")
+_ATTESTED_AT_START: Final[tuple[Profile, ...]] = ("strict",)
 _HOLES_TOLD_MAX: Final = 12  # in one message; the self-test tells all
 _FULL: Final = "run the daemon as root, or where users may make user namespaces"
 _MISSING_WHEN_REDUCED: Final = (
@@ -56,6 +56,7 @@ class Warden:
         self._cells: set[Cell] = set()
         self._serial = 0
         self._closed = False
+        self._attesting = asyncio.Lock()
         self._attested: set[Profile] | None = None  # None: nobody has asked for attestation
         missing = (*cgroups.missing, *(_MISSING_WHEN_REDUCED if tier == "reduced" else ()))
         self.attestation = Attestation(tier, (), missing, dict(cgroups.versions))
@@ -101,7 +102,7 @@ class Warden:
     async def attest(self, profiles: Sequence[Profile] = _ATTESTED_AT_START) -> None:
         """Attack throw-away cells; raises `Refused` unless every attempt fails.
 
-        From then on a profile is attacked before its first agent, so `native` costs nothing until it is used.
+        From then on a profile is attacked before its first agent, so one that is never used costs nothing.
         """
         self._attested = self._attested or set()
         results = await asyncio.gather(*(trials.run(self._make, profile, self.tier) for profile in profiles))
@@ -132,7 +133,9 @@ class Warden:
         """A cell that is locked down, has its agent loaded and answers calls."""
         assert spec.profile is not None
         if self._attested is not None and spec.profile not in self._attested:
-            await self.attest((spec.profile,))
+            async with self._attesting:
+                if spec.profile not in self._attested:  # somebody else may have been first
+                    await self.attest((spec.profile,))
         self._check_layers(spec)
         if spec.egress:
             if self.broker is None:

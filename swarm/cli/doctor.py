@@ -10,6 +10,7 @@ import typer
 
 import sandbox
 from sandbox import doctor as host
+from sandbox.spec import PROFILES
 from swarm.cli.options import Json
 from swarm.cli.output import EXIT_FAILED, Output, leave, table
 
@@ -66,14 +67,15 @@ async def examine(tier: str) -> Report:
     """Start a warden as a node would, and let it go again."""
     causes = tuple(Finding("host", cause, remedy) for cause, remedy in host.causes())
     try:
-        warden = await _start(tier)
+        async with await _start(tier) as warden:
+            if isinstance(warden, sandbox.Warden):
+                await warden.attest(PROFILES)  # a node does so before the first agent of each
+            known = warden.attestation
     except sandbox.CellError as error:
         found = Finding(error.place, error.message, error.remedy)
         return Report(serves=False, tier=tier, held=(), missing=(found,), causes=causes)
-    async with warden:
-        known = warden.attestation
-        missing = tuple(Finding(item.layer, item.reason, item.remedy) for item in known.missing)
-        return Report(serves=True, tier=known.tier, held=known.held, missing=missing, causes=causes)
+    missing = tuple(Finding(item.layer, item.reason, item.remedy) for item in known.missing)
+    return Report(serves=True, tier=known.tier, held=known.held, missing=missing, causes=causes)
 
 
 async def _start(tier: str) -> sandbox.Warden | sandbox.EdgeWarden:

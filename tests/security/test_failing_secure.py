@@ -11,7 +11,7 @@ import pytest
 
 from sandbox import Broken, Refused, Warden
 from sandbox.attempts import ATTEMPTS
-from sandbox.spec import PROFILES
+from sandbox.spec import PROFILES, Profile
 from tests.security.battery import ALLOW_ALL
 from tests.security.support import spec
 from tests.security.unprivileged import REPOSITORY
@@ -184,12 +184,15 @@ def test_an_agent_that_requires_a_layer_is_not_run_without_it() -> None:
     asyncio.run(main())
 
 
-def test_a_profile_that_was_not_attacked_at_start_is_attacked_before_its_first_agent() -> None:
+@pytest.mark.parametrize("profile", ["native", "wasm"])
+def test_a_profile_that_was_not_attacked_at_start_is_attacked_before_its_first_agent(
+    profile: Profile,
+) -> None:
     async def main() -> None:
-        async with await Warden.open(programs={"native": (ALLOW_ALL, b"")}) as warden:
+        async with await Warden.open(programs={profile: (ALLOW_ALL, b"")}) as warden:
             await warden.attest()
             with pytest.raises(Refused, match="cells do not hold"):
-                await warden.spawn(replace(spec(SOURCE), profile="native"))
+                await warden.spawn(replace(spec(SOURCE), profile=profile))
             async with await warden.spawn(spec(SOURCE)) as cell:
                 assert await cell.process_input("x", {}) == {}
 
