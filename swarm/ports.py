@@ -80,8 +80,11 @@ class StateMachine(Protocol):
     def apply(self, entries: Sequence[Committed]) -> None:
         """Absorb committed entries: in order, each exactly once in the life of the process."""
 
-    def snapshot(self) -> bytes:
-        """The state after the last applied entry."""
+    def snapshot(self) -> Callable[[], bytes]:
+        """Take hold of the state after the last applied entry, at once; what is returned encodes it.
+
+        Encoding may take long and happens on another thread, while entries go on being applied here.
+        """
 
     def restore(self, data: bytes, index: int) -> None:
         """Forget everything and become the state a snapshot holds."""

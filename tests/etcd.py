@@ -27,33 +27,38 @@ def free_port():
 class EtcdServer:
     """`etcd` with a certificate of `authority`, which vouches for its clients too."""
 
-    def __init__(self, directory, authority, *options):
+    def __init__(self, directory, authority, *, name="only", peers=None, cluster=None, wait=True):
         program = shutil.which("etcd")
         if program is None:
             pytest.skip(MISSING)
         self.directory = directory
         self.tls = authority.issue_node("etcd", ["127.0.0.1"], directory / "identity")
-        port, peers = free_port(), f"http://127.0.0.1:{free_port()}"
-        self.endpoint = f"127.0.0.1:{port}"
+        self.endpoint = f"127.0.0.1:{free_port()}"
+        peers = peers or f"https://127.0.0.1:{free_port()}"
+        proof = [str(self.tls.certificate), str(self.tls.key), str(self.tls.authority)]
         self._command = [
-            program, "--name", "only", "--data-dir", str(directory / "data"), "--logger", "zap",
+            program, "--name", name, "--data-dir", str(directory / "data"), "--logger", "zap",
             "--listen-client-urls", f"https://{self.endpoint}",
             "--advertise-client-urls", f"https://{self.endpoint}",
             "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers,
-            "--initial-cluster", f"only={peers}",
-            "--cert-file", str(self.tls.certificate), "--key-file", str(self.tls.key),
-            "--client-cert-auth", "--trusted-ca-file", str(self.tls.authority),
-            "--log-level", "error", *options,
+            "--initial-cluster", cluster or f"{name}={peers}",
+            "--cert-file", proof[0], "--key-file", proof[1], "--trusted-ca-file", proof[2],
+            "--peer-cert-file", proof[0], "--peer-key-file", proof[1], "--peer-trusted-ca-file", proof[2],
+            "--client-cert-auth", "--peer-client-cert-auth", "--log-level", "error",
         ]  # fmt: skip
         self._process = None
-        self.start()
+        self.start(wait=wait)
 
     def client(self, timeout_s=2.0):
         return EtcdClient([self.endpoint], self.tls, timeout_s=timeout_s)
 
-    def start(self):
+    def start(self, *, wait=True):
         with (self.directory / "etcd.log").open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        if wait:
+            self.wait()
+
+    def wait(self):
         until = time.monotonic() + PATIENCE_S
         while not self._healthy():
             assert self._process.poll() is None, (self.directory / "etcd.log").read_text()[-2000:]

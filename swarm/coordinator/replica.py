@@ -92,8 +92,9 @@ class Replica:
             self._catch_up()
         self.settled()
 
-    def snapshot(self) -> bytes:
-        return encode_history(self.scheduler.ledger.history())
+    def snapshot(self) -> Callable[[], bytes]:
+        history = self.scheduler.ledger.history()  # events never change
+        return lambda: encode_history(history)
 
     def restore(self, data: bytes, index: int) -> None:
         self._scheduler, self._backlog, self._backlog_bytes = Scheduler(self._options), [], 0

@@ -236,7 +236,7 @@ class MemoryLog:
     def _capture(self) -> bytes:
         if self._machine is None:
             raise Bug("a replica that is not running has no state", place=self.node_id)
-        return self._machine.snapshot()
+        return self._machine.snapshot()()
 
     def _end(self) -> None:
         self._machine = None

@@ -76,8 +76,14 @@ def revokes(data: bytes) -> bool:
 
 
 def encode_history(events: Sequence[Durable]) -> bytes:
-    """A snapshot: events that rebuild the state."""
-    return pb.Snapshot(version=VERSION, entries=[_to_pb(event) for event in events]).SerializeToString()
+    """A snapshot: events that rebuild the state.
+
+    Piece by piece, which protobuf reads as one message: serialising the whole at once would hold up every
+    other thread of the process for as long as it takes.
+    """
+    pieces = [pb.Snapshot(version=VERSION).SerializeToString()]
+    pieces += (pb.Snapshot(entries=[_to_pb(event)]).SerializeToString() for event in events)
+    return b"".join(pieces)
 
 
 def decode_history(data: bytes) -> list[Durable]:

@@ -29,14 +29,19 @@ def say(**fields):
 class Ids:
     """Remembers the id at the head of every payload."""
 
-    def __init__(self):
-        self.ids = []
+    def __init__(self, *, counts_only=False):
+        self.counts_only = counts_only
+        self.ids = [0] if counts_only else []
 
     def apply(self, entries):
-        self.ids += [entry.data.split(b" ", 1)[0].decode() for entry in entries]
+        if self.counts_only:
+            self.ids[0] += len(entries)
+        else:
+            self.ids += [entry.data.split(b" ", 1)[0].decode() for entry in entries]
 
     def snapshot(self):
-        return json.dumps(self.ids).encode()
+        ids = list(self.ids)
+        return lambda: json.dumps(ids).encode()
 
     def restore(self, data, index):
         self.ids = json.loads(data)
@@ -56,7 +61,7 @@ class Voter:
             settings=RaftSettings(**configuration.get("settings", {})),
         )
         self.address = configuration["voters"][self.me]
-        self.machine = Ids()
+        self.machine = Ids(counts_only=configuration.get("counts_only", False))
         self.leading = asyncio.Event()
         self.load = []
         self.count = 0
@@ -100,11 +105,33 @@ class Voter:
                 started = time.monotonic()
                 index = await self.log.propose(b"big " + bytes(command["bytes"]))
                 say(said="proposed", index=index, took_s=time.monotonic() - started)
+            case "measure":
+                await self.measure(command["window"], bytes(command["bytes"]), command["seconds"])
             case "dump":
                 say(said="dump", ids=self.machine.ids, applied=self.log.applied_index())
             case "status":
                 status = self.log.status()
                 say(said="status", snapshot=status.snapshot_index, connected=len(status.connected))
+
+    async def measure(self, window, data, seconds):
+        """As many proposals at a time as `window`, for a while: how many, and how long each took."""
+        took, until = [], time.monotonic() + seconds
+
+        async def propose():
+            while (began := time.monotonic()) < until:
+                await self.log.propose(data)
+                took.append(time.monotonic() - began)
+
+        began = time.monotonic()
+        await asyncio.gather(*(propose() for _ in range(window)))
+        spent = time.monotonic() - began
+        took.sort()
+        say(
+            said="measured",
+            per_s=len(took) / spent,
+            p50_ms=1000 * took[len(took) // 2],
+            p99_ms=1000 * took[len(took) * 99 // 100],
+        )
 
     async def keep_proposing(self, worker, padding):
         run = os.urandom(4).hex()

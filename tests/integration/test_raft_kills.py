@@ -81,8 +81,9 @@ class Process:
 
 
 class Cluster:
-    def __init__(self, root, **settings):
+    def __init__(self, root, *, counts_only=False, **settings):
         self.root = root
+        self.counts_only = counts_only
         authority = Authority.create(root / "ca", "demo")
         self.voters = {}
         for node in VOTERS:
@@ -104,6 +105,7 @@ class Cluster:
                     "data_dir": str(home / "log"),
                     "identity": str(home / "identity"),
                     "settings": self.settings,
+                    "counts_only": self.counts_only,
                 }
             )
         for node in nodes:

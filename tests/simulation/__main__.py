@@ -5,11 +5,12 @@
     three      the Raft core on simulated disks and links: crashes, pauses, cut links
     five       the same with five voters
     power      the same with power cuts that take everybody at once
+    changes    five replicas, three of which vote at first; voters come, go, and come back with nothing
     stock      pysyncobj as it is shipped: it fails, which shows that the checks can
     forgetful  disks that lie about a sync: it fails too
 
-Without --world the seeds go through `shower`, and every twentieth of them through `storm`, `three`, `five`
-and `power` as well. A failing seed prints the command that replays it; the exit code is then 1.
+Without --world the seeds go through `shower`, and every twentieth of them through `storm`, `three`, `five`,
+`power` and `changes` as well. A failing seed prints the command that replays it; the exit code is then 1.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from tests.simulation.raft_world import WORLDS as RAFT_WORLDS
 
 FAILURES_SHOWN_MAX = 10
 HEAVY_EVERY = 20
-HEAVY = ("storm", "three", "five", "power")
+HEAVY = ("storm", "three", "five", "power", "changes")
 
 
 def _raft(world, seed):

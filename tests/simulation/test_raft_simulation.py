@@ -10,13 +10,18 @@ import pytest
 from tests.simulation.raft_replicas import Violation
 from tests.simulation.raft_world import WORLDS
 
+SEEDS = {"three": 3, "five": 1, "power": 3, "changes": 2}
 FORGETFUL_SEED = 0
 STOCK_SEED = 3
 
 
 @pytest.mark.parametrize(
     ("world", "seed"),
-    [(world, seed) for world, seeds in (("three", 3), ("five", 1), ("power", 3)) for seed in range(seeds)],
+    [
+        (world, seed)
+        for world, seeds in (("three", 3), ("five", 1), ("power", 3), ("changes", 2))
+        for seed in range(seeds)
+    ],
 )
 def test_nothing_acknowledged_is_lost_and_no_two_replicas_differ(world, seed):
     stats = WORLDS[world](seed).run()

@@ -148,9 +148,8 @@ class EtcdLog:
         if not due or not now.between_entries or (self._capture is not None and not self._capture.done()):
             return
         self._captured_index, self._reader.fresh_bytes = now.index, 0
-        state = self._machine.snapshot()
         self._capture = asyncio.create_task(
-            self._snapshots.write(now.index, now.term, now.number, state, writer.fence)
+            self._snapshots.write(now.index, now.term, now.number, self._machine.snapshot(), writer.fence)
         )
 
     # -- leadership --------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ dropped up to the snapshot before, so that a replica a moment late still hears o
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+from collections.abc import Callable
 
 from swarm.adapters.etcd.client import EtcdClient
 from swarm.adapters.etcd.keys import Keys, after
@@ -60,8 +62,9 @@ class Snapshots:
             sha256=hashlib.sha256(state).digest(),
         )
 
-    async def write(self, index: int, term: int, batch: int, state: bytes, fence: int) -> None:
+    async def write(self, index: int, term: int, batch: int, encode: Callable[[], bytes], fence: int) -> None:
         """Write a snapshot of this term's leader and drop what it covers. A failure costs only the try."""
+        state = await asyncio.to_thread(encode)
         try:
             head = await self.write_parts(index, term, batch, state)
             reply = await self._client.txn(self._replacing(head, fence))

@@ -60,8 +60,7 @@ class Delivery:
                 self.applied_index = event.index
             case CaptureWanted():
                 assert event.index == self.applied_index, "a snapshot was asked for at another entry"
-                state = self._machine.snapshot()
-                self._runner.write_snapshot(Snapshot(event.index, event.term, state, event.voters))
+                self._runner.write_snapshot(event, self._machine.snapshot())
             case Led():
                 self.leadership = event.leadership
                 self._on_leadership(event.leadership)

@@ -120,9 +120,10 @@ class Membership(Compaction):
         if (progress := self._progress.pop(node, None)) is None:
             return
         progress.end_transfer()
-        entries = () if progress.probing else self._slice(progress.next_index)
-        if self.state == LEADER and entries:
-            self._send_append(node, progress.next_index - 1, entries)
+        if self.state != LEADER or progress.probing or progress.next_index <= self.log[0].index:
+            return
+        if progress.next_index <= self.last().index:
+            self._send_append(node, progress.next_index - 1, self._slice(progress.next_index))
 
     # -- the leader ------------------------------------------------------------------------------
 

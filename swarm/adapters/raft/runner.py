@@ -18,7 +18,7 @@ from pathlib import Path
 
 from swarm.adapters.raft.core import LEADER
 from swarm.adapters.raft.engine import ApplyRoom, Engine
-from swarm.adapters.raft.events import Applied, Event, Proposal, VoterChange
+from swarm.adapters.raft.events import Applied, CaptureWanted, Event, Proposal, VoterChange
 from swarm.adapters.raft.inbox import (
     Inbox,
     Item,
@@ -134,9 +134,9 @@ class Runner:
         self._writer.shutdown(wait=True, cancel_futures=True)
         os.close(self._lock)
 
-    def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Write a captured state without holding up anybody."""
-        self._writer.submit(self._write_snapshot, snapshot)
+    def write_snapshot(self, wanted: CaptureWanted, encode: Callable[[], bytes]) -> None:
+        """Encode and write a captured state without holding up anybody."""
+        self._writer.submit(self._write_snapshot, wanted, encode)
 
     def fail(self, error: BaseException) -> None:
         """The replica cannot go on."""
@@ -233,8 +233,9 @@ class Runner:
         wanted_ms = (self._engine.next_deadline() - self._engine.now()) * 1000
         return min(max(wanted_ms, _PASS_MS_MIN), _PASS_MS_MAX) / 1000
 
-    def _write_snapshot(self, snapshot: Snapshot) -> None:
+    def _write_snapshot(self, wanted: CaptureWanted, encode: Callable[[], bytes]) -> None:
         try:
+            snapshot = Snapshot(wanted.index, wanted.term, encode(), wanted.voters)
             self._snapshots.write_aside(snapshot)
         except BaseException as error:  # noqa: BLE001 - a full disk here is one for the log too
             self.fail(error)

@@ -40,7 +40,8 @@ class Recorder:
             self.entries.append((entry.index, entry.data))
 
     def snapshot(self):
-        return json.dumps([(index, data.decode()) for index, data in self.entries]).encode()
+        entries = list(self.entries)
+        return lambda: json.dumps([(index, data.decode()) for index, data in entries]).encode()
 
     def restore(self, data, index):
         self.entries = [(at, text.encode()) for at, text in json.loads(data)]

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from swarm.adapters.raft import PysyncobjLog
 from swarm.errors import Conflict, NotLeader, OutcomeUnknown, TooLarge
 from swarm.limits import ENTRY_BYTES_MAX
 from tests.conformance.log.harness import until
@@ -272,6 +273,8 @@ def test_nobody_is_removed_where_the_rest_could_commit_nothing(run):
         await leader.log.propose(b"x")
         dead, alive = (follower.log.node_id for follower in cluster.followers())
         await cluster.kill(dead)
+        if isinstance(leader.log, PysyncobjLog):
+            await until(lambda: dead not in leader.log.status().connected, "the end of its stream")
 
         async def refused():
             try:

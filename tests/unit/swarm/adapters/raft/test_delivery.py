@@ -23,7 +23,7 @@ class Machine:
 
     def snapshot(self):
         self.calls.append(("snapshot",))
-        return b"state"
+        return lambda: b"state"
 
     def restore(self, data, index):
         self.calls.append(("restore", data, index))
@@ -37,7 +37,7 @@ def world():
         snapshots=[],
         faults=[],
     )
-    runner.write_snapshot = runner.snapshots.append
+    runner.write_snapshot = lambda wanted, encode: runner.snapshots.append((wanted, encode()))
     runner.fail = runner.faults.append
     machine = Machine()
     news = []
@@ -70,7 +70,7 @@ def test_events_take_effect_in_their_order(world):
         ("restore", b"theirs", 50),
         ("apply", [51]),
     ]
-    assert world.runner.snapshots == [Snapshot(3, 1, b"state", NOBODY)]
+    assert world.runner.snapshots == [(CaptureWanted(3, 1, NOBODY), b"state")]
     assert world.news == [Leadership(4, "n2")]
     assert world.delivery.leadership == Leadership(4, "n2")
     assert world.delivery.applied_index == 51
