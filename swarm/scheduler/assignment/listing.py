@@ -21,6 +21,8 @@ from swarm.scheduler.assignment.jobs import Schedule, Shape, lower_bound
 TRIES: Final = 60  # of `search`, beyond its starting points
 NOISE: Final = (0.02, 0.08, 0.25)  # how far urgencies are disturbed, in turn
 AHEAD_TASKS_MAX: Final = 300  # lookahead costs the square of the machines for every flow
+SMALL_TASKS: Final = 60  # up to so many it pays to improve several times from the same start
+STARTS: Final = 4
 CLOSE: Final = 1.0005  # times the lower bound is good enough
 
 Slots = list[tuple[float, float]]
@@ -140,4 +142,11 @@ def search(shape: Shape, seed: int = 0, tries: int = TRIES, placements_max: int 
         schedule = place(shape, rank)
         if schedule.makespan < best.makespan:
             best, best_rank = schedule, rank
-    return improve(shape, best, seed, bound=bound, placements_max=placements_max)
+    starts = STARTS if len(best_rank) <= SMALL_TASKS else 1
+    return min(
+        (
+            improve(shape, best, seed + start, bound=bound, placements_max=placements_max // starts)
+            for start in range(starts)
+        ),
+        key=lambda schedule: schedule.makespan,
+    )

@@ -22,9 +22,10 @@ def test_an_improved_schedule_is_sound_and_no_longer(job, seed):
 
 def test_a_bad_schedule_becomes_as_good_as_a_searched_one():
     shape = shape_of(TOPCUOGLU)
-    found = improve(shape, round_robin(shape), placements_max=150_000)
-    assert found.makespan <= 76
-    assert faults(shape, found) == []
+    found = [improve(shape, round_robin(shape), seed, placements_max=50_000) for seed in range(4)]
+    assert max(each.makespan for each in found) < 90 < round_robin(shape).makespan
+    assert min(each.makespan for each in found) <= 76
+    assert not any(faults(shape, each) for each in found)
 
 
 def test_it_stops_when_told_and_where_nothing_can_be_gained():
