@@ -12,6 +12,7 @@ from swarm.adapters.audit import AuditLog
 from swarm.adapters.rpc.callers import Access
 from swarm.adapters.rpc.channels import Channels
 from swarm.adapters.rpc.gate import Gate
+from swarm.adapters.tls.doorkeeper import Doorkeeper
 from swarm.adapters.tls.renewal import Renewal
 from swarm.daemons.certificates import CertificateKeeper
 from swarm.daemons.config import NodeConfig
@@ -35,6 +36,7 @@ class Standing:
     exclusion: Exclusion
     certificates: CertificateKeeper
     access: Access
+    doorkeeper: Doorkeeper
     tasks: Tasks = field(default_factory=Tasks)
 
     @classmethod
@@ -50,7 +52,9 @@ class Standing:
         gate = Gate(access, audit, tls.Peers(identity.names, keeper.seen), exclusion.list)
         exclusion.guard(gate)
         exclusion.dismiss.append(channels.dismiss)
-        return cls(identity, voters, channels, gate, exclusion, keeper, access)
+        doorkeeper = Doorkeeper(int(config.listen.rpartition(":")[2]))
+        gate.known = doorkeeper.know
+        return cls(identity, voters, channels, gate, exclusion, keeper, access, doorkeeper)
 
     @property
     def failures(self) -> tuple[asyncio.Future[None], ...]:
@@ -58,8 +62,9 @@ class Standing:
         return self.exclusion.failure, self.tasks.failure
 
     def start(self) -> None:
-        """Look after the certificate."""
+        """Look after the certificate and the port."""
         self.tasks.start(self.certificates.run())
+        self.tasks.start(self.doorkeeper.watch())
 
     async def close(self) -> None:
         await self.tasks.stop()

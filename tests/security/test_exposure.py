@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import resource
 import socket
 import ssl
 import subprocess
@@ -18,7 +19,7 @@ import yaml
 from swarm import Swarm
 from swarm.adapters.rpc.errors import from_rpc
 from swarm.adapters.tls import IdentityFiles, TlsIdentity
-from swarm.adapters.tls.credentials import HANDSHAKE_MS_MAX, METADATA_BYTES_MAX
+from swarm.adapters.tls.credentials import CONNECTIONS_MAX, HANDSHAKE_MS_MAX, METADATA_BYTES_MAX
 from swarm.cli import run
 from swarm.daemons.config import NodeConfig
 from swarm.daemons.local import LocalCluster
@@ -215,6 +216,24 @@ def test_hundreds_that_say_nothing_or_half_a_hello_are_sent_away_and_harm_nobody
             with contextlib.suppress(ConnectionError):
                 assert drained(one)
             one.close()
+
+
+def test_more_connections_than_there_are_places_take_none_from_a_caller(cluster):
+    """All from one address, and they say nothing: the oldest are sent away to make room."""
+    address, (soft, hard) = cluster.addresses["n1"], resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(CONNECTIONS_MAX + 200, hard - 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted + 200), hard))
+    try:
+        with nothing_left_behind(cluster), contextlib.ExitStack() as stack:
+            for number in range(wanted):
+                with contextlib.suppress(OSError):
+                    stack.enter_context(connected(address))
+                if number % 400 == 0:
+                    assert served(cluster)
+            assert served(cluster)
+            assert "strangers were sent away" in cluster.log_path("n1").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def drained(one):

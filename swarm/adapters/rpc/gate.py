@@ -41,6 +41,7 @@ class Gate(grpc.aio.ServerInterceptor):
         self._recorder = recorder or Nowhere()
         self._peers = peers or Peers()
         self._revocations = revocations or Revocations()
+        self.known: Callable[[str], None] = lambda _: None  # told of connections somebody was let in over
         self._open: dict[asyncio.Task[Any], Peer] = {}  # streams
 
     async def intercept_service(
@@ -123,6 +124,7 @@ class Gate(grpc.aio.ServerInterceptor):
             peer = self._peers.recognise(context)
             serve_for(peer)
             self._check(peer, method)
+            self.known(context.peer())
             note.admitted()
             with self._watching(peer, stream=long):
                 yield
