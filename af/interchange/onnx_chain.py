@@ -1,6 +1,6 @@
 """A chain of layers that grows node by node, and one node of an ONNX graph as a layer sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
@@ -76,8 +76,16 @@ class Chain:
     shape: Shape
     constants: dict[str, onnx.TensorProto]
     zeros: frozenset[str] = frozenset()  # values that are computed, and are nothing but zeros
+    batch: int = 0  # rows the model was exported for, if it has a fixed number
+    producers: Mapping[str, onnx.NodeProto] = field(default_factory=dict)  # the node a value comes from
     layers: list[Layer] = field(default_factory=list)
-    order: Literal["rows", "steps", "every", "last"] = "rows"  # of axes: see af.interchange.onnx_recurrent
+    order: Literal["rows", "steps", "every", "turned", "last"] = (
+        "rows"  # of axes: see af.interchange.onnx_recurrent
+    )
+
+    def inner(self) -> "Chain":
+        """Another chain from the same place."""
+        return Chain(self.shape, self.constants, self.zeros, self.batch, self.producers)
 
     def add(self, spec: kinds.LayerSpec, tensors: dict[str, Floats] | None = None) -> None:
         self.shape = spec.output_shape(self.shape)

@@ -8,7 +8,15 @@ import numpy as np
 from af import layers as kinds
 from af.interchange.imported import make_spec
 from af.interchange.onnx_chain import Chain, Node
-from af.interchange.onnx_recurrent import TURNED, gru, squeeze_directions, turn
+from af.interchange.onnx_recurrent import (
+    DIRECTIONS_LAST,
+    TURNED,
+    gru,
+    join_directions,
+    squeeze_directions,
+    take_direction,
+    turn,
+)
 from af.interchange.onnx_spatial import average_pool, conv, global_pool, max_pool, reduce
 from af.layers.spec import Shape
 from af.network import Floats, Layer, fold_batch_norm
@@ -142,6 +150,9 @@ def _flatten(chain: Chain, node: Node) -> None:
 
 def _reshape(chain: Chain, node: Node) -> None:
     node.expect_first()
+    if chain.order != "rows":
+        join_directions(chain, node)
+        return
     wanted = chain.indices(node, 1) or [0]
     if 0 in wanted:  # otherwise it does not matter what a zero would mean
         node.expect("allowzero", 0, 0)
@@ -151,9 +162,11 @@ def _reshape(chain: Chain, node: Node) -> None:
     ]
     known = prod(extent for extent in rest if extent != -1)
     total = prod(chain.shape)
-    # The batch axis may be copied (0), inferred (-1) or, where nothing else is inferred, be fixed to one row.
+    # The batch axis may be copied (0), inferred (-1) or, where nothing else is inferred, be fixed: to one
+    # row, or to as many as the model was exported for.
     is_shape = all(extent >= 1 or extent == -1 for extent in rest) and rest.count(-1) <= 1
-    if not is_shape or wanted[0] not in (0, -1, 1) or total % known:
+    fixed = (0, -1, 1) if not chain.batch else (0, -1, 1, chain.batch)
+    if not is_shape or wanted[0] not in fixed or total % known:
         raise node.refusal(f"it makes {wanted} of rows of {list(chain.shape)}; it must keep the batch axis.")
     chain.reshape(tuple(total // known if extent == -1 else extent for extent in rest), node)
 
@@ -190,6 +203,9 @@ def _axes(chain: Chain, node: Node) -> list[int]:
 def _transpose(chain: Chain, node: Node) -> None:
     node.expect_first()
     permutation = node.wholes("perm", range(len(chain.shape), -1, -1))
+    if chain.order == "every" and permutation == DIRECTIONS_LAST:
+        chain.order = "turned"
+        return
     if permutation == TURNED:
         turn(chain, node)
         return
@@ -224,6 +240,9 @@ def _gather(chain: Chain, node: Node) -> None:
         chain.add(make_spec(kinds.Embedding, facts, node.place), {"weight": table})
         return
     index = chain.constant(node, 1)
+    if chain.order != "rows":
+        take_direction(chain, node, index)
+        return
     steps = chain.shape[0]
     if (
         node.whole("axis", 0) != 1

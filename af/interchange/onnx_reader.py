@@ -14,10 +14,12 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
-from af.errors import refused, shown
+from af.errors import AfRefused, refused, shown
 from af.interchange.imported import FOREIGN_BYTES_MAX, Imported, make_network
+from af.interchange.onnx_attention import attention, is_attention, with_encoders
 from af.interchange.onnx_chain import Chain, Node
 from af.interchange.onnx_layers import OPERATORS
+from af.interchange.onnx_probe import Probe
 from af.interchange.onnx_recurrent import expect_order
 from af.layers import Flatten, LayerSpec, Reshape, Residual
 from af.layers.spec import Misfit, Shape
@@ -33,6 +35,10 @@ _ROUNDABOUT = "export a model that is a chain of layers, or simplify it with onn
 # Fields that are read but not run as layers; each has one input that matters.
 _PASSING = frozenset({"Identity", "Dropout"})
 
+# What these make of zeros is zeros: the first state of a recurrent layer is written with them.
+_MOVING = frozenset({"Expand", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
+_STATE_ITEMS_MAX = 65_536  # of a constant that is looked at for being zero
+
 
 def read_onnx(data: bytes) -> Imported:
     """The network of a model; AfRefused with the node that has no counterpart in an agent file."""
@@ -47,16 +53,19 @@ def read_onnx(data: bytes) -> Imported:
         message = f"its graph has {len(graph.node)} nodes; 1 to {_NODES_MAX} can be read."
         raise refused(_PLACE, message, _ROUNDABOUT)
     walk = _Walk.of(graph)
-    name, shape = _input(graph, walk.constants)
+    name, shape, batch = _input(graph, walk.constants)
     (output, *more) = [value.name for value in graph.output] or [""]
     if more or not output:
         raise refused(_PLACE, f"it has {len(graph.output)} outputs.", "export a model with one output.")
-    chain = Chain(shape, walk.constants, walk.zeros)
+    chain = Chain(shape, walk.constants, walk.zeros, batch, walk.producers)
     with np.errstate(all="ignore"):  # a weight that is not finite afterwards is refused with its name
         walk.follow(name, chain, output)
     if chain.order != "rows":
         raise refused(_PLACE, "it ends inside of a recurrent layer.", "export the layer with batch_first.")
-    return Imported("an ONNX model", make_network(prod(shape), _with_shape(shape, chain.layers), _PLACE))
+    return Imported(
+        "an ONNX model",
+        make_network(prod(shape), _with_shape(shape, with_encoders(chain.layers, _PLACE)), _PLACE),
+    )
 
 
 @dataclass(slots=True)
@@ -65,6 +74,7 @@ class _Walk:
 
     constants: dict[str, onnx.TensorProto]
     consumers: dict[str, list[onnx.NodeProto]]
+    producers: dict[str, onnx.NodeProto]
     zeros: frozenset[str]
     visited: set[int]
 
@@ -79,13 +89,20 @@ class _Walk:
             if node.op_type == "Constant":
                 constants |= zip(node.output, _constant_values(node), strict=False)
                 continue
+            if node.op_type == "Identity" and node.input and node.input[0] in constants:
+                constants |= dict.fromkeys(node.output, constants[node.input[0]])
+                continue
             if node.op_type == "ConstantOfShape" and not any(map(_is_not_zero, _constant_values(node))):
                 zeros.update(node.output)
+            if node.op_type in _MOVING and node.input and _is_zeros(node.input[0], zeros, constants):
+                zeros.update(node.output)
+                continue
             if node.op_type == "Shape":  # what is computed of shapes is not part of the chain
                 continue
             for name in dict.fromkeys(node.input):
                 consumers.setdefault(name, []).append(node)
-        return cls(constants, consumers, frozenset(zeros), set())
+        producers = {name: node for node in graph.node for name in node.output}
+        return cls(constants, consumers, producers, frozenset(zeros), set())
 
     def follow(self, value: str, chain: Chain, end: str) -> None:
         """Add the layers between a value and the value `end` to the chain."""
@@ -145,13 +162,36 @@ class _Walk:
         (join,) = joins
         self._visit(join)
         (end,) = [name for name in join.input if name != value] or [value]
-        inner = Chain(chain.shape, chain.constants, chain.zeros)
+        if found := self._attention(others[0], value, end, chain):
+            chain.layers.append(found)
+            return str(join.output[0])
+        inner = chain.inner()
         self.follow(self._pass(others[0], value, inner), inner, end)
         if inner.shape != chain.shape or not join.output:
             message = f"the way around makes {list(inner.shape)} of {list(chain.shape)}."
             raise refused(_title(join), message, "let the layers inside keep the shape.")
         chain.layers.append(_residual(inner.layers, _title(join)))
         return join.output[0]
+
+    def _attention(self, node: onnx.NodeProto, value: str, end: str, chain: Chain) -> Layer | None:
+        """The attention between a value and the sum with it, perhaps behind a normalisation."""
+        inner, start = chain.inner(), value
+        if node.op_type == "LayerNormalization":
+            start = node.output[0]
+        place = _title(self.producers[end]) if end in self.producers else _PLACE
+        probe = Probe(place, self.producers, self.constants, {start: np.zeros(0)})
+        try:
+            nodes = probe.nodes(end)
+        except AfRefused:  # too long a way to be one attention
+            return None
+        if end not in self.producers or not is_attention(nodes, self.constants):
+            return None
+        if start != value:
+            self._pass(node, value, inner)
+        norm = inner.layers[0] if inner.layers else None
+        for each in nodes:
+            self._visit(each)
+        return attention(probe, start, end, chain.shape, chain.batch, norm)
 
     def _visit(self, node: onnx.NodeProto) -> None:
         if id(node) in self.visited:
@@ -173,8 +213,8 @@ def _residual(layers: list[Layer], place: str) -> Layer:
     return Layer(Residual.model_validate({"layers": said}), tensors)
 
 
-def _input(graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> tuple[str, Shape]:
-    """The one input that is no weight, and its shape without the batch."""
+def _input(graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> tuple[str, Shape, int]:
+    """The one input that is no weight, its shape without the batch, and the batch if it is fixed."""
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1:
         message = f"it has {len(inputs)} inputs."
@@ -194,7 +234,7 @@ def _input(graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> tu
     ):
         message = f"its shape {extents} (0 is unknown) is not a batch of rows of known size."
         raise refused(place, message, "export the model with fixed sizes behind the batch axis.")
-    return value.name, tuple(rest)
+    return value.name, tuple(rest), max(0, extents[0])
 
 
 def _with_shape(shape: Shape, layers: list[Layer]) -> list[Layer]:
@@ -216,6 +256,18 @@ def _constant_values(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
             yield numpy_helper.from_array(np.asarray(attribute.i, np.int64))
         elif attribute.name == "value_ints":
             yield numpy_helper.from_array(np.asarray(attribute.ints, np.int64))
+
+
+def _is_zeros(name: str, zeros: set[str], constants: dict[str, onnx.TensorProto]) -> bool:
+    if name in zeros:
+        return True
+    tensor = constants.get(name)
+    if tensor is None or tensor.data_type != onnx.TensorProto.FLOAT or prod(tensor.dims) > _STATE_ITEMS_MAX:
+        return False
+    try:
+        return not numpy_helper.to_array(tensor).any()
+    except (ValueError, TypeError, KeyError, NotImplementedError, AttributeError):
+        return False
 
 
 def _is_not_zero(tensor: onnx.TensorProto) -> bool:

@@ -4,21 +4,25 @@ Exporters turn the first two axes around before it and back after it, and take a
 between. While they are turned, `Chain.order` says so, and no other operator may come.
 
     rows [n, steps, f] -Transpose-> steps [steps, n, f] -GRU-> every [steps, 1, n, h], or last [1, n, h]
-    every -Squeeze-> steps -Transpose-> rows              last -Squeeze-> rows
+    every -Squeeze-> steps -Transpose-> rows              last -Squeeze or Gather-> rows
+    every -Transpose-> turned [steps, n, 1, h] -Reshape-> steps
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from af import layers as kinds
 from af.interchange.imported import make_spec
 from af.interchange.onnx_chain import Chain, Node
+from af.interchange.onnx_probe import Probe
 from af.network import Floats
 
 TURNED = [1, 0, 2]  # the order of axes that puts steps before rows
 
 _GATES = 3
 _LENGTHS, _INITIAL = 4, 5  # inputs that may be left out
-_STEPS_ONLY = frozenset({"GRU", "Squeeze", "Transpose"})
+DIRECTIONS_LAST = [0, 2, 1, 3]  # the order of axes that puts the one direction behind the rows
+_STEPS_ONLY = frozenset({"GRU", "Gather", "Reshape", "Squeeze", "Transpose"})
 
 
 def expect_order(chain: Chain, node: Node) -> None:
@@ -42,6 +46,39 @@ def squeeze_directions(chain: Chain, node: Node, axes: list[int]) -> None:
         chain.order = "rows"
     else:
         raise node.refusal(f"it takes the axes {axes} from the answer of a recurrent layer.")
+
+
+def join_directions(chain: Chain, node: Node) -> None:
+    """Take away the axis of the one direction where it stands behind the rows."""
+    steps, units = chain.shape
+    if chain.order == "turned" and chain.has(node, 1):
+        rows = chain.batch or 2
+        answer = np.zeros((steps, rows, 1, units), np.float32)  # the shape may be computed, of this one
+        probe = Probe(node.place, chain.producers, chain.constants, {node.value: answer})
+        told = probe.value(node.proto.input[1]).reshape(-1).tolist()
+        if len(told) == len(TURNED) and np.reshape(answer, _copied(told, answer)).shape == (
+            steps,
+            rows,
+            units,
+        ):
+            chain.order = "steps"
+            return
+    raise node.refusal("it gives the answer of a recurrent layer another shape.")
+
+
+def _copied(shape: list[int], answer: Floats) -> list[int]:
+    """A Reshape's zeros stand for the extents that were there."""
+    whole = [answer.shape[axis] if extent == 0 else extent for axis, extent in enumerate(shape)]
+    known = np.prod([extent for extent in whole if extent != -1])
+    fits = whole.count(-1) <= 1 and all(extent >= -1 for extent in whole)
+    return whole if fits and known and answer.size % known == 0 else [answer.size]
+
+
+def take_direction(chain: Chain, node: Node, index: NDArray[np.generic]) -> None:
+    """Take the one direction of the last state."""
+    if chain.order != "last" or node.whole("axis", 0) != 0 or index.shape or int(index) not in (0, -1):
+        raise node.refusal("of the answer of a recurrent layer, only the last state can be taken.")
+    chain.order = "rows"
 
 
 def gru(chain: Chain, node: Node) -> None:

@@ -12,8 +12,6 @@ from tests.unit.af.interchange.kinds import KINDS, rows_for
 # What the reader has no name for: recurrent layers, attention, and FANN's composed functions.
 WRITTEN_ONLY = {
     "embedding mean padded",
-    "transformer after",
-    "transformer before",
 }
 BOTH_WAYS = [name for name in KINDS if name not in WRITTEN_ONLY and not name.startswith("fann_")]
 
@@ -190,23 +188,6 @@ def test_weights_that_are_not_as_large_as_they_say_are_refused_before_they_are_m
 @pytest.mark.parametrize("data", [b"", b"\x08", b"\xff" * 50, write_onnx(KINDS["dense"])[:-40]])
 def test_bytes_that_are_no_model_are_refused(data):
     assert "ONNX model" in refusal(data)
-
-
-def test_an_exported_torch_model_means_the_same():
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("onnxscript", reason="torch's exporter needs it")
-    net = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 3, 3),
-        torch.nn.ReLU(),
-        torch.nn.MaxPool2d(2),
-        torch.nn.Flatten(),
-        torch.nn.Linear(12, 2),
-    )
-    rows = torch.randn(4, 1, 6, 6)
-    program = torch.onnx.export(net, (rows,), dynamo=True, verbose=False)
-    network = read_onnx(program.model_proto.SerializeToString()).network
-    found = NumpyEngine(network).forward(rows.numpy().reshape(4, -1))
-    np.testing.assert_allclose(found, net(rows).detach().numpy(), atol=1e-5)
 
 
 def turned(graph_change):
