@@ -1,4 +1,4 @@
-"""Models as PyTorch's exporters write them, the older and the newer one, for any number of rows or for one."""
+"""Models as PyTorch's exporters write them, the older and the newer, for any number of rows or for one."""
 
 import io
 import warnings
