@@ -7,6 +7,7 @@ left out.
 
 import contextlib
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,12 @@ import numpy as np
 import wasmtime
 
 from af.network import Floats
+from af.tools.served import DEADLINE_MS
 from af.tools.timing import measure, once_us
 from af.wasm.manifest import WasmManifest
 from sandbox.aot import NativeCache
+from sandbox.wasm import WasmAgent
+from sandbox.wasmfresh import FreshWasmAgent
 
 _POOL_INSTANCES = 8
 _CONFIGURATION = b"wasmtime's own"  # of an engine made without one
@@ -30,7 +34,8 @@ class InstanceCosts:
     compile_us: float  # Cranelift: the module's machine code
     cached_us: float  # the same out of a node's cache of machine code, its MAC checked
     first_us: float  # instantiation and the first call, code and weights not yet in any cache
-    warm_us: float  # a call of an instance that has been called
+    warm_us: float  # a call of an instance that has been called, as in a cell
+    renewed_us: float  # the same, with its state put back behind it: `instance: per_request`
     fresh_us: float  # a new instance for the call
     pooled_us: float | None  # a new instance out of a pool
     fuel: int
@@ -46,9 +51,13 @@ def instance_costs(code: bytes, manifest: WasmManifest, row: Floats, budget_s: f
         cache.module(engine, code)
         cached_us = once_us(lambda: cache.module(engine, code))
     first_us = once_us(lambda: _Instance(engine, module, manifest).ask(data))
-    warm = _Instance(engine, module, manifest)
-    candidates = {
-        "warm": lambda: warm.ask(data),
+    warm, renewed = (
+        kind("profile", code, manifest.to_json(), deadline_ms=DEADLINE_MS)
+        for kind in (WasmAgent, FreshWasmAgent)
+    )
+    candidates: dict[str, Callable[[], object]] = {
+        "warm": lambda: warm.infer(row).copy(),
+        "renewed": lambda: renewed.infer(row),
         "fresh": lambda: _Instance(engine, module, manifest).ask(data),
     }
     pool = _pooling_engine(manifest)
@@ -62,6 +71,7 @@ def instance_costs(code: bytes, manifest: WasmManifest, row: Floats, budget_s: f
         cached_us=cached_us,
         first_us=first_us,
         warm_us=times["warm"].median_us,
+        renewed_us=times["renewed"].median_us,
         fresh_us=times["fresh"].median_us,
         pooled_us=None if pooled is None else pooled.median_us,
         fuel=fuel_of(code, manifest, row),

@@ -100,7 +100,8 @@ def _show(measured: Profile) -> None:
     costs = measured.instances
     typer.echo(f"\nby kind of instance: one row costs {costs.fuel:,} fuel")
     pooled = "not available" if costs.pooled_us is None else f"{costs.pooled_us:.1f} us"
-    typer.echo(f"  warm {costs.warm_us:.1f} us, fresh {costs.fresh_us:.1f} us, fresh out of a pool {pooled}")
+    typer.echo(f"  warm {costs.warm_us:.1f} us, with a fresh state {costs.renewed_us:.1f} us")
+    typer.echo(f"  in a fresh instance {costs.fresh_us:.1f} us, in one out of a pool {pooled}")
     typer.echo(f"  first call {costs.first_us:.1f} us after compiling for {costs.compile_us / 1000:.1f} ms,")
     typer.echo(f"  or loading machine code that a node has kept, {costs.cached_us / 1000:.2f} ms")
     typer.echo("\nengines                        batch   median us      p99 us")

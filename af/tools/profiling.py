@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from af.engines import ENGINES, WasmEngine
+from af.engines import ENGINES, AutoEngine, Engine, usable_engines
 from af.errors import AfError
 from af.layers import Flatten
 from af.network import Floats, Layer, Network
 from af.tools.facts import layer_title
 from af.tools.instances import InstanceCosts, fuel_of, instance_costs
+from af.tools.served import ServedEngine
 from af.tools.timing import Timing, measure
 from af.wasm.manifest import WasmManifest, manifest_of
 from af.wasm.module import generate
@@ -83,7 +84,7 @@ def _layer_costs(network: Network, row: Floats, seconds: float) -> tuple[tuple[L
     candidates: dict[str, Callable[[], object]] = {}
     fuels = []
     for number, prefix in enumerate(prefixes):
-        candidates[str(number)] = functools.partial(WasmEngine.for_network(prefix).forward_one, row)
+        candidates[str(number)] = functools.partial(ServedEngine(prefix).forward_one, row)
         fuels.append(fuel_of(*_compiled(prefix), row))
     times = [timing.median_us for timing in measure(candidates, seconds).values()]
     costs = []
@@ -104,7 +105,9 @@ def _layer_costs(network: Network, row: Floats, seconds: float) -> tuple[tuple[L
 def _engine_costs(network: Network, row: Floats, batch: int, seconds: float) -> tuple[EngineCost, ...]:
     candidates: dict[str, Callable[[], object]] = {}
     failed: dict[str, str] = {}
-    for name, make in ENGINES.items():
+    served: dict[str, Callable[[Network], Engine]] = {"wasm": ServedEngine}
+    makers = ENGINES | served | {"auto": lambda net: AutoEngine(net, usable_engines(net, served))}
+    for name, make in makers.items():
         try:
             engine = make(network)
             for rows in sorted({1, batch}):

@@ -63,7 +63,11 @@ def picture(profile: Profile) -> str:
         *(Bar(f"{c.layer}: {c.title}", c.time_us, f"{c.time_us:.2f} us") for c in profile.layers),
     )
     costs = profile.instances
-    instances = [("warm instance", costs.warm_us), ("fresh instance", costs.fresh_us)]
+    instances = [
+        ("warm instance", costs.warm_us),
+        ("fresh state", costs.renewed_us),
+        ("fresh instance", costs.fresh_us),
+    ]
     if costs.pooled_us is not None:
         instances.append(("fresh out of a pool", costs.pooled_us))
     instances.append(("first call", costs.first_us))

@@ -7,7 +7,7 @@ relu: it computes its linear_piece in a net of the same size.
 
     hot        the same network again and again; its weights are in the caches
     cold256    256 networks of the same shape in turn; they are not
-    fresh      an instance of its own for every request
+    fresh      the state that the module describes, for every request (`instance: per_request`)
     train      one step of learning on one row
     compile    from a parsed file to a compiled one
     idle1000   1,000 agents of one module that have answered once: their private memory together, in MB
@@ -31,9 +31,9 @@ import numpy as np  # noqa: E402
 import af  # noqa: E402
 from af.engines import AutoEngine, Engine, open_engine, usable_engines  # noqa: E402
 from af.engines.costs import measured  # noqa: E402
-from af.engines.engine import ForwardOnly  # noqa: E402
 from af.errors import AfNotReady  # noqa: E402
 from af.network import Network, dense, feedforward  # noqa: E402
+from af.tools.served import ServedEngine  # noqa: E402
 from af.wasm.manifest import manifest_of  # noqa: E402
 from af.wasm.module import generate  # noqa: E402
 from af.wasm.training import LEARNING_RATE, Learning  # noqa: E402
@@ -57,22 +57,6 @@ Call = Callable[[], object]
 Line = dict[str, object]
 
 
-class Served(ForwardOnly):
-    """The serving class as an engine."""
-
-    name = "wasm"
-
-    def __init__(self, network: Network, precision: str = "f32", kind: type[WasmAgent] = WasmAgent) -> None:
-        module = generate(network, precision=precision)
-        manifest = manifest_of(module, CAPABILITY, "x", "y").to_json()
-        self.agent = kind("bench", module.binary(), manifest, deadline_ms=DEADLINE_MS)
-
-    def forward(self, batch):
-        if len(batch) == 1:
-            return self.agent.infer(batch[0])[np.newaxis].copy()
-        return self.agent.infer_rows(batch)
-
-
 def network(widths: tuple[int, ...], hidden: str = "relu", seed: int = 0) -> Network:
     random = np.random.default_rng(seed)
     layers = []
@@ -93,7 +77,7 @@ def calls(widths: tuple[int, ...], batch: int, seed: int = 0) -> dict[str, Call]
     net, rows = network(widths, seed=seed), rows_of(widths, batch)
     found: dict[str, Call] = {}
     for name, precision in (("wasm", "f32"), ("wasm-int8", "int8")):
-        found[name] = served_call(Served(net, precision).agent, rows)
+        found[name] = served_call(ServedEngine(net, precision).agent, rows)
     for name in ("numpy", "onnx", "torch"):
         try:
             found[name] = engine_call(open_engine(name, net), rows)
@@ -168,7 +152,7 @@ def hot() -> Iterator[Line]:
         for batch in (1, BATCH):
             work = calls(widths, batch)
             net, rows = network(widths), rows_of(widths, batch)
-            engines = usable_engines(net, {"wasm": Served})
+            engines = usable_engines(net, {"wasm": ServedEngine})
             auto = AutoEngine(net, engines, measured(net, engines))
             work["auto"] = engine_call(auto, rows)
             for line in lines("hot", widths, batch, timed(work)):
@@ -187,7 +171,7 @@ def cold256() -> Iterator[Line]:
 def calls_of(name: str, seed: int) -> Call:
     net, rows = network(SMALL, seed=seed), rows_of(SMALL, 1)
     if name.startswith("wasm"):
-        return served_call(Served(net, "int8" if name == "wasm-int8" else "f32").agent, rows)
+        return served_call(ServedEngine(net, "int8" if name == "wasm-int8" else "f32").agent, rows)
     if name == "fann":
         call = fann_call(SMALL, rows, seed)
         assert call is not None
@@ -209,8 +193,8 @@ def in_turn(each: list[Call]) -> Call:
 def fresh() -> Iterator[Line]:
     for widths in (TINY, SMALL):
         net, row = network(widths), rows_of(widths, 1)[0]
-        small = Served(net, "int8", FreshWasmAgent).agent
-        agent = Served(net, kind=FreshWasmAgent).agent
+        small = ServedEngine(net, "int8", FreshWasmAgent).agent
+        agent = ServedEngine(net, kind=FreshWasmAgent).agent
         work = {"wasm": lambda a=agent, r=row: a.infer(r), "wasm-int8": lambda a=small, r=row: a.infer(r)}
         yield from lines("fresh", widths, 1, timed(work))
 
