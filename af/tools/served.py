@@ -1,4 +1,4 @@
-"""A network in the class that serves compiled agents in cells, as an engine: what a node's calls really cost."""
+"""A network in the class that serves compiled agents in cells, as an engine: what calls on a node cost."""
 
 from typing import ClassVar
 
