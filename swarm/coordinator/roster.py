@@ -37,6 +37,7 @@ from swarm.wire.messages import (
     IdleBlobs,
     Outcome,
     Outcomes,
+    Peer,
     Peers,
     Pulse,
     Renew,
@@ -65,6 +66,7 @@ class Roster:
         self._sweep_ms = 0
         self._tasks = tasks
         self._nodes_changed = False
+        self._peers = Peers(())
 
     # -- links ------------------------------------------------------------------------------------
 
@@ -115,12 +117,23 @@ class Roster:
         self.links.clear()
         self._given.clear()
 
+    def _nodes_there(self) -> Peers:
+        """Who may fetch large payloads of whom, and keep a copy of which."""
+        policy = self._replica.scheduler.ledger.policy
+        return Peers(
+            tuple(
+                Peer(node, hello.address, hello.clearance.narrowed(policy.node(node)))
+                for node, hello in sorted((name, link.status.hello) for name, link in self.links.items())
+            )
+        )
+
     def cut_silent(self) -> None:
         """A node nothing was heard of for too long is gone."""
         now_ms = self._clock.monotonic_ms()
         if now_ms >= self._sweep_ms:
             self._sweep_ms = now_ms + SWEEP_MS
             self._given.sweep(self._alive)
+            self._nodes_changed |= self._nodes_there() != self._peers  # a policy may have changed
         for link in list(self.links.values()):
             if now_ms - link.heard_ms > limits.NODE_SILENCE_MS_MAX:
                 link.cut(f"nothing heard for {now_ms - link.heard_ms} ms")
@@ -271,7 +284,7 @@ class Roster:
         self._flushing = False
         if self._nodes_changed:
             self._nodes_changed = False
-            peers = Peers(tuple((node, link.status.hello.address) for node, link in self.links.items()))
+            self._peers = peers = self._nodes_there()
             for link in list(self.links.values()):
                 link.send(peers)
         for link in list(self.links.values()):

@@ -108,5 +108,18 @@ class Clearance:
             and (self.permissions is None or context.permissions <= self.permissions)
         )
 
+    def narrowed(self, other: Clearance) -> Clearance:
+        """What is left of it where both have to agree."""
+        return Clearance(
+            min(self.level, other.level),
+            _common(self.domains, other.domains),
+            _common(self.tenants, other.tenants),
+            _common(self.permissions, other.permissions),
+        )
+
+
+def _common(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return other if one is None else one if other is None else one & other
+
 
 UNBOUNDED = Clearance()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from swarm.errors import SwarmError
-from swarm.graph import REF, Items, Payload, has_refs, read_ref, refs
+from swarm.graph import PLAIN, REF, Context, Items, Payload, has_refs, read_ref, refs
 from swarm.ids import Digest, NodeId, StepKey
 from swarm.node.calls import Call
 from swarm.node.data import Data
@@ -39,6 +39,7 @@ class Cargo:
         self._tell = tell
         self._waiting: dict[StepKey, asyncio.Task[None]] = {}  # attempts whose inputs are on their way
         self._leaving: dict[StepKey, Outcome] = {}  # finished, and not yet copied
+        self._contexts: dict[StepKey, Context] = {}  # of attempts under way, where it is not the plain one
 
     def pending(self) -> tuple[StepKey, ...]:
         """Attempts that are neither with a host nor in the outbox."""
@@ -52,6 +53,7 @@ class Cargo:
 
     def bring(self, items: Sequence[Assignment]) -> None:
         """Run the attempts that may run now; the others run once their inputs are here."""
+        self._contexts.update((item.key, item.context) for item in items if item.context is not PLAIN)
         if not any(has_refs(item.inputs.values()) for item in items):
             self._run(items)
             return
@@ -77,6 +79,7 @@ class Cargo:
 
     def withdraw(self, key: StepKey) -> None:
         """Nobody waits for this attempt any more."""
+        self._contexts.pop(key, None)
         if (task := self._waiting.get(key)) is not None:
             task.cancel()
 
@@ -85,13 +88,15 @@ class Cargo:
     def ship(self, outcomes: Sequence[Outcome]) -> None:
         """Tell the outcomes that may be told now; the others are once a second node holds their outputs."""
         if not any(has_refs(outcome.outputs.values()) for outcome in outcomes):
+            for outcome in outcomes if self._contexts else ():
+                self._contexts.pop(outcome.key, None)
             self._tell(outcomes)
             return
         ready: list[Outcome] = []
         for outcome in outcomes:
             if has_refs(outcome.outputs.values()):
                 self._leaving[outcome.key] = outcome
-                self._tasks.start(self._copy(outcome))
+                self._tasks.start(self._copy(outcome, self._contexts.pop(outcome.key, PLAIN)))
             else:
                 ready.append(outcome)
         if ready:
@@ -123,9 +128,9 @@ class Cargo:
 
     # -- copies ------------------------------------------------------------------------------------
 
-    async def _copy(self, outcome: Outcome) -> None:
+    async def _copy(self, outcome: Outcome, context: Context) -> None:
         digests = list({ref.digest: None for ref in refs(outcome.outputs.values())})
-        nodes = await self._data.spread(digests)
+        nodes = await self._data.spread(digests, context)
         outputs = {port: _located(items, nodes) for port, items in outcome.outputs.items()}
         del self._leaving[outcome.key]
         self._tell([outcome._replace(outputs=outputs)])

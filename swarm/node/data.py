@@ -11,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 import structlog
 
 from swarm import limits
 from swarm.errors import DataLost, NotFound, StoreFull, SwarmError, TooLarge
-from swarm.graph import REF, Payload, Ref, read_ref
+from swarm.graph import REF, UNBOUNDED, Context, Payload, Ref, read_ref
 from swarm.ids import Digest, NodeId
 from swarm.ports import BlobPeers, Blobs, Clock
+from swarm.wire.messages import Peer
 
 _log = structlog.get_logger("swarm.data")
 
@@ -34,22 +35,24 @@ class Data:
     """See the head of this module."""
 
     def __init__(
-        self, node: NodeId, blobs: Blobs, peers: BlobPeers, clock: Clock, others: Iterable[NodeId]
+        self, node: NodeId, blobs: Blobs, peers: BlobPeers, clock: Clock, coordinators: Iterable[NodeId]
     ) -> None:
         self._node = node
         self._blobs = blobs
         self._peers = peers
         self._clock = clock
-        self._others = tuple(sorted({*others} - {node}))
+        self._coordinators = frozenset(coordinators)  # they keep the log, with every small payload in it
+        self._others = dict.fromkeys(sorted(self._coordinators - {node}), UNBOUNDED)
         self._coming: dict[Digest, asyncio.Task[None]] = {}
         self._inward = asyncio.Semaphore(TRANSFERS_MAX)
         self._outward = asyncio.Semaphore(TRANSFERS_MAX)
         self._holders: OrderedDict[Digest, tuple[NodeId, ...]] = OrderedDict()
 
-    def introduce(self, addresses: Mapping[NodeId, str]) -> None:
-        """Who is there, and where."""
-        self._others = tuple(sorted({*addresses} - {self._node}))
-        self._peers.introduce(addresses)
+    def introduce(self, peers: Iterable[Peer]) -> None:
+        """Who is there, where, and what they may keep."""
+        there = {peer.node: peer for peer in peers}
+        self._others = {node: there[node].clearance for node in sorted({*there} - {self._node})}
+        self._peers.introduce({node: peer.address for node, peer in there.items()})
 
     async def stop(self) -> None:
         """Nobody waits for what is coming any more."""
@@ -140,9 +143,11 @@ class Data:
 
     # -- elsewhere ---------------------------------------------------------------------------------
 
-    async def spread(self, digests: Sequence[Digest]) -> tuple[NodeId, ...]:
+    async def spread(self, digests: Sequence[Digest], context: Context | None) -> tuple[NodeId, ...]:
         """Have others keep what lies here too; who holds all of it then.
 
+        Only who is cleared for its context is asked; of what a client uploads nobody knows the context yet,
+        and it goes to those who would see it in the log if it were small, or are cleared for everything.
         Where nobody takes it in time it lies here alone, and that is what the answer says.
         """
         if all(len(self._holders.get(digest, ())) >= limits.BLOB_COPIES for digest in digests):
@@ -150,16 +155,16 @@ class Data:
             if len(common := set.intersection(*held)) >= limits.BLOB_COPIES:
                 return tuple(sorted(common))  # an agent gave back what it was given
         async with self._outward:
-            nodes = await self._copy(digests)
+            nodes = await self._copy(digests, context)
         for digest in digests:
             self._know(digest, nodes)
         return nodes
 
-    async def _copy(self, digests: Sequence[Digest]) -> tuple[NodeId, ...]:
+    async def _copy(self, digests: Sequence[Digest], context: Context | None) -> tuple[NodeId, ...]:
         nodes = [self._node]
         deadline_ms = self._clock.monotonic_ms() + limits.COPY_MS_MAX
-        while self._others:
-            for other in self._in_order(digests[0], nodes):
+        while cleared := [node for node in self._others if self._may_keep(node, context)]:
+            for other in _in_order(digests[0], cleared, nodes):
                 try:
                     await self._peers.push(other, digests)
                     nodes.append(other)
@@ -174,16 +179,23 @@ class Data:
             _log.warning("a large payload has one copy only", digests=[digest[:12] for digest in digests])
         return tuple(nodes)
 
-    def _in_order(self, digest: Digest, taken: Sequence[NodeId]) -> list[NodeId]:
-        """Others in an order of the digest's own, so that copies are spread evenly."""
-
-        def rank(node: NodeId) -> bytes:
-            return hashlib.sha256(f"{digest} {node}".encode()).digest()
-
-        return sorted((other for other in self._others if other not in taken), key=rank)[:ASKED_MAX]
+    def _may_keep(self, node: NodeId, context: Context | None) -> bool:
+        clearance = self._others[node]
+        if context is None:
+            return node in self._coordinators or clearance == UNBOUNDED
+        return clearance.covers(context)
 
     def _know(self, digest: Digest, nodes: tuple[NodeId, ...]) -> None:
         self._holders[digest] = nodes
         self._holders.move_to_end(digest)
         if len(self._holders) > KNOWN_MAX:
             self._holders.popitem(last=False)
+
+
+def _in_order(digest: Digest, nodes: Iterable[NodeId], taken: Sequence[NodeId]) -> list[NodeId]:
+    """Nodes in an order of the digest's own, so that copies are spread evenly."""
+
+    def rank(node: NodeId) -> bytes:
+        return hashlib.sha256(f"{digest} {node}".encode()).digest()
+
+    return sorted((node for node in nodes if node not in taken), key=rank)[:ASKED_MAX]

@@ -35,7 +35,7 @@ class Sweeper:
     async def hear(self, message: Peers | UnneededBlobs) -> None:
         """Who else there is; or what may go, of which that goes that is as idle as it was when we asked."""
         if isinstance(message, Peers):
-            self._data.introduce(dict(message.nodes))
+            self._data.introduce(message.nodes)
             return
         for digest in {*message.digests}.intersection(self._idle()):
             await self._blobs.drop(digest)

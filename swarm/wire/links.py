@@ -34,6 +34,7 @@ from swarm.wire.messages import (
     IdleBlobs,
     Outcome,
     Outcomes,
+    Peer,
     Peers,
     Pulse,
     Receipts,
@@ -263,7 +264,10 @@ def _rare_to_pb(message: RevokedSet | Renew | Peers | UnneededBlobs) -> pb.ToNod
         case Renew():
             return pb.ToNode(renew=pb.Renew())
         case Peers():
-            peers = [pb.Peer(node=node, address=address) for node, address in message.nodes]
+            peers = [
+                pb.Peer(node=peer.node, address=peer.address, clearance=clearance_to_pb(peer.clearance))
+                for peer in message.nodes
+            ]
             return pb.ToNode(peers=pb.Peers(nodes=peers))
         case UnneededBlobs():
             return pb.ToNode(unneeded_blobs=pb.UnneededBlobs(digests=map(bytes.fromhex, message.digests)))
@@ -300,7 +304,12 @@ def _rare_from_pb(message: pb.ToNode) -> RevokedSet | Renew | Peers | UnneededBl
         case "renew":
             return Renew()
         case "peers":
-            return Peers(tuple((NodeId(peer.node), peer.address) for peer in message.peers.nodes))
+            return Peers(
+                tuple(
+                    Peer(NodeId(peer.node), peer.address, clearance_from_pb(peer.clearance))
+                    for peer in message.peers.nodes
+                )
+            )
         case "unneeded_blobs":
             return UnneededBlobs(_digests(message.unneeded_blobs.digests))
         case unknown:

@@ -172,11 +172,19 @@ class Renew:
     """Ask for another certificate now."""
 
 
+class Peer(NamedTuple):
+    """A node that is there, where it answers, and the contexts whose data it may keep."""
+
+    node: NodeId
+    address: str
+    clearance: Clearance = UNBOUNDED
+
+
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Nodes that are there, and where they answer: the whole set."""
+    """Nodes that are there: the whole set."""
 
-    nodes: tuple[tuple[NodeId, str], ...]
+    nodes: tuple[Peer, ...]
 
 
 @dataclass(frozen=True, slots=True)

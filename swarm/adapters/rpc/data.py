@@ -29,7 +29,7 @@ class DataCalls:
     async def upload(self, request_iterator: Any, context: Any) -> None:
         """Take in what is offered, and have it copied."""
         names = await take_in(self._blobs, request_iterator, context.write, sender=behalf(context, ""))
-        nodes = await self._data.spread([digest for digest, _ in names])
+        nodes = await self._data.spread([digest for digest, _ in names], None)
         await context.write(pb.BlobAnswer(taken=pb.BlobTaken(nodes=nodes)))
 
     async def download(

@@ -58,12 +58,14 @@ class Peers(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ...) -> None: ...
 
 class Peer(_message.Message):
-    __slots__ = ("node", "address")
+    __slots__ = ("node", "address", "clearance")
     NODE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    CLEARANCE_FIELD_NUMBER: _ClassVar[int]
     node: str
     address: str
-    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    clearance: _common_pb2.Clearance
+    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., clearance: _Optional[_Union[_common_pb2.Clearance, _Mapping]] = ...) -> None: ...
 
 class IdleBlobs(_message.Message):
     __slots__ = ("digests",)

@@ -10,13 +10,14 @@ import pytest
 
 from swarm import limits
 from swarm.errors import DataLost, ProtocolBroken, StoreFull
-from swarm.graph import Ref
+from swarm.graph import PLAIN, Clearance, Context, Ref
 from swarm.ids import Digest, NodeId
 from swarm.node import Data
 from swarm.node.data import REST_MS
 from swarm.testing.clock import FakeClock, run_virtually
 from swarm.testing.disk import MemoryBlobPeers, MemoryBlobs
 from swarm.testing.links import MemoryLinks
+from swarm.wire.messages import Peer
 
 NODES = [NodeId(f"n{number}") for number in range(1, 5)]
 BYTES = os.urandom(5 * limits.CHUNK_BYTES + 3)
@@ -161,7 +162,7 @@ def test_a_second_node_keeps_what_one_made_and_the_choice_is_spread() -> None:
         for number in range(40):
             data = BYTES[:100] + bytes([number])
             digest = await world.stores[NODES[0]].put(data)
-            nodes = await world.data[NODES[0]].spread([digest])
+            nodes = await world.data[NODES[0]].spread([digest], PLAIN)
             assert nodes[0] == "n1"
             assert len(nodes) == limits.BLOB_COPIES
             assert world.stores[nodes[1]].files[digest] == data
@@ -178,11 +179,11 @@ def test_a_node_that_cannot_take_a_copy_is_passed_over_and_when_nobody_can_the_a
         ref = await world.put("n1")
         data = world.data[NODES[0]]
         world.dead = {NodeId("n2"), NodeId("n4")}
-        assert await data.spread([ref.digest]) == ("n1", "n3")
+        assert await data.spread([ref.digest], PLAIN) == ("n1", "n3")
         other = await world.stores[NODES[0]].put(b"other")
         world.dead.add(NodeId("n3"))
         before_ms = world.links.clock.monotonic_ms()
-        assert await data.spread([other]) == ("n1",)
+        assert await data.spread([other], PLAIN) == ("n1",)
         assert world.links.clock.monotonic_ms() - before_ms >= limits.COPY_MS_MAX
         assert world.links.clock.monotonic_ms() - before_ms < limits.COPY_MS_MAX + 4 * REST_MS
 
@@ -194,8 +195,8 @@ def test_a_node_alone_holds_it_alone_and_does_not_wait() -> None:
         world = World()
         ref = await world.put("n1")
         data = world.data[NODES[0]]
-        data.introduce({NODES[0]: "n1:0"})
-        assert await data.spread([ref.digest]) == ("n1",)
+        data.introduce([Peer(NODES[0], "n1:0")])
+        assert await data.spread([ref.digest], PLAIN) == ("n1",)
         assert world.links.clock.monotonic_ms() == 0
 
     run_virtually(main())
@@ -207,7 +208,7 @@ def test_what_an_agent_gives_back_as_it_was_given_is_not_sent_again() -> None:
         ref = await world.put("n2", "n3")
         await world.data[NODES[0]].fetch(ref)
         before_ms = world.links.clock.monotonic_ms()
-        assert await world.data[NODES[0]].spread([ref.digest]) == ("n2", "n3")
+        assert await world.data[NODES[0]].spread([ref.digest], PLAIN) == ("n2", "n3")
         assert world.links.clock.monotonic_ms() == before_ms
 
     run_virtually(main())
@@ -223,6 +224,42 @@ def test_a_store_that_breaks_the_protocol_is_no_holder() -> None:
 
         world.stores[NodeId("n3")].receive = refuse  # type: ignore[method-assign,assignment]
         world.stores[NodeId("n4")].receive = refuse  # type: ignore[method-assign,assignment]
-        assert await world.data[NodeId("n2")].spread([ref.digest]) == ("n2", "n1")
+        assert await world.data[NodeId("n2")].spread([ref.digest], PLAIN) == ("n2", "n1")
+
+    run_virtually(main())
+
+
+def test_a_copy_goes_only_to_who_is_cleared_for_its_context() -> None:
+    async def main() -> None:
+        world = World()
+        ref = await world.put("n1")
+        data = world.data[NODES[0]]
+        secret, low = Context(level=3, tenant="acme"), Clearance(level=2)
+        data.introduce(
+            [
+                Peer(NODES[0], "n1:0"),
+                Peer(NODES[1], "n2:0", low),
+                Peer(NODES[2], "n3:0", Clearance(tenants=frozenset({"other"}))),
+                Peer(NODES[3], "n4:0", Clearance(tenants=frozenset({"acme"}))),
+            ]
+        )
+        assert await data.spread([ref.digest], secret) == ("n1", "n4")
+        data.introduce([Peer(NODES[0], "n1:0"), Peer(NODES[1], "n2:0", low)])
+        other = await world.stores[NODES[0]].put(b"other")
+        assert await data.spread([other], secret) == ("n1",)
+        assert world.holders(Ref("bytes", other, 5)) == ["n1"]
+
+    run_virtually(main())
+
+
+def test_what_is_of_no_known_context_goes_to_coordinators_or_who_may_keep_everything() -> None:
+    async def main() -> None:
+        world = World()
+        ref = await world.put("n1")
+        peers = MemoryBlobPeers(NODES[0], world.links, world.stores)
+        data = Data(NODES[0], world.stores[NODES[0]], peers, world.links.clock, NODES[1:2])
+        low = Clearance(level=2)
+        data.introduce([Peer(node, "", low) for node in NODES])
+        assert await data.spread([ref.digest], None) == ("n1", "n2")
 
     run_virtually(main())

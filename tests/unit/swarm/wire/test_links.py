@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from swarm import limits
 from swarm.errors import AgentFailed, ProtocolBroken
-from swarm.graph import Clearance, Context, Payload
+from swarm.graph import Clearance, Context, Payload, Ref
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.trust.revocation import Revoked
 from swarm.wire.gen import common_pb2
@@ -29,13 +29,17 @@ from swarm.wire.messages import (
     Heartbeat,
     Hello,
     Hosting,
+    IdleBlobs,
     Lack,
     Outcome,
     Outcomes,
+    Peer,
+    Peers,
     Pulse,
     Receipts,
     Renew,
     RevokedSet,
+    UnneededBlobs,
     Usage,
     Welcome,
     Withdrawals,
@@ -45,7 +49,12 @@ texts = st.text(max_size=12)
 small = st.integers(0, 2**32 - 1)
 large = st.integers(0, 2**63)
 digests = texts.map(Digest)
-payloads = st.builds(Payload, st.sampled_from(["json", "tensor", "bytes"]), st.binary(max_size=12))
+names = st.binary(min_size=32, max_size=32).map(lambda raw: Digest(raw.hex()))
+payloads = st.builds(
+    Payload, st.sampled_from(["json", "tensor", "bytes"]), st.binary(max_size=12)
+) | st.builds(Ref, st.sampled_from(["json", "bytes"]), names, small.map(lambda size: size >> 2)).map(
+    Ref.payload
+)
 items = st.dictionaries(texts, payloads | st.lists(payloads, max_size=2).map(tuple), max_size=2)
 keys = st.builds(StepKey, texts.map(RunId), small, large, small)
 some_keys = st.lists(keys, max_size=3).map(tuple)
@@ -96,6 +105,7 @@ from_nodes = st.one_of(
         st.lists(digests, max_size=3).map(tuple),
         st.lists(st.tuples(digests, faults), max_size=2).map(tuple),
     ),
+    st.builds(IdleBlobs, st.lists(names, max_size=3).map(tuple)),
 )
 assignments = st.builds(
     Assignment,
@@ -116,6 +126,8 @@ to_nodes = st.one_of(
     st.builds(Pulse),
     st.builds(RevokedSet, st.lists(st.builds(Revoked, texts, texts, texts), max_size=3).map(tuple)),
     st.builds(Renew),
+    st.builds(Peers, st.lists(st.builds(Peer, texts, texts, clearances), max_size=3).map(tuple)),
+    st.builds(UnneededBlobs, st.lists(names, max_size=3).map(tuple)),
 )
 
 
@@ -210,3 +222,19 @@ def test_a_node_cannot_claim_more_than_any_node_may_run():
     claims = [pb.StepKey(run="r")] * (limits.NODE_SLOTS_MAX + 1)
     with pytest.raises(ProtocolBroken, match="4097 attempts"):
         hello_from_pb(pb.FromNode(hello=pb.Hello(running=claims)))
+
+
+def test_digests_that_are_none_or_too_many_are_refused() -> None:
+    for digests in ([b"short"], [bytes(32)] * (limits.BLOB_SWEEP_ITEMS_MAX + 1)):
+        with pytest.raises(ProtocolBroken):
+            from_node_from_pb(pb.FromNode(idle_blobs=pb.IdleBlobs(digests=digests)))
+
+
+def test_a_reference_that_is_none_does_not_pass_the_wire() -> None:
+    for columns in (
+        [common_pb2.Column(port="x", kind="ref", data=[b"no reference"])],
+        [common_pb2.Column(port="x", many=True, counts=[1], kinds=["ref"], data=[b"no reference"])],
+    ):
+        results = pb.Results(steps=[1], attempts=[1], started_ms=[0], wall_ms=[0], outputs=columns)
+        with pytest.raises(ProtocolBroken, match="reference"):
+            from_node_from_pb(pb.FromNode(outcomes=pb.Outcomes(parts=[pb.OutcomePart(results=results)])))
