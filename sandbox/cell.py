@@ -126,7 +126,7 @@ class Cell(Calls):
         One that is idle is asked what its spec says comes last; `farewell` is what went wrong with that.
         """
         if grace_ms is None:
-            grace_ms = FAREWELL_MS if self._spec.last else GRACE_MS
+            grace_ms = FAREWELL_MS if self._spec.last and self._channel.is_idle else GRACE_MS
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_ms / 1000):
                 await self._bid_farewell(grace_ms)

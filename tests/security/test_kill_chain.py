@@ -6,7 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import pytest
+
+from sandbox.cgroups import Cgroups
 from tests.security.unprivileged import REPOSITORY
 
 DAEMON = """
@@ -53,6 +57,31 @@ def time_to_die(victim: str) -> float:
             os.close(handle)
         daemon.kill()
     return took
+
+
+def left_behind(pid: int) -> list[Path]:
+    """Control groups of a daemon, wherever they are mounted."""
+    return list(Path("/sys/fs/cgroup").glob(f"**/cells-{pid}-*"))
+
+
+def test_control_groups_of_a_killed_daemon_are_removed_by_the_next_one() -> None:
+    first = Cgroups()
+    first.close()
+    if not first.versions:
+        pytest.skip("; ".join(f"{item.layer}: {item.reason}" for item in first.missing))
+    with subprocess.Popen(
+        [sys.executable, "-c", DAEMON], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as daemon:
+        assert daemon.stdout is not None
+        daemon.stdout.readline()
+        assert left_behind(daemon.pid)
+        daemon.kill()
+    for _ in range(200):  # the kernel counts dying processes for a while
+        Cgroups().close()
+        if not left_behind(daemon.pid):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"still there: {left_behind(daemon.pid)}")
 
 
 def test_a_killed_daemon_leaves_no_cell_alive() -> None:
