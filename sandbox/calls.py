@@ -65,7 +65,7 @@ class Calls:
         loans: list[Loan] = []
 
         def share(payloads: list[Payable], size: int) -> int | None:
-            loan = lend(self._channel.lender, payloads, size)
+            loan = lend(self._channel.lender, payloads, size, outside=True)
             if loan is None and not any(isinstance(payload, Stored) for payload in payloads):
                 return None  # it fits the socket
             if loan is None:

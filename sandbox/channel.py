@@ -180,7 +180,7 @@ class Channel:
 
     def _tell_of(self, piece: Piece, *, is_new: bool, writable: bool) -> None:
         descriptor = piece.handle(writable=writable) if is_new else -1
-        self._send(pack(Kind.PIECE, piece.number, (GRANT.pack(piece.size, is_new),)), descriptor)
+        self._send(pack(Kind.PIECE, piece.number, (GRANT.pack(piece.size, is_new, piece.once),)), descriptor)
 
     def _send(self, frame: bytes, descriptor: int = -1) -> None:
         self.bytes_out += len(frame)
@@ -286,7 +286,7 @@ class Channel:
         if not 0 < size <= self._room_bytes_max:
             raise MessageError(f"room for {size} bytes asked, at most {self._room_bytes_max}")
         self._granted = size
-        piece, is_new = self.lender.grant(size)
+        piece, is_new = self.lender.grant(size, once=self._calls[0].held and size >= HELD_BYTES)
         self.bytes_in += size
         self._tell_of(piece, is_new=is_new, writable=True)
 
@@ -330,9 +330,12 @@ class Channel:
         self.lender.close()
 
 
-def lend(lender: Lender, payloads: list[Payable], size: int) -> Loan | None:
-    """Room for the payloads of a call, to be loaded and announced before the call is sent."""
-    lent = lender.lend(size)
+def lend(lender: Lender, payloads: list[Payable], size: int, *, outside: bool = False) -> Loan | None:
+    """Room for the payloads of a call, to be loaded and announced before the call is sent.
+
+    `outside`: its caller wants large ones outside of this process.
+    """
+    lent = lender.lend(size, once=outside and size >= HELD_BYTES)
     return Loan(*lent, payloads) if lent is not None else None
 
 

@@ -80,9 +80,11 @@ class _Link:
             self._descriptors.extend(memoryview(data).cast("i"))
         for frame in self._reader.filled(count) if count else ():
             if frame.kind == _PIECE:
-                size, is_new = GRANT.unpack(frame.body)
+                size, is_new, once = GRANT.unpack(frame.body)
                 # What is not new is room for an answer; a new one may be for the input of a later call.
-                if not is_new or self.memory.add(frame.call, size, self._descriptors.popleft()):
+                if not is_new or self.memory.add(
+                    frame.call, size, self._descriptors.popleft(), once=bool(once)
+                ):
                     self._has_room = True
             elif frame.kind == _CONNECTED:
                 self._connections.append(self._descriptors.popleft())

@@ -11,13 +11,15 @@ copy, new memory costs several times that.
              it looks at a byte, because the cell could change them meanwhile. A grant is given when the
              frames before it have been read, so an answer is never overwritten by the next one.
 
-From `HELD_BYTES` on a piece serves one call: both sides know that by its size, and neither keeps it. Such an
-answer can be left where it is for a caller who copies it elsewhere (`Held`), such an input comes out of a
-file (`Stored`), and a cell maps of its answer only what it writes at the moment.
+What is larger than `KEPT_BYTES_MAX`, and from `HELD_BYTES` on what a caller wants to have outside of this
+process, gets a piece that serves one call: the cell is told so, and neither side keeps it. Such an answer can
+be left where it is for a caller who copies it elsewhere (`Held`), such an input comes from a file (`Stored`),
+and a cell maps of its answer only what it writes at the moment.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -37,22 +39,24 @@ from sandbox.spec import INPUT_PIECES_MAX, PIECE_BYTES_MAX
 from sandbox.tensors import Array, Encoded
 
 GRANT: Final = struct.Struct(
-    "<QB7x"
-)  # body of a PIECE frame: bytes of the piece, whether a descriptor comes along
+    "<QBB6x"
+)  # body of a PIECE frame: bytes of the piece, whether a descriptor comes along, whether it serves one call
 WANT: Final = struct.Struct("<Q")
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _HUGE_BYTES: Final = 2 << 20
 _HALVED_BYTES: Final = 8 << 20  # from here on, a second processor is worth waking
-HELD_BYTES: Final = 32 << 20  # a piece for so much serves one call: what is kept mapped has a bound
+KEPT_BYTES_MAX: Final = 256 << 20  # a piece for more serves one call: what is kept mapped has a bound
+HELD_BYTES: Final = 32 << 20  # so does one for so much, where its caller wants it outside of this process
 _WINDOW_BYTES: Final = 16 << 20  # of a large answer that a cell has mapped while it writes it
 
 
 class Piece:
-    """One piece as the daemon holds it."""
+    """One piece as the daemon holds it. `once`: it serves one call."""
 
-    def __init__(self, number: int, size: int) -> None:
+    def __init__(self, number: int, size: int, *, once: bool = False) -> None:
         self.number = number
         self.size = size
+        self.once = once
         self.descriptor = os.memfd_create(f"cell-{number}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.descriptor, size)
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
@@ -67,7 +71,8 @@ class Piece:
         """Give the memory back; twice is harmless."""
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
-            self.memory.close()
+            with contextlib.suppress(BufferError):  # whoever still copies from it is the last to hold it
+                self.memory.close()
             os.close(descriptor)
 
     def __del__(self) -> None:
@@ -86,11 +91,12 @@ class Lender:
         self._answers: Piece | None = None
         self._number = 0
 
-    def lend(self, size: int) -> tuple[Piece, bool] | None:
+    def lend(self, size: int, *, once: bool = False) -> tuple[Piece, bool] | None:
         """A piece for an input, and whether the cell has yet to be told of it; None: use the socket."""
         if size > PIECE_BYTES_MAX or len(self._lent) >= INPUT_PIECES_MAX:
             return None
-        fitting = [piece for piece in self._free if piece.size >= size]
+        once = once or size > KEPT_BYTES_MAX
+        fitting = [piece for piece in self._free if piece.size >= size and not once]
         if fitting:
             piece = min(fitting, key=lambda piece: piece.size)
             self._free.remove(piece)
@@ -100,7 +106,7 @@ class Lender:
             for small in self._free:
                 small.close()
             self._free.clear()
-            piece = self._make(size)
+            piece = self._make(size, once=once)
         self._lent[piece.number] = piece
         return piece, not fitting
 
@@ -111,25 +117,26 @@ class Lender:
             return
         if kept:
             self._kept_bytes_left -= piece.size
-        if kept or piece.size >= HELD_BYTES:
+        if kept or piece.once:
             piece.close()
         else:
             self._free.append(piece)
 
-    def grant(self, size: int) -> tuple[Piece, bool]:
+    def grant(self, size: int, *, once: bool = False) -> tuple[Piece, bool]:
         """Room for the next answer, and whether the cell has to be told of it."""
-        if self._answers is not None and self._answers.size >= size and size < HELD_BYTES:
+        once = once or size > KEPT_BYTES_MAX
+        if self._answers is not None and self._answers.size >= size and not once:
             return self._answers, False
         if self._answers is not None:
             self._answers.close()
-        self._answers = self._make(size)
+        self._answers = self._make(size, once=once)
         return self._answers, True
 
     def take(self, size: int) -> bytes:
         """A private copy of the answer in the room that was granted."""
         assert self._answers is not None
         copied = private_copy(memoryview(self._answers.memory)[:size])
-        if size >= HELD_BYTES:
+        if self._answers.once:
             self.give_away().close()
         return copied
 
@@ -139,9 +146,9 @@ class Lender:
         piece, self._answers = self._answers, None
         return piece
 
-    def _make(self, size: int) -> Piece:
+    def _make(self, size: int, *, once: bool) -> Piece:
         self._number += 1
-        return Piece(self._number, max(mmap.PAGESIZE, 1 << (size - 1).bit_length()))
+        return Piece(self._number, max(mmap.PAGESIZE, 1 << (size - 1).bit_length()), once=once)
 
     def close(self) -> None:
         """Give all memory up."""
@@ -242,20 +249,25 @@ class Borrower:
     def __init__(self) -> None:
         self._inputs: dict[int, mmap.mmap] = {}
         self._answers: mmap.mmap | None = None
+        self._once: set[mmap.mmap] = set()  # those that serve one call
         self._views: list[memoryview] = []
         self._number = 0
 
-    def add(self, number: int, size: int, descriptor: int) -> bool:
+    def add(self, number: int, size: int, descriptor: int, *, once: bool = False) -> bool:
         """Map a new piece; whether it is room for answers, the descriptor says."""
         writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
         protection = mmap.PROT_READ | mmap.PROT_WRITE if writable else mmap.PROT_READ
         memory = mmap.mmap(descriptor, size, prot=protection)
         os.close(descriptor)
+        if writable and self._answers is not None:
+            self._once.discard(self._answers)
+        if once:
+            self._once.add(memory)
         if writable:
             self._answers = memory
             return True
         if len(self._inputs) >= INPUT_PIECES_MAX:
-            self._inputs.pop(min(self._inputs))  # the daemon has given it up
+            self._once.discard(self._inputs.pop(min(self._inputs)))  # the daemon has given it up
         self._inputs[number] = memory
         return False
 
@@ -279,9 +291,11 @@ class Borrower:
             memory.resize(0)
         except BufferError:
             del self._inputs[self._number]  # the agent's arrays keep it alive
+            self._once.discard(memory)
             return False
         except TypeError:
-            if len(memory) >= HELD_BYTES:
+            if memory in self._once:
+                self._once.discard(memory)
                 del self._inputs[self._number]
             return True
         raise AssertionError("a piece lent for reading could be written")
@@ -289,9 +303,10 @@ class Borrower:
     def fill(self, payloads: Sequence[Data | Encoded]) -> None:
         """Put the payloads of an answer into the room that was granted."""
         assert self._answers is not None
-        if sum(map(len, payloads)) < HELD_BYTES:
-            fill(self._answers, payloads)
-        else:
+        if self._answers in self._once:
+            self._once.discard(self._answers)
             _fill_in_windows(self._answers, payloads)
             self._answers.close()
             self._answers = None
+        else:
+            fill(self._answers, payloads)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sandbox import tensors
-from sandbox.shared import Borrower, Lender, Piece, fill, private_copy
+from sandbox.shared import KEPT_BYTES_MAX, Borrower, Lender, Piece, fill, private_copy
 from sandbox.spec import INPUT_PIECES_MAX, PIECE_BYTES_MAX
 
 MIB = 1 << 20
@@ -74,6 +74,31 @@ def test_pieces_are_used_again_and_only_so_many_are_lent() -> None:
     lender.take_back(first.number, kept=False)
     assert lent(lender, 3 * MIB).size == 4 * MIB
     assert lender.lend(PIECE_BYTES_MAX + 1) is None
+    lender.close()
+
+
+def test_a_large_piece_is_used_again_unless_it_serves_one_call() -> None:
+    lender = Lender(1024 * MIB)
+    large = 64 * MIB + 32
+    kept = lent(lender, large)
+    lender.take_back(kept.number, kept=False)
+    assert lender.lend(large) == (kept, False)
+    lender.take_back(kept.number, kept=False)
+    for size, once in ((large, True), (KEPT_BYTES_MAX + 1, False)):
+        found = lender.lend(size, once=once)
+        assert found is not None
+        piece, is_new = found
+        assert (is_new, piece.once, piece is kept) == (True, True, False)
+        lender.take_back(piece.number, kept=False)
+        assert piece.descriptor == -1
+
+    room, is_new = lender.grant(large)
+    assert (lender.grant(large), is_new) == ((room, False), True)
+    passing, is_new = lender.grant(large, once=True)
+    assert (is_new, passing is room, room.descriptor) == (True, False, -1)
+    passing.memory[:3] = b"abc"
+    assert lender.take(3) == b"abc"
+    assert passing.descriptor == -1
     lender.close()
 
 
