@@ -51,6 +51,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
 
 
 NEEDS: Mapping[str, Capability] = {
+    "/swarm.v1.Calls/Open": Capability.SUBMIT,
     "/swarm.v1.Swarm/Submit": Capability.SUBMIT,
     "/swarm.v1.Swarm/CancelRun": Capability.CANCEL,
     "/swarm.v1.Swarm/Deploy": Capability.DEPLOY,

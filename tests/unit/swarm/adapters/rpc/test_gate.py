@@ -14,11 +14,11 @@ from swarm.trust import Role
 from swarm.trust.identity import ROLES_OF_KIND, Identity
 from swarm.trust.permissions import PERMISSIONS, allowed
 from swarm.trust.revocation import Revocations, Revoked
-from swarm.wire.gen import client_pb2, raft_pb2, work_pb2
+from swarm.wire.gen import call_pb2, client_pb2, raft_pb2, work_pb2
 
 SERVED = {
     f"/{service.full_name}/{method.name}"
-    for module in (client_pb2, raft_pb2, work_pb2)
+    for module in (call_pb2, client_pb2, raft_pb2, work_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
