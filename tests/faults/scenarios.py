@@ -3,10 +3,13 @@
 import asyncio
 
 PAUSE_S = (2.0, 5.0)
+LONG_PAUSE_S = 30.0
 PARTITION_S = (2.0, 5.0)
 FULL_S = 3.0
 JUMP_S = 3600
 SLOW_S = 4.0
+SLOW_SYNC_S = 0.25
+ENDS_S_MAX = 60.0
 DELAY_S = 0.1  # one way; with it a heartbeat still arrives well within an election
 
 
@@ -40,6 +43,17 @@ async def pause(stage, load, dice):
     node = dice.choice([await stage.leader(), *stage.running()])
     stage.pause(node)
     await asyncio.sleep(dice.uniform(*PAUSE_S))
+    stage.resume(node)
+    await stage.ready()
+    await load.flowing()
+
+
+async def long_pause(stage, load, dice):
+    """Stopped for so long that everybody has gone on without it."""
+    node = dice.choice([await stage.leader(), *stage.running()])
+    stage.pause(node)
+    await asyncio.sleep(LONG_PAUSE_S)
+    await load.flowing()
     stage.resume(node)
     await stage.ready()
     await load.flowing()
@@ -82,6 +96,31 @@ async def disk_full(stage, load, dice):
     await stage.ready()
 
 
+async def disk_read_only(stage, load, dice):
+    """A node that can write no more stops at once and says so; writable again, it works again."""
+    node = dice.choice([await stage.leader(), *stage.running()])
+    stage.set_disk(node, "readonly")
+    await load.flowing()
+    async with asyncio.timeout(ENDS_S_MAX):
+        while node in stage.running():
+            await load.flowing()
+    if "the replicated log cannot go on" not in (said := stage.log_path(node).read_text()[-20_000:]):
+        raise AssertionError(f"{node} ended and did not say that its disk failed: {said[-1_000:]}")
+    stage.set_disk(node, "")
+    stage.restart(node)
+    await stage.ready()
+
+
+async def slow_disk(stage, load, dice):
+    """One node's disk takes its time for every sync; half the time it is the leader's."""
+    node = dice.choice([await stage.leader(), dice.choice(stage.nodes)])
+    stage.set_disk(node, str(SLOW_SYNC_S))
+    await asyncio.sleep(SLOW_S)
+    await load.flowing()
+    stage.set_disk(node, "")
+    await stage.ready()
+
+
 async def clock(stage, load, dice):
     """The time of day jumps an hour ahead, back, and home."""
     for offset_s in (JUMP_S, -JUMP_S, 0):
@@ -110,10 +149,15 @@ SCENARIOS = {
     "kill-worker": kill_worker,
     "kill-all": kill_all,
     "pause": pause,
+    "long-pause": long_pause,
     "partition": partition,
     "slow-network": slow_network,
     "disk-full": disk_full,
+    "disk-read-only": disk_read_only,
+    "slow-disk": slow_disk,
     "clock": clock,
     "drain": drain,
     "mixed": mixed,
 }
+
+TAMPERED = frozenset({"clock", "disk-read-only", "slow-disk"})  # these need daemons that are tampered with

@@ -16,40 +16,71 @@ from tests.faults.wires import Wires
 SMALL_DISK_MIB = 48
 BALLAST_BYTES = 4_096  # at a time, so that next to nothing is left
 CALENDAR_FILE = "calendar_offset_s"
-CALENDAR_CODE = """\
+DISKS_FOLDER = "disks"
+# Loaded by every daemon at its start: what it asks of the world goes through files that the test writes.
+TAMPERING = """\
+import errno
 import os
 import time
 
-_path, _time, _time_ns = os.environ["SWARM_TEST_CALENDAR"], time.time, time.time_ns
+_calendar, _disk = os.environ["SWARM_TEST_CALENDAR"], None
+_time, _time_ns = time.time, time.time_ns
+
+
+def _read(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _offset_s():
-    try:
-        with open(_path) as file:
-            return int(file.read() or 0)
-    except OSError:
-        return 0
+    return int(_read(_calendar) or 0)
+
+
+def _weather():
+    global _disk
+    if _disk is None:  # a daemon runs in its home, which has the node's name
+        _disk = os.path.join(os.environ["SWARM_TEST_DISKS"], os.path.basename(os.getcwd()))
+    return _read(_disk)
+
+
+def _tampered(call):
+    def tampered(*args, **kwargs):
+        weather = _weather()
+        if weather == "readonly":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if weather and call.__name__ in ("fsync", "fdatasync"):
+            time.sleep(float(weather))
+        return call(*args, **kwargs)
+
+    return tampered
 
 
 time.time = lambda: _time() + _offset_s()
 time.time_ns = lambda: _time_ns() + _offset_s() * 1_000_000_000
+for _name in ("fsync", "fdatasync", "pwrite", "posix_fallocate"):
+    setattr(os, _name, _tampered(getattr(os, _name)))
 """
 
 
 class Stage(LocalCluster):
     """A local cluster whose daemons reach each other over `wires`.
 
-    With `small_disks`, which takes root, each node's data lies on a file system of its own. With `calendars`
-    the daemons read the time of day through a file: what Python's `time` says can then be made to jump.
+    With `small_disks`, which takes root, each node's data lies on a file system of its own. With `tampered`
+    the daemons read the time of day through a file, and ask another before they write or sync: what Python's
+    `time` says can be made to jump, and a disk to be read-only or slow. Log, snapshots and sync alike go
+    through these calls.
     """
 
-    def __init__(self, data_dir, nodes=3, *, small_disks=False, calendars=False, settings=None):
+    def __init__(self, data_dir, nodes=3, *, small_disks=False, tampered=False, settings=None):
         super().__init__(
             data_dir, nodes, cluster="faults", settings={"cells_per_agent": 1, **(settings or {})}
         )
         self.wires = Wires()
         self._small_disks = small_disks
-        self._calendars = calendars
+        self._tampered = tampered
         self._environment = {}
 
     async def __aenter__(self):
@@ -60,8 +91,8 @@ class Stage(LocalCluster):
                 await self._rewire(node)
                 if self._small_disks:
                     self._mount(node)
-            if self._calendars:
-                self._lend_calendar()
+            if self._tampered:
+                self._lend_tampering()
             for node in self.nodes:
                 self._spawn(node)
             await self.ready()
@@ -128,23 +159,30 @@ class Stage(LocalCluster):
     def empty_disk(self, node):
         Path(self.node_data(node), "ballast").unlink(missing_ok=True)
 
-    # -- calendars ------------------------------------------------------------------------------
+    # -- calendars and disks through files ---------------------------------------------------------
 
-    def _lend_calendar(self):
-        folder = self.data_dir / "calendar"
-        folder.mkdir()
-        (folder / "sitecustomize.py").write_text(CALENDAR_CODE)
+    def _lend_tampering(self):
+        folder = self.data_dir / "tampering"
+        (folder / DISKS_FOLDER).mkdir(parents=True)
+        (folder / "sitecustomize.py").write_text(TAMPERING)
         paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
         for name, value in (
             ("SWARM_TEST_CALENDAR", str(folder / CALENDAR_FILE)),
+            ("SWARM_TEST_DISKS", str(folder / DISKS_FOLDER)),
             ("PYTHONPATH", os.pathsep.join(paths)),
         ):
             self._environment[name] = os.environ.get(name)
             os.environ[name] = value
 
+    def set_disk(self, node, weather):
+        """A node's disk: `readonly`, or how many seconds a sync takes, or "" for as it is."""
+        self._tell(self.data_dir / "tampering" / DISKS_FOLDER / node, weather)
+
     def set_calendar(self, offset_s):
         """Every daemon's time of day jumps; clocks that cannot jump do not."""
-        path = self.data_dir / "calendar" / CALENDAR_FILE
+        self._tell(self.data_dir / "tampering" / CALENDAR_FILE, str(offset_s))
+
+    def _tell(self, path, text):
         aside = path.with_suffix(".new")
-        aside.write_text(str(offset_s))
+        aside.write_text(text)
         aside.replace(path)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from swarm.daemons.local import Observer
 from tests.faults.load import Load, attempts_begun
-from tests.faults.scenarios import SCENARIOS
+from tests.faults.scenarios import SCENARIOS, TAMPERED
 from tests.faults.stage import Stage
 
 WATCH_S = 0.1
@@ -16,8 +16,8 @@ REST_S = (0.1, 1.0)
 
 async def trial(data_dir, *, scenario, seed, seconds, nodes=3, say=lambda _: None):
     """One scenario again and again on a cluster of its own; the figures of the whole."""
-    small_disks, calendars = scenario == "disk-full", scenario == "clock"
-    async with Stage(data_dir, nodes, small_disks=small_disks, calendars=calendars) as stage:
+    small_disks, tampered = scenario == "disk-full", scenario in TAMPERED
+    async with Stage(data_dir, nodes, small_disks=small_disks, tampered=tampered) as stage:
         figures = await strike(stage, SCENARIOS[scenario], seed=seed, seconds=seconds, say=say)
     return {"scenario": scenario, **figures}
 

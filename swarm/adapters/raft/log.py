@@ -42,7 +42,7 @@ _log = logging.getLogger("swarm.raft")
 
 def stop_process(error: BaseException) -> None:
     """End the process at once: its log can no longer be trusted, the other voters' can."""
-    _log.critical("the replicated log cannot go on, the process ends", exc_info=error)
+    _log.critical("the replicated log cannot go on, the process ends: %s", error, exc_info=error)
     logging.shutdown()
     os._exit(EXIT_FATAL)
 

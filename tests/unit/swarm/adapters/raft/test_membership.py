@@ -189,3 +189,16 @@ def test_a_voter_that_was_removed_may_come_back_with_another_log(bench):
 @pytest.mark.parametrize("voters", [ABC, WITH_D, Voters(9, {}, {"a": "x"})])
 def test_voters_survive_the_wire(voters):
     assert roll.voters_from_pb(roll.voters_to_pb(voters)) == voters
+
+
+def test_a_deposed_leader_that_hears_who_is_out_owes_them_nothing(bench):
+    bench.lead()
+    matched = bench.engine.last()
+    for number in range(5):
+        bench.engine.proposals.append(proposal(b"%d" % number))
+    bench.turn()
+    term = bench.engine.term + 1
+    entry = Entry(roll.command(Voters(0, {"a": "", "b": ""}, {})), matched.index + 1, term)
+    bench.tell(B, Append(term, matched.index, matched.term, 1, (entry,)))
+    assert bench.engine.roll.voters.keys() == {"a", "b"}
+    assert bench.engine.last().index == matched.index + 1
