@@ -28,7 +28,7 @@ from swarm.scheduler.run import context_of
 LOOK_MS: Final = 100  # between two looks at all nodes
 SPARES_MAX: Final = 64  # begun at one look
 BETTER: Final = 2.0  # a spare must be expected to end so many times sooner
-GAIN_MS_MIN: Final = 100.0  # and by so much
+GAIN_MS_MIN: Final = 500.0  # and by so much
 LATE: Final = 3.0  # times what its kind takes, and more than LATE_MS_MIN: then a step is late, and will be
 LATE_MS_MIN: Final = 2_000
 PACE_MEMORY: Final = 0.7  # of the running average of a node's pace

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from swarm import LocalCluster, RunEnded, RunFailed, StepDone, Swarm
+from swarm import LocalCluster, Retry, RunEnded, RunFailed, StepDone, Swarm
 from swarm.daemons.keeper import SOURCE
 from swarm.demo.material import Examples, agent_file
 from tests.integration.cluster import SLOW_AGENT, digit_graph, failing_graph, processes_about, slow_graph
@@ -209,7 +209,7 @@ def test_a_second_daemon_on_the_same_data_directory_is_refused(cluster, swarm):
 
 
 def test_sigterm_drains_and_exits_with_0(cluster, swarm):
-    run = swarm.submit(slow_graph(6, 0.5))
+    run = swarm.submit(slow_graph(6, 0.5, retry=Retry(attempts_max=1)))  # tried once, begun once
     leader = swarm.status().leader
     victim = next(node for node in cluster.nodes if node != leader)
     assert soon(lambda: any(step.node == victim and step.status == "running" for step in run.show().steps))
