@@ -121,8 +121,12 @@ class FileBlobs:
 
     async def chunks(self, digest: Digest, start: int = 0) -> AsyncIterator[bytes]:
         """Its bytes from `start` on, a chunk at a time. Raises `NotFound`."""
-        with await self.open(digest) as descriptor:
-            while data := await asyncio.to_thread(os.pread, descriptor, limits.CHUNK_BYTES, start):
+        opened = await self.open(digest)
+        with opened as descriptor:
+            while start < opened.size_bytes:
+                data = await asyncio.to_thread(os.pread, descriptor, limits.CHUNK_BYTES, start)
+                if not data:
+                    raise NotFound(f"blob {digest[:12]} is shorter than it was", place="blob")
                 yield data
                 start += len(data)
 

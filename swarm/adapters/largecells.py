@@ -8,6 +8,7 @@ pass through a small buffer, so that what is stored is what was hashed, whatever
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final, cast
@@ -42,16 +43,17 @@ async def _given(blobs: FileBlobs, payload: Payload, stack: ExitStack, *, shared
     if payload.kind != REF:
         return payload
     ref = read_ref(payload.data)
-    if shared and ref.size_bytes >= BULK_BYTES:
-        try:
-            opened = await blobs.open(ref.digest)
-        except NotFound as error:
-            raise _gone(ref) from error
-        stored = sandbox.Stored(stack.enter_context(opened), ref.size_bytes)
-        return ref.kind, cast("bytes", stored)
-    if ref.size_bytes > SOCKET_BYTES_MAX:
+    if not shared and ref.size_bytes > SOCKET_BYTES_MAX:
         raise TooLarge(f"{ref.size_bytes} bytes, cells of this tier take at most {SOCKET_BYTES_MAX}")
-    if (data := await blobs.get(ref.digest)) is None:
+    try:
+        opened = await blobs.open(ref.digest)
+    except NotFound as error:
+        raise _gone(ref) from error
+    descriptor = stack.enter_context(opened)
+    if shared and ref.size_bytes >= BULK_BYTES:
+        return ref.kind, cast("bytes", sandbox.Stored(descriptor, ref.size_bytes))
+    data = await asyncio.to_thread(os.pread, descriptor, ref.size_bytes, 0)
+    if len(data) < ref.size_bytes:
         raise _gone(ref)
     return ref.kind, data
 

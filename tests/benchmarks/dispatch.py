@@ -36,8 +36,8 @@ DEFAULT_N = {
     "fault": 5_000,
     "inference": 10_000,
 }
-PAYLOAD_BYTES = 1_000_000  # what travels inline is bounded by 1 MiB
-RUN_PAYLOADS = 7  # a run takes at most 8 MiB of inputs
+PAYLOAD_BYTES = 1_000_000
+RUN_PAYLOADS = 50  # submitted together
 X, Y = PortName("x"), PortName("y")
 
 

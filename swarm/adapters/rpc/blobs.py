@@ -26,7 +26,7 @@ from swarm.ports import Blobs, Incoming
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
 
-SILENCE_S = 15.0  # between two messages of a transfer; then its other end is given up
+SILENCE_S = 30.0  # between two messages of a transfer; then its other end is given up
 Name = tuple[Digest, int]
 
 
