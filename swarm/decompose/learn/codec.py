@@ -134,7 +134,7 @@ def _neighbours(arrays: Arrays, words: int, count: int) -> Neighbours:
     for pointers, size in ((indices, words), (links[:, 0], rows), (links[:, 1:], count)):
         if pointers.size and not 0 <= int(pointers.min()) <= int(pointers.max()) < size:
             raise ValueError("a known request points outside")
-    return Neighbours(ends, indices, values, uses, links, answers_of(uses))
+    return Neighbours(ends, indices, values.astype(np.float32), uses, links, answers_of(uses))
 
 
 def _forest(name: str, numbers: list[Any], arrays: Arrays) -> Forest:

@@ -103,7 +103,9 @@ def choose_chain(nodes: Sequence[int], chances: Mapping[Link, float]) -> list[in
 
 
 def _likelihood(links: Iterable[Link], chances: Mapping[Link, float]) -> float:
-    return sum(math.log(max(chances[link], CHANCE_MIN)) for link in links)
+    """Up to a constant, how likely these links are there and all others are not."""
+    held = [min(max(chances[link], CHANCE_MIN), 1 - CHANCE_MIN) for link in links]
+    return sum(math.log(chance / (1 - chance)) for chance in held)
 
 
 def _greedy_chain(nodes: Sequence[int], chances: Mapping[Link, float]) -> list[int]:

@@ -23,7 +23,9 @@ from swarm.decompose.records import Capability, Decomposition, Dependency, SubTa
 
 MATCH_MIN: Final = 0.5  # below it a clause says nothing about a capability
 RUNNER_UP_LAG: Final = 0.03  # another capability this close to the best is meant too
-LIKELY_MIN: Final = 0.4  # of a scorer's chance
+SCORED_MAX: Final = 24  # capabilities of a request that a scorer is asked about: as many as it learnt from
+LIKELY: Final = 0.6  # of a scorer's chance: what the rules missed is meant after all
+UNLIKELY: Final = 0.1  # what the rules picked is not
 EDGE_CONFIDENCE: Final = 0.5  # rules do not tell a sure edge from an unsure one
 SUBTASKS_MAX: Final = 64
 _ASKING: Final = frozenset(
@@ -80,15 +82,19 @@ class HeuristicEngine:
         )
 
     def _scored(self, sentence: Sentence, scores: Matrix, scorer: PairScorer) -> list[_Pick]:
-        """Those the scorer finds likely, each with the clause that asks for it most plainly."""
-        chances = scorer(pair_rows(sentence, scores, self.matcher).astype(np.float32))
-        rows = scores.argmax(0)
+        """What the rules pick, less what the scorer finds very unlikely, and what it alone finds likely."""
+        likeliest = np.argsort(-scores.max(0), kind="stable")[:SCORED_MAX]
+        rows = pair_rows(sentence, scores, self.matcher)[likeliest].astype(np.float32)
+        chances = dict(zip(likeliest.tolist(), scorer(rows).tolist(), strict=True))
+        picked = {pick.column: pick.row for pick in _picks(scores)}
+        best = scores.argmax(0)
         found = [
-            _Pick(int(column), int(rows[column]), float(chances[column]))
-            for column in np.argsort(-chances, kind="stable")[:SUBTASKS_MAX]
-            if chances[column] >= LIKELY_MIN
+            _Pick(column, picked.get(column, int(best[column])), chance)
+            for column, chance in chances.items()
+            if chance >= (UNLIKELY if column in picked else LIKELY)
         ]
-        return sorted(found, key=lambda pick: (pick.row, -pick.score, pick.column))
+        strongest = sorted(found, key=lambda pick: -pick.score)[:SUBTASKS_MAX]
+        return sorted(strongest, key=lambda pick: (pick.row, -pick.score, pick.column))
 
     def _confidence(self, score: float) -> float:
         """A matching score squeezed into 0..1, where it only ranks; a scorer's chance as it is."""

@@ -59,3 +59,12 @@ def test_too_few_examples_are_refused(swarm, files):
     files[1].write_text('{"text": "a", "nodes": [], "links": []}\n')
     assert swarm(*command(*files))[0] == 2
     assert not files[2].exists()
+
+
+def test_a_neural_model_is_trained_and_told_apart_by_its_bytes(swarm, files):
+    pytest.importorskip("torch", reason="pip install 'neural-swarm[torch]'")
+    from swarm.decompose.neural.codec import decode_neural  # noqa: PLC0415 - needs torch
+
+    code, out, _ = swarm(*command(*files), "--engine", "neural", "--epochs", "1")
+    assert (code, out["capabilities"]) == (0, len(CATALOGUE))
+    assert decode_neural(files[2].read_bytes(), device="cpu").capabilities == CATALOGUE

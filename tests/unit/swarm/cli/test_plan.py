@@ -147,3 +147,17 @@ def test_what_a_sentence_means_is_explained(cluster, swarm):
     assert "intent: " in out
     assert "does: translate text" in out
     assert "complexity: simple" in out
+
+
+def test_a_language_model_is_asked_only_where_it_is_named(cluster, swarm):
+    code, _, err = swarm("plan", SENTENCE, "--engine", "llm")
+    assert code == 2
+    assert "--llm URL#MODEL" in err
+    code, _, err = swarm("plan", SENTENCE, "--engine", "llm", "--llm", "http://example.com/v1#tiny")
+    assert code == 2
+    assert "https" in err
+
+
+def test_the_rules_alone_can_be_asked_for(cluster, swarm):
+    assert swarm("plan", SENTENCE, "--json", "--engine", "heuristic")[1]["engine"] == "heuristic"
+    assert swarm("plan", SENTENCE, "--json")[1]["engine"] == "hybrid"
