@@ -56,4 +56,4 @@ class Capability:
     deterministic: Flag = False
     effects: Effects = "none"
     switches_context: Flag = False
-    description: Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)] = ""
+    description: Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)] | None = None
