@@ -105,31 +105,24 @@ class Bench:
 
     def __init__(self, names: Sequence[str], encoder: TextEncoder | None, say: Callable[[str], None]) -> None:
         self.names, self.encoder, self.say = names, encoder, say
-        self.neural_too = find_spec("torch") is not None
 
     def engines(
         self, capabilities: list[Capability], examples: list[Example]
     ) -> Iterator[tuple[Engine, float]]:
-        names = set(self.names)
-        if "heuristic" in names:
+        if "heuristic" in self.names:
             yield HeuristicEngine(capabilities), 0.0
-        second, took = None, 0.0
-        if names & {"neural", "hybrid"} and self.neural_too:
+        if "neural" in self.names and find_spec("torch") is not None:
             begun = time.process_time()
-            second = self._neural(capabilities, examples)
-            took = time.process_time() - begun
-        if "neural" in names and second:
-            yield NeuralEngine(second), took
-        if names & {"stacked", "hybrid"}:
+            model = self._neural(capabilities, examples)
+            yield NeuralEngine(model), time.process_time() - begun
+        if {"stacked", "hybrid"} & set(self.names):
             begun = time.process_time()
-            model = train(capabilities, examples, self.say, self.encoder)
+            stacked = StackedEngine(train(capabilities, examples, self.say, self.encoder))
             spent = time.process_time() - begun
-            if "stacked" in names:
-                yield StackedEngine(model), spent
-            if "hybrid" in names:
-                # Without a pretrained encoder the transformer, on so few examples, would only blur the stack.
-                stacked = StackedEngine(model, second if self.encoder else None)
-                yield HybridEngine(capabilities, stacked), spent + took
+            if "stacked" in self.names:
+                yield stacked, spent
+            if "hybrid" in self.names:
+                yield HybridEngine(capabilities, stacked), spent
 
     def _neural(self, capabilities: list[Capability], examples: list[Example]) -> NeuralModel:
         config = NeuralConfig(pretrained=self.encoder.size) if self.encoder else SMALL
