@@ -23,6 +23,7 @@ ATTEMPTS_DEFAULT = 3
 ATTEMPTS_MAX = 20
 BACKOFF_MS_DEFAULT = 50
 BACKOFF_MS_MAX = 30_000
+RESULT_KEYS_KEPT_MAX = 32  # of one node, for verifying what it signed
 CONTEXT_LEVEL_MAX = 255
 CONTEXT_PERMISSIONS_MAX = 32  # that one context asks for
 

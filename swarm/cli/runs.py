@@ -11,7 +11,7 @@ from rich.table import Table
 
 from swarm import limits
 from swarm.cli.options import Cluster, Json, RunId
-from swarm.cli.output import Output, table
+from swarm.cli.output import EXIT_FAILED, Output, leave, table
 from swarm.client import RunDetails, RunEnded, RunInfo, StepDone, Swarm
 from swarm.errors import Conflict
 
@@ -126,6 +126,24 @@ def cancel(
     with Swarm.open(cluster) as swarm:
         run = swarm.attach(run_id).cancel(reason)
     Output(as_json=as_json).give(run, text=_headline(run))
+
+
+@app.command("verify")
+def verify(run_id: RunId, cluster: Cluster = None, as_json: Json = False) -> None:
+    """Hold every recorded result against its node's signature, and against the inputs that are recorded.
+
+    It is worked out here. For runs submitted with --sign. Exit code 1 when a step does not hold.
+    """
+    out = Output(as_json=as_json)
+    with Swarm.open(cluster) as swarm:
+        steps = swarm.attach(run_id).verify()
+    wrong = [step for step in steps if step.fault]
+    said = f"{run_id}: {len(steps) - len(wrong)} of {len(steps)} results hold"
+    lines = [f"{step.step} on {step.node}: {step.fault}" for step in wrong]
+    document = {"holds": not wrong, "results": len(steps), "faults": [step._asdict() for step in wrong]}
+    out.give(document, text="\n".join([said, *lines]))
+    if wrong:
+        leave(EXIT_FAILED)
 
 
 def _steps(run: RunInfo) -> str:

@@ -53,6 +53,9 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     wait: Annotated[bool, typer.Option("--wait", help="Until it ends; then show what it gave.")] = False,
     priority: Annotated[PriorityName, typer.Option(help="How urgent it is.")] = PriorityName.MEDIUM,
     key: Annotated[str, typer.Option(help="Two submissions with one key are one run.")] = "",
+    sign: Annotated[
+        bool, typer.Option("--sign", help="Nodes sign the results; `swarm runs verify RUN` checks them.")
+    ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Run what was understood without asking whether it is right.")
     ] = False,
@@ -78,7 +81,7 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
             values,
             yes=yes,
         )
-        run = swarm.submit(document, values, priority=Priority[priority.name], key=key)
+        run = swarm.submit(document, values, priority=Priority[priority.name], key=key, sign=sign)
         if not wait:
             out.give({"run": run.id, "existed": run.existed}, text=run.id)
             return

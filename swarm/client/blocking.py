@@ -120,6 +120,7 @@ class BlockingRun:
     show = waits(Run.show)
     explain = waits(Run.explain)
     cancel = waits(Run.cancel)
+    verify = waits(Run.verify)
 
 
 class BlockingSwarm:
@@ -151,9 +152,10 @@ class BlockingSwarm:
         *,
         priority: Priority = Priority.MEDIUM,
         key: str = "",
+        sign: bool = False,
     ) -> BlockingRun:
         """See `Swarm.submit`."""
-        run = self._loop.wait(self._inner.submit(graph, inputs, priority=priority, key=key))
+        run = self._loop.wait(self._inner.submit(graph, inputs, priority=priority, key=key, sign=sign))
         return BlockingRun(run, self._loop)
 
     def attach(self, run_id: str) -> BlockingRun:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from swarm.client.connection import REST_S_MIN, Connection, Streaming
 from swarm.client.data import downloaded
+from swarm.client.proofs import CheckedStep, checked
 from swarm.client.records import (
     CANCELLED,
     RUNNING,
@@ -108,6 +109,10 @@ class Run:
         request = client_pb2.CancelRunRequest(run=self.id, reason=reason)
         reply = await self._connection.ask(lambda stub, timeout_s: stub.CancelRun(request, timeout=timeout_s))
         return RunInfo.from_pb(reply.run)
+
+    async def verify(self) -> list[CheckedStep]:
+        """Work every recorded result out again, here: which hold, and why the others do not."""
+        return await checked(self._connection, self.id, self._lag_s)
 
     # -- inside -----------------------------------------------------------------------------
 

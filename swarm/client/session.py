@@ -62,12 +62,14 @@ class Session(PolicyQuestions, CoordinatorCalls):
         *,
         priority: Priority = Priority.MEDIUM,
         key: str = "",
+        sign: bool = False,
     ) -> Run:
         """Start a run; when this returns, a majority of the cluster will not forget it.
 
         Large inputs are uploaded first, to two nodes.
 
-        Two submissions with one `key` are one run. Raises `GraphRefused` with every reason.
+        Two submissions with one `key` are one run. With `sign`, the nodes sign every result, and `Run.verify`
+        holds them against the log. Raises `GraphRefused` with every reason.
         """
         payloads = await uploaded(self._connection, encode_inputs(inputs or {}))
         request = client_pb2.SubmitRequest(
@@ -75,6 +77,7 @@ class Session(PolicyQuestions, CoordinatorCalls):
             inputs=items_to_pb(payloads),
             priority=priority,
             key=key or new_key(),
+            sign=sign,
         )
         try:
             reply = await self._connection.ask(

@@ -114,7 +114,14 @@ class Coordinator:
     # -- what clients ask ---------------------------------------------------------------------------
 
     async def submit(
-        self, graph: bytes, inputs: Mapping[str, Payload], priority: Priority, caller: Caller, key: str
+        self,
+        graph: bytes,
+        inputs: Mapping[str, Payload],
+        priority: Priority,
+        caller: Caller,
+        key: str,
+        *,
+        sign: bool = False,
     ) -> tuple[RunId, int, bool]:
         """Accept a run of an encoded graph. Returns its id, the log index, and whether the key was known.
 
@@ -126,7 +133,7 @@ class Coordinator:
             return known, self.replica.applied_index(), True
         with self._tenancy.room(caller.grant.tenant, len(graph) + payload_bytes(inputs.values())):
             run = RunId(f"run-{self._new_id()}")
-            submission = _Submission(run, inputs, priority, caller, key, self._clock.wall_ms())
+            submission = _Submission(run, inputs, priority, caller, key, self._clock.wall_ms(), sign)
             catalogue = ledger.catalogue(caller.grant.tenant)
             if len(graph) <= INLINE_BYTES_MAX:
                 event, data = submission.examine(graph, catalogue)
@@ -223,6 +230,7 @@ class _Submission:
     caller: Caller
     key: str
     at_ms: int
+    sign: bool
 
     def examine(self, encoded: bytes, catalogue: Catalogue) -> tuple[RunSubmitted, bytes]:
         """Read and check the graph; the event and its bytes. Pure, so that it may run in a thread."""
@@ -243,5 +251,6 @@ class _Submission:
             self.caller.name,
             self.key,
             self.caller.grant.tenant,
+            self.sign,
         )
         return event, encode_event(event)

@@ -59,6 +59,7 @@ class NodeLink:
                 action.scatter,
                 action.context,
                 action.priority,
+                action.sign,
             )
         )
 

@@ -12,7 +12,14 @@ from swarm.errors import NotLeader, OutcomeUnknown, QueueFull
 from swarm.graph import Priority
 from swarm.ids import RunId
 from swarm.ports import Clock
-from swarm.scheduler.events import Durable, StepIntent, StepRecord, StepsIntended, StepsRecorded
+from swarm.scheduler.events import (
+    Durable,
+    KeyRegistered,
+    StepIntent,
+    StepRecord,
+    StepsIntended,
+    StepsRecorded,
+)
 from swarm.scheduler.ledger import payload_bytes
 from swarm.scheduler.urgency import Urgent
 
@@ -34,10 +41,16 @@ class Records:
         self._clock = clock
         self._waiting: Urgent[StepRecord] = Urgent()
         self._intents: deque[StepIntent] = deque()
+        self._keys: deque[KeyRegistered] = deque()
         self._kick = asyncio.Event()
 
     def add(self, record: StepRecord) -> None:
         self._waiting.add(self._priority(record.run), record)
+        self._kick.set()
+
+    def register(self, key: KeyRegistered) -> None:
+        """A node signs with another key. It is proposed before what it signs."""
+        self._keys.append(key)
         self._kick.set()
 
     def intend(self, intent: StepIntent) -> None:
@@ -48,11 +61,15 @@ class Records:
         """This replica leads no more: the nodes keep their outcomes and offer them to the next leader."""
         self._waiting.clear()
         self._intents.clear()
+        self._keys.clear()
 
     async def flush_forever(self) -> None:
         while True:
             await self._kick.wait()
             self._kick.clear()
+            while self._keys and self._replica.leads:
+                if await self._propose(self._keys[0]) and self._keys:
+                    self._keys.popleft()
             while self._intents and self._replica.leads:
                 intents = self._take_intents()
                 if not await self._propose(StepsIntended(self._clock.wall_ms(), tuple(intents))):

@@ -20,6 +20,7 @@ from swarm.ports import Clock, Downlink
 from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw
 from swarm.scheduler.events import (
     AttemptFailed,
+    KeyRegistered,
     NodeChanged,
     NodeJoined,
     NodeLost,
@@ -95,6 +96,10 @@ class Roster:
             hello.cpu_cores,
             hello.clearance,
         )
+        if hello.result_key and not self._replica.scheduler.ledger.members.knows(
+            hello.node, hello.result_key
+        ):
+            self._records.register(KeyRegistered(self._clock.wall_ms(), hello.node, hello.result_key))
         self._replica.absorb(joined)
         self.flush()
         _log.info("node attached", node=hello.node, running=len(hello.running))
@@ -233,6 +238,7 @@ class Roster:
                         outcome.started_ms,
                         outcome.wall_ms,
                         outcome.cached,
+                        outcome.signature,
                     )
                 )
                 arrived.append(key)

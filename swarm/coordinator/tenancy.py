@@ -93,3 +93,15 @@ def unreadable(run: Run, grant: Grant) -> str:
         ),
         "",
     )
+
+
+def barred_step(run: Run, grant: Grant) -> str:
+    """The first step of a run whose data somebody is not cleared for; empty where there is none."""
+    return next(
+        (
+            node.name
+            for step, node in enumerate(run.graph.nodes)
+            if not grant.clearance.covers(context_of(run, step))
+        ),
+        "",
+    )

@@ -34,6 +34,7 @@ from swarm.adapters.inside import InsideDialer
 from swarm.adapters.join import Founded, JoinServer, Signer
 from swarm.adapters.outbox import FileOutcomes
 from swarm.adapters.raft import PysyncobjLog
+from swarm.adapters.resultkeys import open_result_keys
 from swarm.adapters.results import RedisResults, read_key
 from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
 from swarm.adapters.rpc.calls import CallServicer
@@ -169,6 +170,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
                 config.slots,
                 config.cells_per_agent,
                 config.trust.clearance.clearance(),
+                open_result_keys(config.data_dir / "keys"),
             ),
             WorkerPorts(
                 clock,

@@ -31,6 +31,7 @@ from swarm.ports import Cell, Cells, Clock, Image, Journal, Reply
 from swarm.scheduler.ledger import payload_bytes
 from swarm.scheduler.urgency import Urgent
 from swarm.tasks import Tasks
+from swarm.trust.results import ResultSigner
 from swarm.wire.messages import Assignment, Outcome
 
 _log = structlog.get_logger("swarm.node")
@@ -76,6 +77,7 @@ class AgentHost:
         self._emit = emit
         self._cells_max = cells_max
         self._results = results
+        self.signer: ResultSigner | None = None  # of results, for runs that ask for it
         self._seats: list[_Seat] = []
         self._tasks = Tasks()
         self._queue: Urgent[Assignment] = Urgent()
@@ -181,6 +183,8 @@ class AgentHost:
                 outcomes = await self._run_unless_known(seat, batch, self._results)
             else:
                 outcomes = await self._run(seat, batch)
+            if self.signer is not None and batch[0].sign:
+                outcomes = _signed(batch, outcomes, self.signer)
             done = [outcome for outcome in outcomes if outcome.key not in self._withdrawn]
             for item in batch:
                 self._withdrawn.discard(item.key)
@@ -219,7 +223,8 @@ class AgentHost:
                 continue
             weight += _weight(item)
             alone = item.key.attempt > 1 or weight > BATCH_BYTES_MAX
-            if batch and (alone or item.capability != batch[0].capability):
+            first = batch[0] if batch else item
+            if batch and (alone or (item.capability, item.sign) != (first.capability, first.sign)):
                 break
             batch.append(self._queue.pop())
             if alone:
@@ -341,6 +346,18 @@ def _journal_lines(batch: Sequence[Assignment], at_ms: int) -> list[Mapping[str,
         _, steps, _, attempts = zip(*group, strict=True)
         lines.append({"run": run, "term": term, "at_ms": at_ms, "steps": steps, "attempts": attempts})
     return lines
+
+
+def _signed(batch: Sequence[Assignment], outcomes: Sequence[Outcome], signer: ResultSigner) -> list[Outcome]:
+    """Results with the node's word for them; failures are nobody's results."""
+    items = {item.key: item for item in batch}
+    found = []
+    for outcome in outcomes:
+        item = items[outcome.key]
+        step = (item.key.run, item.key.step, str(item.capability))
+        proof = signer.proof(step, item.inputs, outcome.outputs) if outcome.ok else b""
+        found.append(outcome._replace(signature=proof))
+    return found
 
 
 def not_hosted(item: Assignment, node: str, wall_ms: int) -> Outcome:

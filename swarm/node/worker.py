@@ -41,6 +41,7 @@ from swarm.ports import (
     Uplink,
 )
 from swarm.tasks import Tasks
+from swarm.trust.results import ResultSigner
 from swarm.wire.messages import (
     AgentSet,
     Assignment,
@@ -79,6 +80,7 @@ class WorkerOptions:
     slots: int
     cells_per_agent: int
     clearance: Clearance = UNBOUNDED  # the contexts it works in
+    signer: ResultSigner | None = None  # of results, for runs that ask for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ class Worker:
             cpu_cores=self._ports.machine.cpu_cores(),
             lacks=self._ports.cells.lacks,
             clearance=self._options.clearance,
+            result_key=self._options.signer.public.hex() if self._options.signer else "",
         )
 
     def _running(self) -> list[StepKey]:
@@ -355,6 +358,7 @@ class Worker:
                 self._options.cells_per_agent,
                 ports.results,
             )
+            host.signer = self._options.signer
             await host.start()
         except SwarmError as error:
             self._refused[digest] = error

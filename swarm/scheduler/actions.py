@@ -26,6 +26,7 @@ class Dispatch(NamedTuple):
     scatter: tuple[tuple[str, int], ...]
     context: Context = PLAIN
     priority: Priority = Priority.MEDIUM
+    sign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

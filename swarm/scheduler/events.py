@@ -54,6 +54,7 @@ class StepRecord(NamedTuple):
     started_ms: int
     wall_ms: float
     cached: bool = False  # nothing ran: these inputs had been answered before
+    signature: bytes = b""  # its node's proof, where the run asks for one; see swarm.trust.results
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class RunSubmitted:
     principal: str
     key: str
     tenant: str = ""
+    sign: bool = False  # nodes are to sign its results
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,15 @@ class CertificateIssued:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRegistered:
+    """A node signs results with this key from now on; the one before it does for a while yet."""
+
+    at_ms: int
+    node: NodeId
+    key: str  # Ed25519, hexadecimal
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyApplied:
     """Who may do what from now on; see `swarm.trust.policyfile` for the document."""
 
@@ -189,7 +200,9 @@ class PolicyApplied:
     principal: str
 
 
-Membership: TypeAlias = TokenCreated | TokenUsed | TokenRevoked | IdentityRevoked | CertificateIssued
+Membership: TypeAlias = (
+    TokenCreated | TokenUsed | TokenRevoked | IdentityRevoked | CertificateIssued | KeyRegistered
+)
 
 Durable: TypeAlias = (
     RunSubmitted

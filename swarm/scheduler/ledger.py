@@ -21,6 +21,7 @@ from swarm.scheduler.events import (
     CertificateIssued,
     Durable,
     IdentityRevoked,
+    KeyRegistered,
     PolicyApplied,
     RunCancelled,
     RunSubmitted,
@@ -107,7 +108,14 @@ class Ledger:
                 self.policy_applied = event
                 self.policy = read_policy(event.document).policy_of()
                 return self._reserve()
-            case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked() | CertificateIssued():
+            case (
+                TokenCreated()
+                | TokenUsed()
+                | TokenRevoked()
+                | IdentityRevoked()
+                | CertificateIssued()
+                | KeyRegistered()
+            ):
                 self.members.apply(event)
                 return []
             case _:

@@ -21,6 +21,7 @@ from swarm.scheduler.events import (
     Elected,
     Event,
     IdentityRevoked,
+    KeyRegistered,
     PolicyApplied,
     RunCancelled,
     RunSubmitted,
@@ -67,6 +68,7 @@ class Scheduler:
                 | TokenUsed()
                 | TokenRevoked()
                 | IdentityRevoked()
+                | KeyRegistered()
                 | CertificateIssued()
                 | PolicyApplied()
             ):

@@ -15,11 +15,13 @@ from swarm import limits
 from swarm.scheduler.events import (
     CertificateIssued,
     IdentityRevoked,
+    KeyRegistered,
     Membership,
     TokenCreated,
     TokenRevoked,
     TokenUsed,
 )
+from swarm.trust.results import KEY_OVERLAP_MS, Key
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class Members:
             str, IdentityRevoked
         ] = {}  # by name; by serial number where one certificate is meant
         self.certificates: dict[str, CertificateIssued] = {}  # by serial number, oldest first
+        self.keys: dict[str, list[KeyRegistered]] = {}  # by node, oldest first
 
     def apply(self, event: Membership) -> None:
         """Absorb one event. An event that came too late changes nothing."""
@@ -71,8 +74,30 @@ class Members:
                 self.revoked.setdefault(event.serial or event.name, event)
             case CertificateIssued():
                 self._remember(event)
+            case KeyRegistered():
+                self._take_key(event)
             case _:
                 assert_never(event)
+
+    def _take_key(self, event: KeyRegistered) -> None:
+        keys = self.keys.setdefault(event.node, [])
+        if not any(each.key == event.key for each in keys):
+            keys.append(event)
+            del keys[: -limits.RESULT_KEYS_KEPT_MAX]
+
+    def knows(self, node: str, key: str) -> bool:
+        """Whether this is the key that a node signs with."""
+        keys = self.keys.get(node)
+        return keys is not None and keys[-1].key == key
+
+    def result_keys(self) -> list[Key]:
+        """Every key that results may be signed with, and while it was its node's."""
+        found = []
+        for keys in self.keys.values():
+            for at, each in enumerate(keys):
+                until_ms = keys[at + 1].at_ms + KEY_OVERLAP_MS if at + 1 < len(keys) else 0
+                found.append(Key(each.node, bytes.fromhex(each.key), each.at_ms, until_ms))
+        return found
 
     def full(self) -> bool:
         """Whether no further token can be remembered."""
@@ -91,6 +116,8 @@ class Members:
         yield from (token.revoked for token in self.tokens.values() if token.revoked is not None)
         yield from self.revoked.values()
         yield from self.certificates.values()
+        for keys in self.keys.values():
+            yield from keys
 
     def _remember(self, event: CertificateIssued) -> None:
         """The latest few of everybody, of which those that still hold; what is long over makes room."""

@@ -230,6 +230,7 @@ class Placer:
             scatter,
             context_of(run, step),
             run.submitted.priority,
+            run.submitted.sign,
         )
 
     def _able(self, view: NodeView, offer: Offer, where: Where) -> bool:

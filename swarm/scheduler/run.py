@@ -17,7 +17,7 @@ is decided when every other step has ended; the run is `settled` when the observ
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from swarm.errors import Problem
@@ -206,15 +206,18 @@ class Run:
 
     # -- reading ---------------------------------------------------------------------------
 
-    def inputs(self, step: int, many: frozenset[str]) -> dict[str, Items]:
-        """What a step is given: literals, feeds and what has arrived; a tuple on each port in `many`."""
+    def inputs(self, step: int, many: frozenset[str], without: Collection[int] = ()) -> dict[str, Items]:
+        """What a step is given: literals, feeds and what has arrived; a tuple on each port in `many`.
+
+        `without` leaves out what came from these steps.
+        """
         node = self.graph.nodes[step]
         found: dict[str, Items] = dict(node.literals)
         found.update((port, self.submitted.inputs[feed]) for port, feed in self.plan.feeds[step])
         gathered: dict[str, list[Payload]] = {}
         for source, out_port, in_port, _, slot in self.plan.incoming[step]:
             there = gathered.setdefault(in_port, [])
-            record = self.records.get(source)
+            record = self.records.get(source) if source not in without else None
             items = record.outputs.get(out_port) if record is not None and record.ok else None
             if isinstance(items, Payload):
                 there.append(items)

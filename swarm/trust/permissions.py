@@ -44,6 +44,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     "/swarm.v1.Swarm/ListCertificates": _DEPLOYERS,
     "/swarm.v1.Swarm/RotateCertificates": _DEPLOYERS,
     "/swarm.v1.Swarm/Revoke": _DEPLOYERS,
+    "/swarm.v1.Swarm/ExportRun": _READERS,
     "/swarm.v1.Swarm/ApplyPolicy": _DEPLOYERS,
     "/swarm.v1.Swarm/ShowPolicy": _DEPLOYERS,
 }
@@ -74,6 +75,7 @@ NEEDS: Mapping[str, Capability] = {
     "/swarm.v1.Swarm/ListCertificates": Capability.ADMIT,
     "/swarm.v1.Swarm/RotateCertificates": Capability.ADMIT,
     "/swarm.v1.Swarm/Revoke": Capability.ADMIT,
+    "/swarm.v1.Swarm/ExportRun": Capability.READ_RESULTS,
     "/swarm.v1.Swarm/ApplyPolicy": Capability.ADMINISTER,
     "/swarm.v1.Swarm/ShowPolicy": Capability.ADMINISTER,
 }

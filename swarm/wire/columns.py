@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from swarm.errors import ProtocolBroken
 from swarm.graph import KINDS, REF, Items, Payload, read_ref
+from swarm.trust.results import PROOF_BYTES
 from swarm.wire.convert import PLACE_CHARS_MAX
 from swarm.wire.gen import common_pb2 as pb
 
@@ -111,3 +112,17 @@ def same_length(count: int, *lists: Sequence[object]) -> None:
     """Raise `ProtocolBroken` unless every list has one item per row."""
     if any(len(each) != count for each in lists):
         raise ProtocolBroken(f"lists of {[len(each) for each in lists]} items for {count} rows")
+
+
+def signatures_to_pb(signatures: Sequence[bytes]) -> Sequence[bytes]:
+    """One for each row, or none at all where no row has one."""
+    return signatures if any(signatures) else ()
+
+
+def signatures_from_pb(signatures: Sequence[bytes], count: int) -> Iterable[bytes]:
+    """The reverse of `signatures_to_pb`. Raises `ProtocolBroken`."""
+    if not signatures:
+        return repeat(b"", count)
+    if len(signatures) != count or any(len(each) not in (0, PROOF_BYTES) for each in signatures):
+        raise ProtocolBroken(f"{len(signatures)} signatures for {count} rows")
+    return signatures

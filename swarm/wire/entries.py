@@ -22,6 +22,7 @@ from swarm.scheduler.events import (
     CertificateIssued,
     Durable,
     IdentityRevoked,
+    KeyRegistered,
     Membership,
     PolicyApplied,
     RunCancelled,
@@ -34,7 +35,15 @@ from swarm.scheduler.events import (
     TokenRevoked,
     TokenUsed,
 )
-from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
+from swarm.wire.columns import (
+    Shape,
+    from_columns,
+    same_length,
+    shape,
+    signatures_from_pb,
+    signatures_to_pb,
+    to_columns,
+)
 from swarm.wire.convert import (
     agent_from_pb,
     agent_to_pb,
@@ -126,6 +135,7 @@ def _to_pb(event: Durable) -> pb.Entry:
                     principal=event.principal,
                     key=event.key,
                     tenant=event.tenant,
+                    sign=event.sign,
                 )
             )
         case StepsRecorded():
@@ -149,7 +159,14 @@ def _to_pb(event: Durable) -> pb.Entry:
             entry.policy_applied.CopyFrom(
                 pb.PolicyApplied(document=event.document, principal=event.principal)
             )
-        case TokenCreated() | TokenUsed() | TokenRevoked() | IdentityRevoked() | CertificateIssued():
+        case (
+            TokenCreated()
+            | TokenUsed()
+            | TokenRevoked()
+            | IdentityRevoked()
+            | CertificateIssued()
+            | KeyRegistered()
+        ):
             _membership_to_pb(event, entry)
         case _:
             assert_never(event)
@@ -183,6 +200,8 @@ def _membership_to_pb(event: Membership, entry: pb.Entry) -> None:
                 uri=event.uri, serial=event.serial, not_after_ms=event.not_after_ms, origin=event.origin
             )
             entry.certificate_issued.CopyFrom(issued)
+        case KeyRegistered():
+            entry.key_registered.CopyFrom(pb.KeyRegistered(node=event.node, key=event.key))
         case _:
             assert_never(event)
 
@@ -212,6 +231,8 @@ def _membership_from_pb(entry: pb.Entry) -> Membership:
         case "certificate_issued":
             new = entry.certificate_issued
             return CertificateIssued(at_ms, new.uri, new.serial, new.not_after_ms, new.origin)
+        case "key_registered":
+            return KeyRegistered(at_ms, NodeId(entry.key_registered.node), entry.key_registered.key)
         case unknown:
             raise Bug(f"a log entry of kind {unknown} is none this version knows")
 
@@ -231,6 +252,7 @@ def _from_pb(entry: pb.Entry) -> Durable:
                 run.principal,
                 run.key,
                 run.tenant,
+                run.sign,
             )
         case "steps_recorded":
             parts = entry.steps_recorded.parts
@@ -291,6 +313,7 @@ def _results_to_pb(
         wall_ms=[record.wall_ms for record in records],
         outputs=to_columns([record.outputs for record in records], common),
         cached=cached,
+        signatures=signatures_to_pb([record.signature for record in records]),
     )
 
 
@@ -316,6 +339,7 @@ def _part_from_pb(part: pb.RecordPart) -> Iterator[StepRecord]:
         found = zip(
             repeat(run), results.steps, repeat(term), results.attempts, repeat(node), repeat(True),
             rows, repeat(None), results.started_ms, results.wall_ms, repeat(results.cached),
+            signatures_from_pb(results.signatures, count),
         )  # fmt: skip
         yield from map(StepRecord._make, found)
     elif part.WhichOneof("part") == "failure":

@@ -11,8 +11,17 @@ from swarm import limits
 from swarm.errors import ProtocolBroken
 from swarm.graph import PLAIN, Priority
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
+from swarm.trust.authors import KEY
 from swarm.trust.revocation import Revoked
-from swarm.wire.columns import Shape, from_columns, same_length, shape, to_columns
+from swarm.wire.columns import (
+    Shape,
+    from_columns,
+    same_length,
+    shape,
+    signatures_from_pb,
+    signatures_to_pb,
+    to_columns,
+)
 from swarm.wire.contexts import clearance_from_pb, clearance_to_pb, context_from_pb, context_to_pb
 from swarm.wire.convert import (
     error_from_pb,
@@ -82,8 +91,15 @@ def hello_to_pb(hello: Hello) -> pb.FromNode:
             cpu_cores=hello.cpu_cores,
             lacks=[lack_to_pb(lack) for lack in hello.lacks],
             clearance=clearance_to_pb(hello.clearance),
+            result_key=hello.result_key,
         )
     )
+
+
+def _key(text: str) -> str:
+    if text and not KEY.fullmatch(text):
+        raise ProtocolBroken("a node said that it signs results with what is no key")
+    return text
 
 
 def hello_from_pb(message: pb.FromNode) -> Hello:
@@ -107,6 +123,7 @@ def hello_from_pb(message: pb.FromNode) -> Hello:
         cpu_cores=hello.cpu_cores if 0.0 <= hello.cpu_cores <= CPU_CORES_MAX else 0.0,
         lacks=tuple(lack_from_pb(lack) for lack in hello.lacks),
         clearance=clearance_from_pb(hello.clearance),
+        result_key=_key(hello.result_key),
     )
 
 
@@ -182,6 +199,7 @@ def _results_to_pb(run: RunId, term: int, cached: bool, common: Shape, outcomes:
         wall_ms=[outcome.wall_ms for outcome in outcomes],
         outputs=to_columns([outcome.outputs for outcome in outcomes], common),
         cached=cached,
+        signatures=signatures_to_pb([outcome.signature for outcome in outcomes]),
     )
 
 
@@ -227,6 +245,7 @@ def _results_from_pb(results: pb.Results) -> Iterator[Outcome]:
     found = zip(
         keys, repeat(True), rows, repeat(None), repeat(False),
         results.started_ms, results.wall_ms, repeat(results.cached),
+        signatures_from_pb(results.signatures, count),
     )  # fmt: skip
     return map(Outcome._make, found)
 
@@ -340,7 +359,7 @@ def _order_key(item: Assignment) -> tuple[object, ...]:
     key = item.key
     return (
         key.run, key.term, item.agent, item.capability, item.timeout_ms, item.scatter, shape(item.inputs),
-        item.context, item.priority,
+        item.context, item.priority, item.sign,
     )  # fmt: skip
 
 
@@ -358,6 +377,7 @@ def _order_to_pb(items: list[Assignment]) -> pb.Order:
         inputs=to_columns([item.inputs for item in items], shape(first.inputs)),
         context=None if first.context is PLAIN else context_to_pb(first.context),
         priority=int(first.priority),
+        sign=first.sign,
     )
 
 
@@ -381,5 +401,6 @@ def _order_from_pb(order: pb.Order) -> Iterator[Assignment]:
         repeat(scatter),
         repeat(context),
         repeat(priority),
+        repeat(order.sign),
     )
     return map(Assignment._make, found)

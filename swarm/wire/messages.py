@@ -42,6 +42,7 @@ class Hello:
     cpu_cores: float = 0.0
     lacks: tuple[Lack, ...] = ()
     clearance: Clearance = UNBOUNDED  # contexts it accepts
+    result_key: str = ""  # that it signs results with
 
 
 class Outcome(NamedTuple):
@@ -55,6 +56,7 @@ class Outcome(NamedTuple):
     started_ms: int
     wall_ms: float
     cached: bool = False  # nothing ran: these inputs had been answered before
+    signature: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Assignment(NamedTuple):
     scatter: tuple[tuple[str, int], ...]
     context: Context = PLAIN
     priority: Priority = Priority.MEDIUM
+    sign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from swarm.adapters.rpc.blobs import Assembly
 from swarm.adapters.rpc.callers import Access, behalf, from_node
 from swarm.adapters.rpc.certificates import CertificateCalls
 from swarm.adapters.rpc.data import DataCalls
+from swarm.adapters.rpc.exports import ExportCalls
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.adapters.rpc.policies import PolicyCalls
 from swarm.adapters.rpc.tokens import TokenCalls
@@ -46,7 +47,7 @@ class About:
     started_ms: int
 
 
-class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, rpc.SwarmServicer):
+class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, ExportCalls, rpc.SwarmServicer):
     """See the head of this module. On a voter; a node without a log has `ProxyServicer`."""
 
     def __init__(
@@ -62,6 +63,7 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, rpc.
     ) -> None:
         TokenCalls.__init__(self, Admissions(coordinator.replica, clock, about.voters), forwarder, access)
         PolicyCalls.__init__(self, coordinator, access, forwarder)
+        ExportCalls.__init__(self, coordinator, access)
         identities = Identities(coordinator.replica, coordinator.roster, clock, about.voters)
         CertificateCalls.__init__(self, identities, forwarder, access)
         self._about = about
@@ -84,6 +86,7 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, rpc.
                 _priority(request.priority),
                 self._caller(context, request, "Submit"),
                 request.key[: limits.NAME_CHARS_MAX],
+                sign=request.sign,
             )
             return pb.SubmitReply(run=run, index=index, existed=existed, leader=self._about.node)
 

@@ -59,6 +59,7 @@ _REQUESTS: Final[Mapping[str, Callable[[Any], str]]] = {
     "CancelRun": lambda request: str(request.run),
     "Watch": lambda request: str(request.run),
     "ShowRun": lambda request: str(request.run),
+    "ExportRun": lambda request: str(request.run),
     "ExplainStep": lambda request: f"{request.run} {request.step}",
     "RemoveAgent": lambda request: str(request.name),
     "Deploy": lambda request: str(request.start.sha256),

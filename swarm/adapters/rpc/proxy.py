@@ -60,6 +60,13 @@ class ProxyServicer(MembersPassedOn, rpc.SwarmServicer):
         async for reply in self._forwarder.any_voter(lambda stub: stub.Watch(request)):
             yield reply
 
+    async def ExportRun(  # noqa: N802
+        self, request: pb.ExportRunRequest, context: Any
+    ) -> AsyncIterator[pb.ExportRunReply]:
+        request.on_behalf_of = behalf(context, request.on_behalf_of)
+        async for reply in self._forwarder.any_voter(lambda stub: stub.ExportRun(request)):
+            yield reply
+
     async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsReply:  # noqa: N802
         request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.ListRuns(request, timeout=CALL_S))

@@ -20,18 +20,20 @@ class Freshness(_message.Message):
     def __init__(self, applied_index: _Optional[int] = ..., term: _Optional[int] = ..., leader: _Optional[str] = ..., answered_by: _Optional[str] = ...) -> None: ...
 
 class SubmitRequest(_message.Message):
-    __slots__ = ("graph", "inputs", "priority", "key", "on_behalf_of")
+    __slots__ = ("graph", "inputs", "priority", "key", "on_behalf_of", "sign")
     GRAPH_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    SIGN_FIELD_NUMBER: _ClassVar[int]
     graph: bytes
     inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
     priority: int
     key: str
     on_behalf_of: str
-    def __init__(self, graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., key: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+    sign: bool
+    def __init__(self, graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., key: _Optional[str] = ..., on_behalf_of: _Optional[str] = ..., sign: _Optional[bool] = ...) -> None: ...
 
 class SubmitReply(_message.Message):
     __slots__ = ("run", "index", "existed", "leader")
@@ -520,6 +522,34 @@ class SpendTokenReply(_message.Message):
     ROLE_FIELD_NUMBER: _ClassVar[int]
     role: str
     def __init__(self, role: _Optional[str] = ...) -> None: ...
+
+class ExportRunRequest(_message.Message):
+    __slots__ = ("run", "on_behalf_of")
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    run: str
+    on_behalf_of: str
+    def __init__(self, run: _Optional[str] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+
+class ExportRunReply(_message.Message):
+    __slots__ = ("entries", "keys")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedScalarFieldContainer[bytes]
+    keys: _containers.RepeatedCompositeFieldContainer[NodeKey]
+    def __init__(self, entries: _Optional[_Iterable[bytes]] = ..., keys: _Optional[_Iterable[_Union[NodeKey, _Mapping]]] = ...) -> None: ...
+
+class NodeKey(_message.Message):
+    __slots__ = ("node", "key", "from_ms", "until_ms")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    FROM_MS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    key: bytes
+    from_ms: int
+    until_ms: int
+    def __init__(self, node: _Optional[str] = ..., key: _Optional[bytes] = ..., from_ms: _Optional[int] = ..., until_ms: _Optional[int] = ...) -> None: ...
 
 class ApplyPolicyRequest(_message.Message):
     __slots__ = ("document", "on_behalf_of")

@@ -159,6 +159,11 @@ class SwarmStub:
                 request_serializer=swarm_dot_v1_dot_client__pb2.DownloadRequest.SerializeToString,
                 response_deserializer=swarm_dot_v1_dot_client__pb2.BlobChunk.FromString,
                 _registered_method=True)
+        self.ExportRun = channel.unary_stream(
+                '/swarm.v1.Swarm/ExportRun',
+                request_serializer=swarm_dot_v1_dot_client__pb2.ExportRunRequest.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.ExportRunReply.FromString,
+                _registered_method=True)
         self.ApplyPolicy = channel.unary_unary(
                 '/swarm.v1.Swarm/ApplyPolicy',
                 request_serializer=swarm_dot_v1_dot_client__pb2.ApplyPolicyRequest.SerializeToString,
@@ -324,6 +329,12 @@ class SwarmServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ApplyPolicy(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -463,6 +474,11 @@ def add_SwarmServicer_to_server(servicer, server):
                     servicer.Download,
                     request_deserializer=swarm_dot_v1_dot_client__pb2.DownloadRequest.FromString,
                     response_serializer=swarm_dot_v1_dot_client__pb2.BlobChunk.SerializeToString,
+            ),
+            'ExportRun': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportRun,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.ExportRunRequest.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.ExportRunReply.SerializeToString,
             ),
             'ApplyPolicy': grpc.unary_unary_rpc_method_handler(
                     servicer.ApplyPolicy,
@@ -1150,6 +1166,33 @@ class Swarm:
             '/swarm.v1.Swarm/Download',
             swarm_dot_v1_dot_client__pb2.DownloadRequest.SerializeToString,
             swarm_dot_v1_dot_client__pb2.BlobChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swarm.v1.Swarm/ExportRun',
+            swarm_dot_v1_dot_client__pb2.ExportRunRequest.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.ExportRunReply.FromString,
             options,
             channel_credentials,
             insecure,

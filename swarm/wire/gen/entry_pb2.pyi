@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Entry(_message.Message):
-    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed", "steps_intended", "token_created", "token_used", "token_revoked", "identity_revoked", "certificate_issued", "policy_applied")
+    __slots__ = ("version", "at_ms", "run_submitted", "steps_recorded", "run_cancelled", "agent_deployed", "agent_removed", "steps_intended", "token_created", "token_used", "token_revoked", "identity_revoked", "certificate_issued", "policy_applied", "key_registered")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     RUN_SUBMITTED_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class Entry(_message.Message):
     IDENTITY_REVOKED_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_ISSUED_FIELD_NUMBER: _ClassVar[int]
     POLICY_APPLIED_FIELD_NUMBER: _ClassVar[int]
+    KEY_REGISTERED_FIELD_NUMBER: _ClassVar[int]
     version: int
     at_ms: int
     run_submitted: RunSubmitted
@@ -37,10 +38,11 @@ class Entry(_message.Message):
     identity_revoked: IdentityRevoked
     certificate_issued: CertificateIssued
     policy_applied: PolicyApplied
-    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ..., token_created: _Optional[_Union[TokenCreated, _Mapping]] = ..., token_used: _Optional[_Union[TokenUsed, _Mapping]] = ..., token_revoked: _Optional[_Union[TokenRevoked, _Mapping]] = ..., identity_revoked: _Optional[_Union[IdentityRevoked, _Mapping]] = ..., certificate_issued: _Optional[_Union[CertificateIssued, _Mapping]] = ..., policy_applied: _Optional[_Union[PolicyApplied, _Mapping]] = ...) -> None: ...
+    key_registered: KeyRegistered
+    def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ..., token_created: _Optional[_Union[TokenCreated, _Mapping]] = ..., token_used: _Optional[_Union[TokenUsed, _Mapping]] = ..., token_revoked: _Optional[_Union[TokenRevoked, _Mapping]] = ..., identity_revoked: _Optional[_Union[IdentityRevoked, _Mapping]] = ..., certificate_issued: _Optional[_Union[CertificateIssued, _Mapping]] = ..., policy_applied: _Optional[_Union[PolicyApplied, _Mapping]] = ..., key_registered: _Optional[_Union[KeyRegistered, _Mapping]] = ...) -> None: ...
 
 class RunSubmitted(_message.Message):
-    __slots__ = ("run", "graph", "inputs", "priority", "principal", "key", "tenant")
+    __slots__ = ("run", "graph", "inputs", "priority", "principal", "key", "tenant", "sign")
     RUN_FIELD_NUMBER: _ClassVar[int]
     GRAPH_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +50,7 @@ class RunSubmitted(_message.Message):
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
+    SIGN_FIELD_NUMBER: _ClassVar[int]
     run: str
     graph: bytes
     inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
@@ -55,10 +58,11 @@ class RunSubmitted(_message.Message):
     principal: str
     key: str
     tenant: str
-    def __init__(self, run: _Optional[str] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., principal: _Optional[str] = ..., key: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
+    sign: bool
+    def __init__(self, run: _Optional[str] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., principal: _Optional[str] = ..., key: _Optional[str] = ..., tenant: _Optional[str] = ..., sign: _Optional[bool] = ...) -> None: ...
 
 class ResultRecords(_message.Message):
-    __slots__ = ("run", "term", "node", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached")
+    __slots__ = ("run", "term", "node", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached", "signatures")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +72,7 @@ class ResultRecords(_message.Message):
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     run: str
     term: int
     node: str
@@ -77,7 +82,8 @@ class ResultRecords(_message.Message):
     wall_ms: _containers.RepeatedScalarFieldContainer[float]
     outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
     cached: bool
-    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., node: _Optional[str] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., cached: _Optional[bool] = ...) -> None: ...
+    signatures: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., node: _Optional[str] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., cached: _Optional[bool] = ..., signatures: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class FailureRecord(_message.Message):
     __slots__ = ("run", "step", "term", "attempt", "node", "error", "started_ms", "wall_ms")
@@ -218,6 +224,14 @@ class CertificateIssued(_message.Message):
     not_after_ms: int
     origin: str
     def __init__(self, uri: _Optional[str] = ..., serial: _Optional[str] = ..., not_after_ms: _Optional[int] = ..., origin: _Optional[str] = ...) -> None: ...
+
+class KeyRegistered(_message.Message):
+    __slots__ = ("node", "key")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    key: str
+    def __init__(self, node: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
 
 class PolicyApplied(_message.Message):
     __slots__ = ("document", "principal")

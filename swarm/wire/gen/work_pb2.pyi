@@ -92,7 +92,7 @@ class StepKey(_message.Message):
     def __init__(self, run: _Optional[str] = ..., step: _Optional[int] = ..., term: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("node", "slots", "agents", "layers", "running", "address", "tier", "memory_mb", "cpu_cores", "lacks", "clearance")
+    __slots__ = ("node", "slots", "agents", "layers", "running", "address", "tier", "memory_mb", "cpu_cores", "lacks", "clearance", "result_key")
     NODE_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     AGENTS_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +104,7 @@ class Hello(_message.Message):
     CPU_CORES_FIELD_NUMBER: _ClassVar[int]
     LACKS_FIELD_NUMBER: _ClassVar[int]
     CLEARANCE_FIELD_NUMBER: _ClassVar[int]
+    RESULT_KEY_FIELD_NUMBER: _ClassVar[int]
     node: str
     slots: int
     agents: _containers.RepeatedScalarFieldContainer[str]
@@ -115,7 +116,8 @@ class Hello(_message.Message):
     cpu_cores: float
     lacks: _containers.RepeatedCompositeFieldContainer[_common_pb2.Lack]
     clearance: _common_pb2.Clearance
-    def __init__(self, node: _Optional[str] = ..., slots: _Optional[int] = ..., agents: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ..., address: _Optional[str] = ..., tier: _Optional[str] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., lacks: _Optional[_Iterable[_Union[_common_pb2.Lack, _Mapping]]] = ..., clearance: _Optional[_Union[_common_pb2.Clearance, _Mapping]] = ...) -> None: ...
+    result_key: str
+    def __init__(self, node: _Optional[str] = ..., slots: _Optional[int] = ..., agents: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[str]] = ..., running: _Optional[_Iterable[_Union[StepKey, _Mapping]]] = ..., address: _Optional[str] = ..., tier: _Optional[str] = ..., memory_mb: _Optional[int] = ..., cpu_cores: _Optional[float] = ..., lacks: _Optional[_Iterable[_Union[_common_pb2.Lack, _Mapping]]] = ..., clearance: _Optional[_Union[_common_pb2.Clearance, _Mapping]] = ..., result_key: _Optional[str] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("term",)
@@ -182,7 +184,7 @@ class AgentSet(_message.Message):
     def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("run", "term", "agent", "capability", "timeout_ms", "scatter", "steps", "attempts", "inputs", "context", "priority")
+    __slots__ = ("run", "term", "agent", "capability", "timeout_ms", "scatter", "steps", "attempts", "inputs", "context", "priority", "sign")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +196,7 @@ class Order(_message.Message):
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SIGN_FIELD_NUMBER: _ClassVar[int]
     run: str
     term: int
     agent: str
@@ -205,7 +208,8 @@ class Order(_message.Message):
     inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
     context: _common_pb2.Context
     priority: int
-    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., context: _Optional[_Union[_common_pb2.Context, _Mapping]] = ..., priority: _Optional[int] = ...) -> None: ...
+    sign: bool
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., context: _Optional[_Union[_common_pb2.Context, _Mapping]] = ..., priority: _Optional[int] = ..., sign: _Optional[bool] = ...) -> None: ...
 
 class ScatterCount(_message.Message):
     __slots__ = ("port", "count")
@@ -240,7 +244,7 @@ class Withdrawals(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[_Union[Attempts, _Mapping]]] = ...) -> None: ...
 
 class Results(_message.Message):
-    __slots__ = ("run", "term", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached")
+    __slots__ = ("run", "term", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached", "signatures")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
@@ -249,6 +253,7 @@ class Results(_message.Message):
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     run: str
     term: int
     steps: _containers.RepeatedScalarFieldContainer[int]
@@ -257,7 +262,8 @@ class Results(_message.Message):
     wall_ms: _containers.RepeatedScalarFieldContainer[float]
     outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
     cached: bool
-    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., cached: _Optional[bool] = ...) -> None: ...
+    signatures: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., cached: _Optional[bool] = ..., signatures: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class KeptResult(_message.Message):
     __slots__ = ("outputs",)

@@ -16,6 +16,8 @@ from swarm.scheduler.events import (
     CertificateIssued,
     Durable,
     IdentityRevoked,
+    KeyRegistered,
+    PolicyApplied,
     RunCancelled,
     RunSubmitted,
     StepIntent,
@@ -28,6 +30,7 @@ from swarm.scheduler.events import (
 )
 from swarm.scheduler.ledger import Ledger
 from swarm.testing.graphs import CAPABILITIES, model_agent, random_graph, small_graph
+from swarm.trust.results import PROOF_BYTES
 from swarm.wire.entries import VERSION, decode_event, decode_history, encode_event, encode_history, revokes
 from swarm.wire.gen import entry_pb2 as pb
 
@@ -46,9 +49,23 @@ names = {
     "wall_ms": st.floats(0, 1e9),
 }
 records = st.one_of(
-    st.builds(StepRecord, **names, ok=st.just(True), outputs=outputs, error=st.none(), cached=st.booleans()),
     st.builds(
-        StepRecord, **names, ok=st.just(False), outputs=st.just({}), error=errors, cached=st.just(False)
+        StepRecord,
+        **names,
+        ok=st.just(True),
+        outputs=outputs,
+        error=st.none(),
+        cached=st.booleans(),
+        signature=st.just(b"") | st.binary(min_size=PROOF_BYTES, max_size=PROOF_BYTES),
+    ),
+    st.builds(
+        StepRecord,
+        **names,
+        ok=st.just(False),
+        outputs=st.just({}),
+        error=errors,
+        cached=st.just(False),
+        signature=st.just(b""),
     ),
 )
 intents = st.builds(StepIntent, **{name: names[name] for name in ("run", "step", "term", "attempt", "node")})
@@ -63,7 +80,11 @@ events = st.one_of(
         st.sampled_from(Priority),
         texts,
         texts,
+        texts,
+        st.booleans(),
     ),
+    st.builds(PolicyApplied, times, texts, texts),
+    st.builds(KeyRegistered, times, texts.map(NodeId), texts),
     st.builds(StepsRecorded, times, st.lists(records, max_size=5).map(tuple)),
     st.builds(StepsIntended, times, st.lists(intents, max_size=3).map(tuple)),
     st.builds(RunCancelled, times, texts.map(RunId), texts, texts),

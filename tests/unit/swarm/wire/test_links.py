@@ -10,6 +10,7 @@ from swarm import limits
 from swarm.errors import AgentFailed, ProtocolBroken
 from swarm.graph import Clearance, Context, Payload, Ref
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
+from swarm.trust.results import PROOF_BYTES
 from swarm.trust.revocation import Revoked
 from swarm.wire.gen import common_pb2
 from swarm.wire.gen import work_pb2 as pb
@@ -83,7 +84,18 @@ hellos = st.builds(
 )
 few_keys = st.builds(StepKey, st.sampled_from(["run-1", "run-2"]).map(RunId), small, st.integers(1, 2), small)
 outcomes = st.one_of(
-    st.builds(Outcome, few_keys, st.just(True), items, st.none(), st.just(False), large, st.floats(0, 1e9)),
+    st.builds(
+        Outcome,
+        few_keys,
+        st.just(True),
+        items,
+        st.none(),
+        st.just(False),
+        large,
+        st.floats(0, 1e9),
+        st.booleans(),
+        st.just(b"") | st.binary(min_size=PROOF_BYTES, max_size=PROOF_BYTES),
+    ),
     st.builds(
         Outcome,
         few_keys,
@@ -94,6 +106,7 @@ outcomes = st.one_of(
         large,
         st.floats(0, 1e9),
         st.just(False),
+        st.just(b""),
     ),
 )
 usages = st.builds(Usage, digests, small, st.none() | st.floats(0, 1e9), large, large, large)
