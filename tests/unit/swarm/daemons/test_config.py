@@ -8,6 +8,7 @@ import yaml
 from swarm import limits
 from swarm.daemons.config import NodeConfig
 from swarm.errors import ConfigRefused
+from swarm.scheduler.together import Options
 from swarm.trust import Role
 
 GOOD = {
@@ -92,3 +93,25 @@ def test_agents_may_connect_nowhere_unless_the_operator_says_where(load, tmp_pat
         load(egress={"allow": ["*"]})
     with pytest.raises(ConfigRefused, match="did you mean 'allow'"):
         load(egress={"alow": []})
+
+
+def test_how_steps_are_placed_and_results_kept_may_be_said(load, tmp_path):
+    assert load().placement.options() == Options()
+    assert load(placement={"assigner": "auction", "rebalance": False}).placement.options() == Options(
+        "auction", rebalance=False
+    )
+    kept = load(result_cache={"mb": 8, "redis": "redis://127.0.0.1/0", "key_file": "key"}).result_cache
+    assert (kept.mb, kept.key_file) == (8, tmp_path / "key")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"placement": {"assigner": "luck"}}, "assigner"),
+        ({"result_cache": {"redis": "redis://127.0.0.1/0"}}, "go together"),
+        ({"result_cache": {"mb": -1}}, "mb"),
+    ],
+)
+def test_placing_by_luck_and_sharing_without_a_key_are_refused(load, changes, message):
+    with pytest.raises(ConfigRefused, match=message):
+        load(**changes)
