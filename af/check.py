@@ -16,8 +16,8 @@ from af.onlinelearning import TORCH_ABI, learns_through_torch, torch_manifest, t
 from af.records import Capability, PortSpec
 from af.sections import Section
 from af.trainingdata import TRAINING, training_from
-from af.wasm.binary import MAGIC
-from af.wasm.manifest import WasmManifest
+from af.wasm.binary import COMPONENT_MAGIC, MAGIC
+from af.wasm.manifest import COMPONENT_ABI, ComponentManifest, WasmManifest
 from af.weights import WEIGHTS, weight_problems
 from af.workflow import PYTHON_MODULE, workflow_problems
 
@@ -44,7 +44,11 @@ def check(agent: AgentFile) -> list[Problem]:
             problems += _needs_section(agent, WASM_MODULE)
             if agent.header.manifest is None:
                 message = "an agent of kind wasm says how its module is called in `manifest`."
-                problems.append(Problem("header: manifest", message, "add the manifest of ABI af-wasm-1."))
+                problems.append(
+                    Problem(
+                        "header: manifest", message, "add the manifest of ABI af-wasm-1, or af-component-1."
+                    )
+                )
         case "python":
             problems += _python_problems(agent)
         case _:
@@ -217,10 +221,27 @@ def _manifest_problems(agent: AgentFile) -> Iterator[Problem]:
         return
     yield from _needs_section(agent, WASM_MODULE)
     module = agent.section(WASM_MODULE)
+    if header.kind == "wasm" and header.manifest is not None and header.manifest.get("abi") == COMPONENT_ABI:
+        yield from _component_problems(header, module)
+        return
     if module is not None and not module.data.startswith(MAGIC):
         message = "it does not begin as a WebAssembly module, version 1, does."
         yield Problem(f"section {WASM_MODULE}, byte 0 of its data", message, "compile the file again.")
     yield from _wasm_manifest_problems(agent)
+
+
+def _component_problems(header: Header, module: Section | None) -> Iterator[Problem]:
+    if module is not None and not module.data.startswith(COMPONENT_MAGIC):
+        message = "it does not begin as a WebAssembly component does."
+        yield Problem(f"section {WASM_MODULE}, byte 0 of its data", message, "bring the component itself.")
+    try:
+        manifest = ComponentManifest.model_validate(header.manifest)
+    except ValidationError as error:
+        for details in error.errors(include_url=False):
+            place = ".".join(map(str, ("header: manifest", *details["loc"])))
+            yield Problem(place, f"{details['msg']}.", "correct the manifest.")
+        return
+    yield from _binding_problems(header, manifest)
 
 
 def _wasm_manifest_problems(agent: AgentFile) -> Iterator[Problem]:
@@ -233,6 +254,11 @@ def _wasm_manifest_problems(agent: AgentFile) -> Iterator[Problem]:
             yield Problem(place, f"{details['msg']}.", "compile the file again.")
         return
     yield from manifest.problems("header: manifest")
+    yield from _binding_problems(header, manifest)
+
+
+def _binding_problems(header: Header, manifest: WasmManifest | ComponentManifest) -> Iterator[Problem]:
+    """What a manifest says that the header says too."""
     if manifest.instance != header.instance:
         message = f"it says {manifest.instance}, the header {header.instance}."
         yield Problem("header: manifest.instance", message, "write the same in both.")

@@ -24,6 +24,7 @@ from sandbox.errors import AgentFailed, Broken, CellError, Exceeded, Refused
 from sandbox.payload import Items, Ports
 from sandbox.spec import Attestation, CellSpec, Missing, Tier, Usage
 from sandbox.wasm import Compile, WasmAgent
+from sandbox.wasmcomponent import ABI as COMPONENT_ABI
 from sandbox.wasmfresh import wasm_agent
 from sandbox.wasmlayout import PAGE_BYTES
 
@@ -194,6 +195,9 @@ class EdgeWarden:
 def load(spec: CellSpec, compiler: Compile = wasmtime.Module) -> WasmAgent:
     """The agent of a spec; its memory is fixed, so the limit is checked once."""
     image, limits = spec.image, spec.limits
+    if image.manifest.get("abi") == COMPONENT_ABI:
+        # The lists it gives become Python objects, sixteen times as large: only a cell can bound that.
+        raise Refused(f"{image.name} is a component; {_WHY}", place="tier", remedy=_REMEDY)
     pages = image.manifest.get("pages")
     if isinstance(pages, int) and pages * PAGE_BYTES > limits.memory_bytes:
         raise Exceeded("memory_bytes", limits.memory_bytes, pages * PAGE_BYTES, place=image.name)

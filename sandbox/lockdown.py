@@ -85,7 +85,7 @@ def lock_down(order: Order, base: Base, channel: int, output: int, groups: list[
     steps: list[tuple[str, Callable[[], None]]] = [
         ("cgroup", lambda: _join_groups(groups)),
         ("descriptors", lambda: _keep_descriptors(channel, output, base.proc)),
-        ("session", _leave_session),
+        ("session", lambda: _leave_session(order.profile)),
     ]
     if separate:
         steps += [
@@ -149,8 +149,13 @@ def _keep_descriptors(channel: int, output: int, proc: int) -> None:
     linux.close_range(first, _DESCRIPTOR_LAST)
 
 
-def _leave_session() -> None:
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+_FAULTS: Final = frozenset({signal.SIGILL, signal.SIGFPE, signal.SIGSEGV, signal.SIGBUS})
+
+
+def _leave_session(profile: str) -> None:
+    # wasmtime's handlers, set by the zygote's engine, turn the faults of a module into traps.
+    kept = _FAULTS if profile == "wasm" else frozenset()
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP} - kept:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.setsid()  # no controlling terminal

@@ -83,7 +83,7 @@ _TOOLCHAIN: Final = "af"  # what networks that learn through torch are written i
 _REQUIRED: Final[dict[Profile, tuple[str, ...]]] = {
     "strict": ("sandbox.serving", "sandbox.python_agent"),
     "native": ("sandbox.serving", "sandbox.python_agent"),
-    "wasm": ("sandbox.serving", "sandbox.python_agent", "sandbox.wasm"),
+    "wasm": ("sandbox.serving", "sandbox.python_agent", "sandbox.wasm", "sandbox.wasmcomponent"),
 }
 
 

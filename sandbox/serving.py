@@ -199,9 +199,14 @@ class _Resident:
         kind, name, manifest, code = read_load(body)
         deadline_ms = self._order.wall_ms + _EPOCH_GRACE_MS
         if kind == "wasm":
+            from sandbox.wasmcomponent import ABI as COMPONENT_ABI  # noqa: PLC0415  (as below)
+            from sandbox.wasmcomponent import ComponentAgent  # noqa: PLC0415  (as below)
             from sandbox.wasmfresh import wasm_agent  # noqa: PLC0415  (only cells of that profile map wasmtime)
 
-            self._agent = wasm_agent(name, code, manifest, deadline_ms=deadline_ms)
+            if manifest.get("abi") == COMPONENT_ABI:
+                self._agent = ComponentAgent(name, code, manifest, deadline_ms=deadline_ms)
+            else:
+                self._agent = wasm_agent(name, code, manifest, deadline_ms=deadline_ms)
             tighten(self._base)
             trim_heap()  # a compiler was at work
         else:

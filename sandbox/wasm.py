@@ -23,7 +23,7 @@ import wasmtime
 from sandbox import checkpoints, tensors
 from sandbox.errors import AgentFailed, CellError, Exceeded
 from sandbox.payload import Items, Payload, Ports
-from sandbox.wasmcalls import TICK_S, engine, entry
+from sandbox.wasmcalls import TICK_S, engine, entry, reason
 from sandbox.wasmcalls import ticker as epoch_ticker
 from sandbox.wasmlayout import ABI, PAGE_BYTES, Layout, Rows
 from sandbox.wasmlearning import Lesson, Trainer
@@ -273,7 +273,7 @@ class WasmAgent:
         except wasmtime.Trap as trap:
             if trap.trap_code == wasmtime.TrapCode.INTERRUPT:
                 raise Exceeded("wall_ms", self._deadline_ms, "more", place=self._name) from trap
-            raise AgentFailed(f"trap: {trap.message.splitlines()[0]}", place=self._name) from trap
+            raise AgentFailed(f"trap: {reason(trap.message)}", place=self._name) from trap
         finally:
             ticker.end()
 

@@ -93,6 +93,12 @@ def ticker() -> Ticker:
     return Ticker(engine())
 
 
+def reason(error: object) -> str:
+    """What a trap or an error of wasmtime says in its last line; the others are a backtrace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].removeprefix("wasm trap: ") if lines else "unknown"
+
+
 def entry(store: wasmtime.Store, function: wasmtime.Func) -> Callable[[int], None]:
     """A callable for a verified function of at most one i32 parameter (ignored where it has none)."""
     takes_argument = bool(function.type(store).params)

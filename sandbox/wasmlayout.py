@@ -73,7 +73,7 @@ class Layout:
                 pages=pages,
                 weights=_span("weights", manifest["weights"], memory),
                 train=_train(manifest.get("train"), memory),
-                fresh=_known_instance(manifest.get("instance", KEPT)) == PER_REQUEST,
+                fresh=known_instance(manifest.get("instance", KEPT)) == PER_REQUEST,
             )
             for rows in (layout.input, layout.output):
                 end = rows.offset + _ITEM_BYTES * (rows.stride * (layout.batch_max - 1) + rows.size)
@@ -91,7 +91,8 @@ def _known_abi(abi: object) -> None:
         raise ValueError(f"abi is {abi!r}, this host runs {ABI!r}")
 
 
-def _known_instance(instance: object) -> object:
+def known_instance(instance: object) -> object:
+    """The manifest's `instance`; raises `ValueError` for what is none."""
     if instance not in (KEPT, PER_REQUEST):
         raise ValueError(f"instance is {instance!r}, this host knows {KEPT!r} and {PER_REQUEST!r}")
     return instance

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 MAGIC = b"\x00asm\x01\x00\x00\x00"
+COMPONENT_MAGIC = b"\x00asm\x0d\x00\x01\x00"
 
 _CUSTOM_SECTION = 0
 _DATA_SECTION = 11

@@ -18,6 +18,8 @@ Width = Annotated[int, Strict(), Field(ge=1, le=LAYER_WIDTH_MAX)]
 
 SETTINGS_BYTES = 12  # learning rate, momentum, status
 TARGET_PORT = "target"
+COMPONENT_ABI = "af-component-1"
+COMPONENT_ROW_MAX = 1_048_576  # numbers
 
 
 class _Mapping(BaseModel):
@@ -109,6 +111,27 @@ class WasmManifest(_Mapping):
         if not state.start <= state.end <= memory_bytes:
             message = f"the span does not lie inside the memory of {self.pages} pages."
             yield Problem(f"{place}.state", message, remedy)
+
+
+class ComponentPort(_Mapping):
+    """A port and how many numbers a row of it has."""
+
+    port: Name
+    size: Annotated[int, Strict(), Field(ge=1, le=COMPONENT_ROW_MAX)]
+
+
+class ComponentManifest(_Mapping):
+    """ABI `af-component-1`: a component that exports `process-input: func(input: list<f32>) -> list<f32>`.
+
+    It imports nothing, and its one memory grows up to `pages`.
+    """
+
+    abi: Literal["af-component-1"]
+    capability: CapabilityName
+    input: ComponentPort
+    output: ComponentPort
+    pages: Annotated[int, Strict(), Field(ge=1, le=WASM_PAGES_MAX)]
+    instance: Instance = "kept"
 
 
 def manifest_of(

@@ -215,3 +215,26 @@ def test_header_and_manifest_say_the_same_of_the_instance():
     assert af.executable(compiled).manifest["instance"] == "per_request"
     changed = compiled.header.model_copy(update={"instance": "kept"})
     assert "it says per_request, the header kept" in problems_of(compiled.with_header(changed))
+
+
+def test_a_component_is_told_from_a_core_module_and_its_manifest_from_another():
+    manifest = {
+        "abi": "af-component-1",
+        "capability": "test:sample",
+        "input": {"port": "x", "size": 3},
+        "output": {"port": "y", "size": 2},
+        "pages": 4,
+    }
+    header = neural_header(kind="wasm", neural_config=None, manifest=manifest)
+    module = af.encode_section("wasm_module", b"\0asm\x0d\0\1\0")
+    good = af.AgentFile(header, (module,))
+    assert not af.check(good)
+    core = af.encode_section("wasm_module", b"\0asm\1\0\0\0")
+    assert "does not begin as a WebAssembly component" in problems_of(good.with_section(core))
+    for change, message in (
+        ({"pages": 0}, "header: manifest.pages"),
+        ({"instance": "per_request"}, "it says per_request, the header kept"),
+        ({"capability": "test:other"}, "test:other is not among the file's capabilities"),
+    ):
+        changed = header.model_copy(update={"manifest": manifest | change})
+        assert message in problems_of(good.with_header(changed))
