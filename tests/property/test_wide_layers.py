@@ -1,4 +1,4 @@
-"""Wide layers behind a relu, which skip zeros: as PyTorch has them, and a row's bits alone as in any batch."""
+"""Wide layers behind a relu, which skip zeros: as PyTorch has them; a row has its bits in any batch."""
 
 import numpy as np
 import pytest
