@@ -28,9 +28,7 @@ EXAMPLES: Final = """\
   swarm certs revoke n4 --reason "stolen" n4 is let in no more, and its streams are cut
   swarm certs revoke 5f3a...e1            that one certificate alone
   swarm certs renew                       another certificate for yourself
-
-  With the authority offline, where its key is:
-  swarm certs sign renewal/request.pem --current certificate.pem --authority DIR > renewal/certificate.pem
+  swarm certs sign request.pem --current certificate.pem --authority DIR    with the authority offline
 """
 
 app = typer.Typer(
