@@ -49,6 +49,7 @@ class OurReplica:
         self.applied = 1
         self.ready = True
         wal, snapshots = Wal.open(disk, str(number)), SnapshotStore(directory)
+        world.incarnations[number] = wal.incarnation
         self.engine = Engine(str(number), world.founders(number), wal, snapshots, self, self.SETTINGS)
         if self.engine.recovered is not None:
             self.restore(self.engine.recovered.state, self.engine.recovered.index)
@@ -79,6 +80,12 @@ class OurReplica:
             self.inbox.append(lambda: self.engine.on_stream_ended(str(other)))
 
     def deliver(self, sender, message):
+        incarnation = self.world.incarnations[sender]
+        known = self.engine.log.peers.get(str(sender))
+        if known not in (None, incarnation):
+            return  # as `links` does: it has lost its log
+        if known is None:
+            self.inbox.append(lambda: self.engine.log.remember_peer(str(sender), incarnation))
         self.inbox.append(lambda: self.engine._SyncObj__onMessageReceived(Node(str(sender)), message))
 
     def propose(self, data):

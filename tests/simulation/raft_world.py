@@ -49,6 +49,7 @@ class World:
         self.seed, self.count, self.faults = seed, count, faults
         self.voters = voters or count
         self.newcomers = set()
+        self.incarnations = {}
         self.chance = random.Random(seed)
         self.now = 0.0
         self.make_replica = replica

@@ -12,7 +12,7 @@ from typing import Any
 from pysyncobj.node import Node
 
 from swarm.adapters.raft.core import CANDIDATE, FOLLOWER, LEADER, Core
-from swarm.adapters.raft.messages import Farewell, VoteReply, VoteRequest
+from swarm.adapters.raft.messages import ORIGIN, Farewell, VoteReply, VoteRequest
 
 _LONG_AGO_S = float("-inf")
 
@@ -97,9 +97,10 @@ class Elections(Core):
         self.election_deadline = min(self.election_deadline, self.now() + spread / 2)
 
     def on_vote_request(self, node: Node, request: VoteRequest) -> None:
-        if self._leader_lives():
-            return
         last = self.last()
+        newborn = not self.votes and last == ORIGIN
+        if newborn or self._leader_lives():
+            return  # who bore this name before may have voted already, and nobody here knows
         up_to_date = (request.last_term, request.last_index) >= (last.term, last.index)
         if request.trial:
             granted = request.term > self.term and up_to_date

@@ -31,13 +31,15 @@ class Bench:
 
     ready = True
 
-    def __init__(self, directory, clock, others=("b", "c"), settings=SETTINGS):
+    def __init__(self, directory, clock, others=("b", "c"), settings=SETTINGS, *, learns=False):
         self.clock = clock
         self.sent = []
         self.congested = False
         directory.mkdir(exist_ok=True)
         wal, snapshots = Wal.open(LogDirectory(directory), "a"), SnapshotStore(directory)
         founders = Voters(0, dict.fromkeys(("a", *others), ""), {})
+        if learns:
+            founders = Voters(0, dict.fromkeys(others, ""), {"a": ""})
         self.engine = Engine("a", founders, wal, snapshots, self, settings)
         self.engine.begin()
         for other in others:

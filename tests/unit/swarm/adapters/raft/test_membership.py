@@ -6,7 +6,15 @@ from pysyncobj.node import Node
 from swarm.adapters.raft import roll
 from swarm.adapters.raft.core import FOLLOWER
 from swarm.adapters.raft.events import Failed, Reconfigured, VoterChange
-from swarm.adapters.raft.messages import Append, AppendReply, Entry, Farewell, SnapshotChunk, VoteRequest
+from swarm.adapters.raft.messages import (
+    Append,
+    AppendReply,
+    Entry,
+    Farewell,
+    SnapshotChunk,
+    VoteReply,
+    VoteRequest,
+)
 from swarm.adapters.raft.snapshot import Snapshot, decode, encode_head
 from swarm.errors import Conflict, NotFound, NotLeader
 from swarm.ports import Voters
@@ -202,3 +210,11 @@ def test_a_deposed_leader_that_hears_who_is_out_owes_them_nothing(bench):
     bench.tell(B, Append(term, matched.index, matched.term, 1, (entry,)))
     assert bench.engine.roll.voters.keys() == {"a", "b"}
     assert bench.engine.last().index == matched.index + 1
+
+
+def test_a_newborn_votes_for_nobody_whoever_asks(tmp_path, clock):
+    bench = Bench(tmp_path / "d", clock, learns=True)
+    bench.tell(B, VoteRequest(3, 50, 2, trial=True), VoteRequest(3, 50, 2))
+    assert bench.engine.voted_for is None
+    assert bench.said(VoteReply) == []
+    bench.close()
