@@ -303,14 +303,14 @@ class Worker:
         for item in items:
             if item.context is not PLAIN and not cleared.covers(item.context):
                 at_ms = self._ports.clock.wall_ms()
-                self._finish([not_cleared(item, self._options.node, at_ms)])
+                self._cargo.ship([not_cleared(item, self._options.node, at_ms)])
             else:
                 by_agent.setdefault(item.agent, []).append(item)
         for digest, batch in by_agent.items():
             host = self._hosts.get(digest)
             if host is None:
                 at_ms = self._ports.clock.wall_ms()
-                self._finish([not_hosted(item, self._options.node, at_ms) for item in batch])
+                self._cargo.ship([not_hosted(item, self._options.node, at_ms) for item in batch])
             else:
                 host.assign(batch)
 
