@@ -125,7 +125,7 @@ class Gate(grpc.aio.ServerInterceptor):
             serve_for(peer)
             self._check(peer, method)
             self.known(context.peer())
-            note.admitted()
+            note.admitted(self._access.policy().grant(peer.identity).tenant)
             with self._watching(peer, stream=long):
                 yield
 

@@ -91,7 +91,7 @@ class Note:
         self._method = method
         self._name = method.rpartition("/")[2]
         self._context = context
-        self._behalf = ""
+        self._behalf = self._tenant = ""
         self._on = ""
         self._bodies: Bodies = {}
 
@@ -105,8 +105,9 @@ class Note:
     ) -> None:
         self._record(_result(error))
 
-    def admitted(self) -> None:
-        """The caller may call this."""
+    def admitted(self, tenant: str = "") -> None:
+        """The caller may call this, for their tenant."""
+        self._tenant = tenant
         if self._method in LONG:
             self._record("opened")
 
@@ -141,6 +142,8 @@ class Note:
     def _record(self, result: str) -> None:
         caller = _caller(self._context)
         context = {"role": caller.role.value} if caller is not None else {}
+        if self._tenant:
+            context["tenant"] = self._tenant
         if self._behalf:
             context["for"] = self._behalf
         event = Event(

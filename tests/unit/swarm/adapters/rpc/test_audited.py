@@ -12,7 +12,7 @@ from swarm.errors import NotFound
 from swarm.trust import Role
 from swarm.trust.identity import client_identity, node_identity
 from swarm.trust.permissions import NEEDS, PERMISSIONS, allowed
-from swarm.trust.policy import Grant, Policy
+from swarm.trust.policy import Capability, Grant, Policy
 from tests.unit.swarm.adapters.rpc.test_notes import Aborted, Context, Notebook
 
 CALLERS = (
@@ -79,3 +79,10 @@ def test_every_method_leaves_a_line_for_everybody(method, policy):
                 assert event.result == "not_allowed"
             else:
                 assert event.result == ended
+
+
+def test_a_line_says_for_which_tenant_it_was_done():
+    may = Grant("acme", frozenset({Capability.SUBMIT}))
+    access = Access("demo", lambda: Policy(in_force=True, principals={"ann": may}))
+    event = line_of("/swarm.v1.Swarm/Submit", CALLERS[2], access, answered)
+    assert event.context == {"role": "client", "tenant": "acme"}
