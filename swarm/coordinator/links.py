@@ -60,6 +60,7 @@ class NodeLink:
                 action.context,
                 action.priority,
                 action.sign,
+                action.followers,
             )
         )
 

@@ -219,7 +219,11 @@ class Roster:
             if not self._given.belongs(key, node, self._replica.leading_term):
                 _log.warning("a report about somebody else's step", node=node, run=key.run, step=key.step)
                 link.receipt(key)
-            elif not scheduler.accepts(key):
+                continue
+            if outcome.after is not None and arrived:  # the step before it may have come just now
+                self._replica.absorb(OutcomesArrived(now_ms, node, tuple(arrived)))
+                arrived.clear()
+            if not scheduler.accepts(key, outcome.after):
                 link.receipt(key)
             elif error := self._fault(outcome):
                 failed = AttemptFailed(
@@ -264,6 +268,8 @@ class Roster:
             case Dispatch():
                 if link := self.links.get(action.node):
                     self._given.note(action.key, action.node)
+                    for follower in action.followers:
+                        self._given.note(follower.key, action.node)
                     link.assign(action)
             case Recorded():
                 if link := self.links.get(action.node):

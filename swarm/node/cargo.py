@@ -71,7 +71,7 @@ class Cargo:
         try:
             await asyncio.gather(*(self._data.fetch(ref) for ref in wanted.values()))
         except SwarmError as error:
-            self._tell([Outcome(item.key, False, {}, error, True, began_ms, 0.0)])
+            self._tell([Outcome(item.key, False, {}, error, True, began_ms, 0.0, after=item.after)])
         else:
             self._run([item])
         finally:

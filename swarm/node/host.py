@@ -239,7 +239,7 @@ class AgentHost:
         found = await cache.find(names)
         at_ms = self._clock.wall_ms()
         known = [
-            Outcome(item.key, True, found[name], None, False, at_ms, 0.0, cached=True)
+            Outcome(item.key, True, found[name], None, False, at_ms, 0.0, cached=True, after=item.after)
             for item, name in zip(batch, names, strict=True)
             if name in found
         ]
@@ -278,9 +278,9 @@ class AgentHost:
     ) -> Outcome:
         error = result if isinstance(result, SwarmError) else _oversize(result)
         if error is None and not isinstance(result, SwarmError):
-            return Outcome(item.key, True, result, None, False, started_ms, wall_ms)
+            return Outcome(item.key, True, result, None, False, started_ms, wall_ms, after=item.after)
         retryable = _retryable(error, self.image.kind)
-        return Outcome(item.key, False, {}, error, retryable, started_ms, wall_ms)
+        return Outcome(item.key, False, {}, error, retryable, started_ms, wall_ms, after=item.after)
 
     async def _seated(self, seat: _Seat) -> Cell:
         """The seat's cell; a dead one is replaced, later and later if they keep dying."""
@@ -363,7 +363,7 @@ def _signed(batch: Sequence[Assignment], outcomes: Sequence[Outcome], signer: Re
 def not_hosted(item: Assignment, node: str, wall_ms: int) -> Outcome:
     """The outcome of an attempt at an agent this node does not host."""
     error = NotHosted(f"node {node} does not host {item.agent[:12]}", place=str(item.capability))
-    return Outcome(item.key, False, {}, error, True, wall_ms, 0.0)
+    return Outcome(item.key, False, {}, error, True, wall_ms, 0.0, after=item.after)
 
 
 def not_cleared(item: Assignment, node: str, wall_ms: int) -> Outcome:
@@ -373,4 +373,4 @@ def not_cleared(item: Assignment, node: str, wall_ms: int) -> Outcome:
         place=str(item.capability),
         remedy="widen `trust: {clearance:` in its settings, or add a node that is cleared",
     )
-    return Outcome(item.key, False, {}, error, False, wall_ms, 0.0)
+    return Outcome(item.key, False, {}, error, False, wall_ms, 0.0, after=item.after)

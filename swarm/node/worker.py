@@ -22,6 +22,7 @@ from swarm.ids import Digest, NodeId, StepKey
 from swarm.node import needs
 from swarm.node.calls import Call
 from swarm.node.cargo import Cargo
+from swarm.node.chains import Chains
 from swarm.node.data import Data
 from swarm.node.host import AgentHost, not_cleared, not_hosted
 from swarm.node.outbox import Outbox
@@ -115,6 +116,7 @@ class Worker:
         self._outbox = Outbox(ports.outcomes)
         self._leader: NodeId | None = None
         self._uplink: Uplink | None = None
+        self._chains = Chains()
         self._draining = False
         self._silent_beats = 0  # heartbeats since the leader was heard
         self._tasks = Tasks()
@@ -272,10 +274,11 @@ class Worker:
     async def _obey(self, message: ToNode) -> None:
         match message:
             case Assignments():
-                self._cargo.bring(message.items)
+                self._begin(message.items)
             case Receipts():
                 self._outbox.receipt(message.keys)
             case Withdrawals():
+                self._chains.cut(message.keys)
                 for key in message.keys:
                     self._cargo.withdraw(key)
                     for host in self._hosts.values():
@@ -295,6 +298,11 @@ class Worker:
                 _log.info("attached", leader=self._leader, term=message.term)
             case _:
                 assert_never(message)
+
+    def _begin(self, items: Sequence[Assignment]) -> None:
+        """Attempts are ordered, by the leader or by a chain."""
+        self._chains.begin(items)
+        self._cargo.bring(items)
 
     def _accept(self, items: Sequence[Assignment]) -> None:
         """Take work whose inputs are here: to each agent what is for it."""
@@ -318,6 +326,8 @@ class Worker:
         """Tell how attempts ended, whose outputs a second node holds."""
         self._outbox.add(outcomes)
         self._out_kick.set()
+        if self._chains:
+            self._begin(self._chains.go_on(outcomes))
 
     # -- agents ---------------------------------------------------------------------------------
 

@@ -9,9 +9,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from swarm.graph import PLAIN, Context, Items, Priority
+from swarm.graph import PLAIN, Context, Items, Payload, Priority
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
 from swarm.scheduler.events import StepIntent, StepRecord
+
+
+class Wire(NamedTuple):
+    """How an output of the step before reaches an input: which item of it, and whether that gathers many."""
+
+    out: str
+    slot: int  # of an output that gives many
+    into: str
+    gathers: bool
+
+
+class Follower(NamedTuple):
+    """A step its node goes on with once the step before it has succeeded, and how that feeds it."""
+
+    key: StepKey
+    agent: Digest
+    capability: CapabilityName
+    inputs: Mapping[str, Items]  # what does not come from the step before it
+    wires: tuple[Wire, ...]
+    timeout_ms: int
+    scatter: tuple[tuple[str, int], ...]
 
 
 class Dispatch(NamedTuple):
@@ -27,6 +48,7 @@ class Dispatch(NamedTuple):
     context: Context = PLAIN
     priority: Priority = Priority.MEDIUM
     sign: bool = False
+    followers: tuple[Follower, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +85,23 @@ class Changed:
     """Something a watcher of this run wants to see."""
 
     run: RunId
+
+
+def fed(follower: Follower, outputs: Mapping[str, Items]) -> dict[str, Items] | None:
+    """What a follower is given when the step before it gave `outputs`; None where those do not fit."""
+    found = dict(follower.inputs)
+    gathered: dict[str, list[Payload]] = {}
+    for wire in follower.wires:
+        items = outputs.get(wire.out)
+        if items is None or (not isinstance(items, Payload) and wire.slot >= len(items)):
+            return None
+        payload = items if isinstance(items, Payload) else items[wire.slot]
+        if wire.gathers:
+            gathered.setdefault(wire.into, []).append(payload)
+        else:
+            found[wire.into] = payload
+    found.update((port, tuple(payloads)) for port, payloads in gathered.items())
+    return found
 
 
 Action: TypeAlias = Dispatch | Withdraw | Record | Intend | Recorded | Changed

@@ -27,6 +27,7 @@ from typing import NamedTuple, TypeAlias
 from swarm import limits
 from swarm.graph import PLAIN, Context, Node, Priority, Resources
 from swarm.ids import CapabilityName, NodeId, RunId, StepKey
+from swarm.scheduler.chains import Promises
 from swarm.scheduler.fair import FairQueue
 from swarm.scheduler.placement import NodeView
 from swarm.scheduler.run import Run, context_of
@@ -128,6 +129,7 @@ class Desk:
         self.unhosted: dict[Where, int] = {}  # queues no node serves: when to look for impatient steps
         self.flights = Flights()
         self._entries: dict[RunId, dict[int, Entry]] = {}
+        self.promises = Promises()
         self._alarms: list[_Alarm] = []  # a heap
         self._size = 0
 

@@ -22,6 +22,7 @@ from swarm.errors import (
 )
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Record, Recorded, Withdraw
+from swarm.scheduler.chains import After
 from swarm.scheduler.desk import Desk, Entry, Place, Where
 from swarm.scheduler.events import (
     AttemptFailed,
@@ -67,7 +68,7 @@ class Leader:
         )
         for run in ledger.runs.values():
             for step in run.ready():
-                self._welcome(run, step)
+                self._welcome(run, step, [])
 
     def committed(self, event: Durable, touched: Sequence[tuple[Run, list[int]]]) -> list[Action]:
         """What is true changed: these runs, and of each these steps may be looked at again."""
@@ -81,11 +82,9 @@ class Leader:
             actions += [order for order in orders if order is not None]
         for run, steps in touched:
             for step in steps:
-                self._welcome(run, step)
+                self._welcome(run, step, actions)
             if run.settled:
-                self.ranks.forget(run.submitted.run)
-                for entry in self.desk.clear(run.submitted.run):
-                    _withdraw(entry, actions)
+                self._forget(run.submitted.run, actions)
         self._place(actions)
         return actions
 
@@ -128,9 +127,9 @@ class Leader:
             actions.append(Recorded(record.node, key))
         entry = self.desk.remove(record.run, record.step)
         if entry is not None and (entry.key != key or entry.spare is not None):
-            _withdraw(entry, actions, but=key)
+            self._call_off(entry, actions, but=key)
 
-    def _welcome(self, run: Run, step: int) -> None:
+    def _welcome(self, run: Run, step: int, actions: list[Action]) -> None:
         """A step may run, or one of its loose inputs came at last."""
         if run.state[step] is not Step.READY:
             return  # one entry of the log may hold both what made it ready and its own result
@@ -138,6 +137,8 @@ class Leader:
         entry = self.desk.find(name, step)
         if entry is None:
             entry = self.desk.add(name, step, self._now_ms, run.submitted.tenant)
+            if self._goes_on(run, step, entry, actions):
+                return
             if step in run.intents:
                 self._doubt(entry, name, step)
                 return
@@ -147,6 +148,72 @@ class Leader:
         elif entry.place is not Place.LATE or run.waits_softly(step):
             return
         self._queue(run, step, entry)
+
+    def _forget(self, run: RunId, actions: list[Action]) -> None:
+        """A run is over: nobody waits for anything of it."""
+        self.ranks.forget(run)
+        for entry in self.desk.clear(run):
+            actions += [Withdraw(node, key) for node, key in entry.flying()]
+        for promise in self.desk.promises.clear(run):
+            self._give_back(promise.node, promise.key)
+            actions.append(Withdraw(promise.node, promise.key))
+
+    def promised(self, key: StepKey, after: After | None) -> bool:
+        """Whether this is the result of a follower, whose predecessor's is on its way to the log."""
+        promise = self.desk.promises.kept(key, after)
+        if promise is None:
+            return False
+        before = promise.before
+        entry = self.desk.find(before.run, before.step)
+        if entry is not None:
+            return entry.place is Place.RECORDING and entry.key == before
+        earlier = self.desk.promises.find(before.run, before.step)
+        return earlier is not None and earlier.key == before and earlier.arrived
+
+    def _goes_on(self, run: Run, step: int, entry: Entry, actions: list[Action]) -> bool:
+        """Whether the node that was promised this step has it already: the step before it was its doing."""
+        promise = self.desk.promises.take(run.submitted.run, step)
+        if promise is None:
+            return False
+        entry.attempts = promise.key.attempt
+        self._give_back(promise.node, promise.key)
+        view = self.desk.nodes.get(promise.node)
+        if not promise.holds or not run.recorded_as(step, promise.after):
+            return False
+        if promise.arrived:
+            self.desk.record(entry, promise.key, self._now_ms)
+        elif promise.failed is not None:
+            self._attempt_over(promise.failed, entry, actions)
+        elif view is not None:
+            self.desk.fly(entry, view, promise.key, self._now_ms, run.graph.nodes[step])
+        return promise.arrived or promise.failed is not None or view is not None
+
+    def _goes_by_itself(self, key: StepKey) -> None:
+        """This attempt has succeeded: if its node was promised what follows, it is at it now."""
+        run = self._ledger.runs.get(key.run)
+        promise = next(self.desk.promises.line(run, key), None) if run is not None else None
+        if run is None or promise is None or not promise.holds or promise.arrived:
+            return
+        if view := self.desk.nodes.get(promise.node):
+            view.take(promise.key, run.graph.nodes[promise.key.step].resources)
+
+    def _give_back(self, node: NodeId, key: StepKey) -> None:
+        if view := self.desk.nodes.get(node):
+            view.give_back(key)
+
+    def _call_off(self, entry: Entry, actions: list[Action], but: StepKey | None = None) -> None:
+        """Nobody waits for its attempts any more, nor for what follows them, but for the one that counts."""
+        for node, key in entry.flying():
+            if key != but:
+                actions.append(Withdraw(node, key))
+                self._break_off(key, actions)
+
+    def _break_off(self, key: StepKey, actions: list[Action]) -> None:
+        """What was promised to follow this attempt is not to be begun, or ended."""
+        for promise in self.desk.promises.line(self._ledger.runs[key.run], key):
+            promise.holds = False
+            self._give_back(promise.node, promise.key)
+            actions.append(Withdraw(promise.node, promise.key))
 
     def _queue(self, run: Run, step: int, entry: Entry, *, front: bool = False) -> None:
         name, priority = (run.submitted.run, step), run.submitted.priority
@@ -160,11 +227,17 @@ class Leader:
         view = self.desk.nodes.get(event.node)
         for key in event.keys:
             entry = self.desk.find(key.run, key.step)
-            if entry is None or entry.place is Place.RECORDING:
+            if entry is None:
+                self.desk.promises.arrive(key)
+                self._give_back(event.node, key)
+                self._goes_by_itself(key)
+                continue
+            if entry.place is Place.RECORDING:
                 continue
             if entry.key != key or entry.spare is not None:
-                _withdraw(entry, actions, but=key)
+                self._call_off(entry, actions, but=key)
             self.desk.record(entry, key, self._now_ms)
+            self._goes_by_itself(key)
             if view is not None:
                 view.done += 1
                 view.judge(failed=False)
@@ -172,6 +245,9 @@ class Leader:
     def _fail(self, event: AttemptFailed, actions: list[Action]) -> None:
         actions.append(Recorded(event.node, event.key))
         entry = self.desk.find(event.key.run, event.key.step)
+        if entry is None:
+            self.desk.promises.fail(event)
+            self._give_back(event.node, event.key)
         if entry is not None and entry.spare is not None and (event.node, event.key) in entry.flying():
             entry.failures += 1  # the other attempt goes on
             entry.drop(self.desk.nodes, event.key)
@@ -212,7 +288,11 @@ class Leader:
     def _join(self, event: NodeJoined, actions: list[Action]) -> None:
         """A node opened a link. What it still runs goes on, unless somebody else took it over."""
         old = self.desk.nodes.get(event.node)
-        kept = frozenset(key for key in event.running if old is not None and key in old.busy)
+        kept = frozenset(
+            key
+            for key in event.running
+            if old is not None and key in old.busy and self.desk.find(key.run, key.step) is not None
+        )
         self._lose(event.node, kept, actions)
         view = NodeView(
             event.node,
@@ -260,6 +340,7 @@ class Leader:
         view = self.desk.nodes.pop(node, None)
         if view is None:
             return
+        self.desk.promises.lose(node)
         for key in view.busy:
             entry = self.desk.find(key.run, key.step)
             if entry is None or key in kept:
@@ -314,6 +395,7 @@ class Leader:
         timeout_ms = self._ledger.runs[key.run].graph.nodes[key.step].timeout_ms
         error = OutOfTime(f"no result within {timeout_ms} ms", place=f"node {node}")
         actions.append(Withdraw(node, key))
+        self._break_off(key, actions)
         failed = AttemptFailed(
             self._now_ms, node, key, error, retryable=True, started_ms=0, wall_ms=float(timeout_ms)
         )
@@ -330,11 +412,6 @@ def _unsure(node: NodeId, cause: SwarmError) -> NeedsDecision:
         place=f"node {node}",
         remedy="look whether it took effect; if not, submit the work again under a new key",
     )
-
-
-def _withdraw(entry: Entry, actions: list[Action], but: StepKey | None = None) -> None:
-    """Nobody waits for its attempts any more, but for the one that brought the result."""
-    actions += [Withdraw(node, key) for node, key in entry.flying() if key != but]
 
 
 def _failure(

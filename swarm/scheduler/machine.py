@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Changed
+from swarm.scheduler.chains import After
 from swarm.scheduler.desk import Place as Place
 from swarm.scheduler.events import (
     AgentDeployed,
@@ -92,10 +93,17 @@ class Scheduler:
 
     # -- reading -----------------------------------------------------------------------------
 
-    def accepts(self, key: StepKey) -> bool:
-        """Whether a result of this attempt is wanted: there is none yet, nor is another on its way."""
+    def accepts(self, key: StepKey, after: After | None = None) -> bool:
+        """Whether a result of this attempt is wanted: there is none yet, nor is another on its way.
+
+        A follower's result counts only `after` the attempt at the step before it that gave the result.
+        """
         run = self.ledger.runs.get(key.run)
-        if run is None or key.step >= len(run.state) or run.state[key.step] is not Step.READY:
+        if run is None or key.step >= len(run.state):
+            return False
+        if run.state[key.step] is Step.WAITING:
+            return self._leader is not None and self._leader.promised(key, after)
+        if run.state[key.step] is not Step.READY or not (after is None or run.recorded_as(key.step, after)):
             return False
         entry = self._leader.desk.find(key.run, key.step) if self._leader is not None else None
         return entry is None or entry.place is not Place.RECORDING or entry.key == key
@@ -106,8 +114,13 @@ class Scheduler:
 
     def place(self, run: RunId, step: int) -> tuple[Place, NodeId | None] | None:
         """Where a ready step is on the leader's desk."""
-        entry = self._leader.desk.find(run, step) if self._leader is not None else None
-        return (entry.place, entry.node) if entry is not None else None
+        if self._leader is None:
+            return None
+        entry = self._leader.desk.find(run, step)
+        if entry is not None:
+            return entry.place, entry.node
+        promise = self._leader.desk.promises.find(run, step)
+        return (Place.RECORDING, None) if promise is not None and promise.arrived else None
 
     def explain(self, run: RunId, step: int) -> Explanation | None:
         """Why a step is where it is; only the leader knows."""

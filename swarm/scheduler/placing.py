@@ -10,6 +10,7 @@ from swarm.errors import RunFailed
 from swarm.graph import PLAIN
 from swarm.ids import RunId, StepKey
 from swarm.scheduler.actions import Action, Dispatch, Intend
+from swarm.scheduler.chains import followers
 from swarm.scheduler.desk import Desk, Entry, Place, Where
 from swarm.scheduler.events import StepIntent
 from swarm.scheduler.explaining import History
@@ -214,7 +215,10 @@ class Placer:
         self, run: Run, entry: Entry, offer: Offer, view: NodeView, key: StepKey, now_ms: int
     ) -> Dispatch:
         self._desk.fly(entry, view, key, now_ms, run.graph.nodes[key.step])
-        return self._told(run, offer, view, key)
+        order = self._told(run, offer, view, key)
+        if run.follower(key.step) is None or offer.signature.effects == ONCE:
+            return order
+        return order._replace(followers=followers(self._ledger, self._desk.promises, run, key, view))
 
     def _told(self, run: Run, offer: Offer, view: NodeView, key: StepKey) -> Dispatch:
         step, node = key.step, run.graph.nodes[key.step]

@@ -24,6 +24,7 @@ class Plan:
     watches: tuple[bool, ...]  # every edge in is an observe edge
     observer: tuple[bool, ...]
     outlets: Mapping[int, tuple[tuple[str, str], ...]]  # by step: (outlet, its port)
+    followers: Mapping[int, int]  # the one step that a step feeds, where that is fed by nothing else
     branches: bool  # there are edges, and steps that may compete with each other for a node
 
 
@@ -63,8 +64,23 @@ def _plan(graph: Graph) -> Plan:
         ),
         observer=_observers(incoming, outgoing),
         outlets={step: tuple(named) for step, named in outlets.items()},
+        followers=_followers(incoming, outgoing),
         branches=bool(graph.edges) and (max(map(len, outgoing)) > 1 or incoming.count([]) > 1),
     )
+
+
+def _followers(
+    incoming: list[list[tuple[int, str, str, Bond, int]]], outgoing: list[list[tuple[int, Bond]]]
+) -> dict[int, int]:
+    """Pairs that are a line: one target, one source, every edge between them strict."""
+    found: dict[int, int] = {}
+    for step, edges in enumerate(outgoing):
+        if not edges or any(target != edges[0][0] or bond is not Bond.STRICT for target, bond in edges):
+            continue
+        target = edges[0][0]
+        if len(incoming[target]) == len(edges):
+            found[step] = target
+    return found
 
 
 def _observers(

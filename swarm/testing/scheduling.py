@@ -19,7 +19,8 @@ from swarm import limits
 from swarm.errors import AgentFailed, SwarmError
 from swarm.graph import Graph, Priority
 from swarm.ids import Digest, NodeId, RunId, StepKey
-from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw
+from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw, fed
+from swarm.scheduler.chains import After
 from swarm.scheduler.events import (
     AgentDeployed,
     AgentRecord,
@@ -74,6 +75,16 @@ class ModelNode:
     attached: bool = False
     running: dict[StepKey, Dispatch] = field(default_factory=dict)
     outbox: dict[StepKey, Dispatch | SwarmError] = field(default_factory=dict)
+    after: dict[StepKey, After] = field(default_factory=dict)  # whose outputs followers were given
+
+    def withdraw(self, key: StepKey) -> None:
+        """Nobody waits for this attempt any more; a chain ends before it."""
+        self.running.pop(key, None)
+        self.outbox.pop(key, None)
+        for head, order in self.running.items():
+            steps = [follower.key for follower in order.followers]
+            if key in steps:
+                self.running[head] = order._replace(followers=order.followers[: steps.index(key)])
 
 
 class ModelCluster:
@@ -190,8 +201,25 @@ class ModelCluster:
             self.tell(NodeLost(self.now_ms, node.name))
 
     def finish(self, node: ModelNode, key: StepKey) -> None:
-        """An attempt ends well."""
-        node.outbox[key] = node.running.pop(key)
+        """An attempt ends well; the node goes on with what follows it."""
+        done = node.outbox[key] = node.running.pop(key)
+        if done.followers:
+            first, *others = done.followers
+            made = model_reply(self.graphs[key.run].nodes[key.step].name, done.inputs, done.scatter)
+            inputs = fed(first, made)
+            assert inputs is not None, f"{first.key}: the step before it did not give what it takes"
+            order = done._replace(
+                key=first.key,
+                agent=first.agent,
+                capability=first.capability,
+                inputs=inputs,
+                timeout_ms=first.timeout_ms,
+                scatter=first.scatter,
+                followers=tuple(others),
+            )
+            node.after[first.key] = key.term, key.attempt
+            node.running[first.key] = order
+            self.executions.append(order)
         self._offer(node, key)
 
     def fail(self, node: ModelNode, key: StepKey) -> None:
@@ -206,7 +234,7 @@ class ModelCluster:
         if not node.attached:
             return
         place = scheduler.place(key.run, key.step)
-        if not scheduler.accepts(key):
+        if not scheduler.accepts(key, node.after.get(key)):
             del node.outbox[key]
         elif isinstance(outcome, SwarmError):
             self.tell(AttemptFailed(self.now_ms, node.name, key, outcome, True, 1, 1.0))
@@ -227,8 +255,7 @@ class ModelCluster:
                     self.nodes[action.node].running[action.key] = action
                 case Withdraw():
                     if (node := self.nodes.get(action.node)) and node.attached:
-                        node.running.pop(action.key, None)
-                        node.outbox.pop(action.key, None)
+                        node.withdraw(action.key)
                 case Recorded():
                     if (node := self.nodes.get(action.node)) and node.attached:
                         node.outbox.pop(action.key, None)

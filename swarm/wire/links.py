@@ -11,8 +11,10 @@ from swarm import limits
 from swarm.errors import ProtocolBroken
 from swarm.graph import PLAIN, Priority
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
+from swarm.scheduler.chains import After
 from swarm.trust.authors import KEY
 from swarm.trust.revocation import Revoked
+from swarm.wire.chains import followers_from_pb, followers_to_pb
 from swarm.wire.columns import (
     Shape,
     from_columns,
@@ -183,13 +185,17 @@ def _outcomes_to_pb(outcomes: Outcomes) -> pb.Outcomes:
     return pb.Outcomes(parts=parts)
 
 
-def _result_key(outcome: Outcome) -> tuple[RunId, int, bool, Shape] | None:
+def _result_key(outcome: Outcome) -> tuple[RunId, int, bool, int, Shape] | None:
     """What neighbours must share to travel as one; None for a failure, which travels alone."""
-    key = outcome.key
-    return (key.run, key.term, outcome.cached, shape(outcome.outputs)) if outcome.ok else None
+    if not outcome.ok:
+        return None
+    key, after = outcome.key, outcome.after
+    return key.run, key.term, outcome.cached, 0 if after is None else after[0], shape(outcome.outputs)
 
 
-def _results_to_pb(run: RunId, term: int, cached: bool, common: Shape, outcomes: list[Outcome]) -> pb.Results:
+def _results_to_pb(
+    run: RunId, term: int, cached: bool, after_term: int, common: Shape, outcomes: list[Outcome]
+) -> pb.Results:
     return pb.Results(
         run=run,
         term=term,
@@ -200,6 +206,8 @@ def _results_to_pb(run: RunId, term: int, cached: bool, common: Shape, outcomes:
         outputs=to_columns([outcome.outputs for outcome in outcomes], common),
         cached=cached,
         signatures=signatures_to_pb([outcome.signature for outcome in outcomes]),
+        after_term=after_term,
+        after_attempts=[each.after[1] for each in outcomes if each.after is not None],
     )
 
 
@@ -210,6 +218,8 @@ def _failure_to_pb(outcome: Outcome) -> pb.Failure:
         retryable=outcome.retryable,
         started_ms=outcome.started_ms,
         wall_ms=outcome.wall_ms,
+        after_term=0 if outcome.after is None else outcome.after[0],
+        after_attempt=0 if outcome.after is None else outcome.after[1],
     )
 
 
@@ -232,6 +242,7 @@ def _outcomes_from_pb(message: pb.Outcomes) -> Iterator[Outcome]:
                 retryable=failure.retryable,
                 started_ms=failure.started_ms,
                 wall_ms=failure.wall_ms,
+                after=(failure.after_term, failure.after_attempt) if failure.after_term else None,
             )
         else:
             raise ProtocolBroken("a node reported an outcome of no kind we know")
@@ -242,10 +253,15 @@ def _results_from_pb(results: pb.Results) -> Iterator[Outcome]:
     same_length(count, results.attempts, results.started_ms, results.wall_ms)
     rows = from_columns(results.outputs, count)
     keys = map(StepKey._make, zip(repeat(run), results.steps, repeat(term), results.attempts))
+    after: Iterable[After | None] = repeat(None)
+    if results.after_term:
+        same_length(count, results.after_attempts)
+        after = zip(repeat(results.after_term), results.after_attempts)
     found = zip(
         keys, repeat(True), rows, repeat(None), repeat(False),
         results.started_ms, results.wall_ms, repeat(results.cached),
         signatures_from_pb(results.signatures, count),
+        after,
     )  # fmt: skip
     return map(Outcome._make, found)
 
@@ -357,6 +373,8 @@ def _orders_to_pb(assignments: Assignments) -> list[pb.Order]:
 def _order_key(item: Assignment) -> tuple[object, ...]:
     """What neighbours must share to be one order."""
     key = item.key
+    if item.followers:
+        return (id(item),)  # goes alone
     return (
         key.run, key.term, item.agent, item.capability, item.timeout_ms, item.scatter, shape(item.inputs),
         item.context, item.priority, item.sign,
@@ -378,6 +396,7 @@ def _order_to_pb(items: list[Assignment]) -> pb.Order:
         context=None if first.context is PLAIN else context_to_pb(first.context),
         priority=int(first.priority),
         sign=first.sign,
+        followers=followers_to_pb(first.followers),
     )
 
 
@@ -392,15 +411,11 @@ def _order_from_pb(order: pb.Order) -> Iterator[Assignment]:
         raise ProtocolBroken(f"the leader said priority {order.priority}")
     rows = from_columns(order.inputs, count)
     keys = map(StepKey._make, zip(repeat(run), order.steps, repeat(term), order.attempts))
+    followers = tuple(followers_from_pb(run, term, order.followers))
+    if followers and count != 1:
+        raise ProtocolBroken(f"one chain for {count} steps")
     found = zip(
-        keys,
-        repeat(agent),
-        repeat(capability),
-        rows,
-        repeat(timeout_ms),
-        repeat(scatter),
-        repeat(context),
-        repeat(priority),
-        repeat(order.sign),
-    )
+        keys, repeat(agent), repeat(capability), rows, repeat(timeout_ms), repeat(scatter),
+        repeat(context), repeat(priority), repeat(order.sign), repeat(followers), repeat(None),
+    )  # fmt: skip
     return map(Assignment._make, found)

@@ -15,6 +15,8 @@ from typing import NamedTuple, TypeAlias
 from swarm.errors import SwarmError
 from swarm.graph import PLAIN, UNBOUNDED, Clearance, Context, Items, Priority
 from swarm.ids import CapabilityName, Digest, NodeId, StepKey
+from swarm.scheduler.actions import Follower
+from swarm.scheduler.chains import After
 from swarm.trust.revocation import Revoked
 
 
@@ -57,6 +59,7 @@ class Outcome(NamedTuple):
     wall_ms: float
     cached: bool = False  # nothing ran: these inputs had been answered before
     signature: bytes = b""
+    after: After | None = None  # a follower's: the attempt whose outputs it was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,11 @@ FromNode: TypeAlias = Outcomes | Heartbeat | Hosting | IdleBlobs
 
 
 class Assignment(NamedTuple):
-    """Run this attempt. `scatter` says how many items each `many` output must give."""
+    """Run this attempt. `scatter` says how many items each `many` output must give.
+
+    `followers` are what to go on with, one after the other, while each succeeds. A follower's own assignment
+    is made by its node, with `after`: term and attempt at the step before it, whose outputs it was given.
+    """
 
     key: StepKey
     agent: Digest
@@ -121,6 +128,8 @@ class Assignment(NamedTuple):
     context: Context = PLAIN
     priority: Priority = Priority.MEDIUM
     sign: bool = False
+    followers: tuple[Follower, ...] = ()
+    after: After | None = None
 
 
 @dataclass(frozen=True, slots=True)

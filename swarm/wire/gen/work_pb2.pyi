@@ -184,7 +184,7 @@ class AgentSet(_message.Message):
     def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("run", "term", "agent", "capability", "timeout_ms", "scatter", "steps", "attempts", "inputs", "context", "priority", "sign")
+    __slots__ = ("run", "term", "agent", "capability", "timeout_ms", "scatter", "steps", "attempts", "inputs", "context", "priority", "sign", "followers")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +197,7 @@ class Order(_message.Message):
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SIGN_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWERS_FIELD_NUMBER: _ClassVar[int]
     run: str
     term: int
     agent: str
@@ -209,7 +210,40 @@ class Order(_message.Message):
     context: _common_pb2.Context
     priority: int
     sign: bool
-    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., context: _Optional[_Union[_common_pb2.Context, _Mapping]] = ..., priority: _Optional[int] = ..., sign: _Optional[bool] = ...) -> None: ...
+    followers: _containers.RepeatedCompositeFieldContainer[Follower]
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., context: _Optional[_Union[_common_pb2.Context, _Mapping]] = ..., priority: _Optional[int] = ..., sign: _Optional[bool] = ..., followers: _Optional[_Iterable[_Union[Follower, _Mapping]]] = ...) -> None: ...
+
+class Follower(_message.Message):
+    __slots__ = ("step", "attempt", "agent", "capability", "timeout_ms", "scatter", "inputs", "wires")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    SCATTER_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    WIRES_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    attempt: int
+    agent: str
+    capability: str
+    timeout_ms: int
+    scatter: _containers.RepeatedCompositeFieldContainer[ScatterCount]
+    inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
+    wires: _containers.RepeatedCompositeFieldContainer[Wire]
+    def __init__(self, step: _Optional[int] = ..., attempt: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., wires: _Optional[_Iterable[_Union[Wire, _Mapping]]] = ...) -> None: ...
+
+class Wire(_message.Message):
+    __slots__ = ("out", "slot", "into", "gathers")
+    OUT_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    INTO_FIELD_NUMBER: _ClassVar[int]
+    GATHERS_FIELD_NUMBER: _ClassVar[int]
+    out: str
+    slot: int
+    into: str
+    gathers: bool
+    def __init__(self, out: _Optional[str] = ..., slot: _Optional[int] = ..., into: _Optional[str] = ..., gathers: _Optional[bool] = ...) -> None: ...
 
 class ScatterCount(_message.Message):
     __slots__ = ("port", "count")
@@ -244,7 +278,7 @@ class Withdrawals(_message.Message):
     def __init__(self, keys: _Optional[_Iterable[_Union[Attempts, _Mapping]]] = ...) -> None: ...
 
 class Results(_message.Message):
-    __slots__ = ("run", "term", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached", "signatures")
+    __slots__ = ("run", "term", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached", "signatures", "after_term", "after_attempts")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
@@ -254,6 +288,8 @@ class Results(_message.Message):
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    AFTER_TERM_FIELD_NUMBER: _ClassVar[int]
+    AFTER_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     run: str
     term: int
     steps: _containers.RepeatedScalarFieldContainer[int]
@@ -263,7 +299,9 @@ class Results(_message.Message):
     outputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.Column]
     cached: bool
     signatures: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., cached: _Optional[bool] = ..., signatures: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    after_term: int
+    after_attempts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., started_ms: _Optional[_Iterable[int]] = ..., wall_ms: _Optional[_Iterable[float]] = ..., outputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., cached: _Optional[bool] = ..., signatures: _Optional[_Iterable[bytes]] = ..., after_term: _Optional[int] = ..., after_attempts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class KeptResult(_message.Message):
     __slots__ = ("outputs",)
@@ -272,18 +310,22 @@ class KeptResult(_message.Message):
     def __init__(self, outputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ...) -> None: ...
 
 class Failure(_message.Message):
-    __slots__ = ("key", "error", "retryable", "started_ms", "wall_ms")
+    __slots__ = ("key", "error", "retryable", "started_ms", "wall_ms", "after_term", "after_attempt")
     KEY_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
     STARTED_MS_FIELD_NUMBER: _ClassVar[int]
     WALL_MS_FIELD_NUMBER: _ClassVar[int]
+    AFTER_TERM_FIELD_NUMBER: _ClassVar[int]
+    AFTER_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     key: StepKey
     error: _common_pb2.Error
     retryable: bool
     started_ms: int
     wall_ms: float
-    def __init__(self, key: _Optional[_Union[StepKey, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., retryable: _Optional[bool] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ...) -> None: ...
+    after_term: int
+    after_attempt: int
+    def __init__(self, key: _Optional[_Union[StepKey, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., retryable: _Optional[bool] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ..., after_term: _Optional[int] = ..., after_attempt: _Optional[int] = ...) -> None: ...
 
 class Outcomes(_message.Message):
     __slots__ = ("parts",)

@@ -121,7 +121,7 @@ def test_parted_machines_cannot_reach_each_other_until_healed():
 
 def test_a_mute_link_looks_whole_and_carries_nothing():
     async def act(links, coordinator, link):
-        for _ in range(2):
+        for _ in range(3):
             await next_of(link)
         links.mute(N, C)
         await link.send(BEAT)

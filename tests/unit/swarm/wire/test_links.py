@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from swarm import limits
 from swarm.errors import AgentFailed, ProtocolBroken
-from swarm.graph import Clearance, Context, Payload, Ref
+from swarm.graph import Clearance, Context, Payload, Priority, Ref
 from swarm.ids import CapabilityName, Digest, NodeId, RunId, StepKey
+from swarm.scheduler.actions import Follower, Wire
 from swarm.trust.results import PROOF_BYTES
 from swarm.trust.revocation import Revoked
 from swarm.wire.gen import common_pb2
@@ -82,7 +83,17 @@ hellos = st.builds(
     st.lists(st.builds(Lack, texts, texts, texts), max_size=2).map(tuple),
     clearances,
 )
+
+
+def of_one_run(assignment: Assignment) -> Assignment:
+    """A chain is of one run and one term: those of its head."""
+    run, _, term, _ = assignment.key
+    chain = tuple(each._replace(key=each.key._replace(run=run, term=term)) for each in assignment.followers)
+    return assignment._replace(followers=chain)
+
+
 few_keys = st.builds(StepKey, st.sampled_from(["run-1", "run-2"]).map(RunId), small, st.integers(1, 2), small)
+afters = st.none() | st.tuples(st.integers(1, 2), small)
 outcomes = st.one_of(
     st.builds(
         Outcome,
@@ -95,6 +106,7 @@ outcomes = st.one_of(
         st.floats(0, 1e9),
         st.booleans(),
         st.just(b"") | st.binary(min_size=PROOF_BYTES, max_size=PROOF_BYTES),
+        afters,
     ),
     st.builds(
         Outcome,
@@ -107,6 +119,7 @@ outcomes = st.one_of(
         st.floats(0, 1e9),
         st.just(False),
         st.just(b""),
+        afters,
     ),
 )
 usages = st.builds(Usage, digests, small, st.none() | st.floats(0, 1e9), large, large, large)
@@ -120,6 +133,9 @@ from_nodes = st.one_of(
     ),
     st.builds(IdleBlobs, st.lists(names, max_size=3).map(tuple)),
 )
+scatters = st.lists(st.tuples(texts, small), max_size=2).map(tuple)
+wires = st.lists(st.builds(Wire, texts, small, texts, st.booleans()), max_size=2).map(tuple)
+followers = st.builds(Follower, few_keys, digests, texts.map(CapabilityName), items, wires, small, scatters)
 assignments = st.builds(
     Assignment,
     few_keys,
@@ -127,9 +143,12 @@ assignments = st.builds(
     texts.map(CapabilityName),
     items,
     small,
-    st.lists(st.tuples(texts, small), max_size=2).map(tuple),
+    scatters,
     contexts,
-)
+    st.sampled_from(Priority),
+    st.lists(followers, max_size=2).map(tuple),
+    st.none(),
+).map(of_one_run)
 to_nodes = st.one_of(
     st.builds(Welcome, large),
     st.builds(Assignments, st.lists(assignments, max_size=5).map(tuple)),
