@@ -21,7 +21,7 @@ def follower(step):
 
 def begun(*steps):
     chains = Chains()
-    chains.begin([Assignment(key(0), AGENT, INC, {}, 500, (), tuple(map(follower, steps)))])
+    chains.begin([Assignment(key(0), AGENT, INC, {}, 500, (), followers=tuple(map(follower, steps)))])
     return chains
 
 
