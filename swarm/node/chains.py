@@ -18,9 +18,10 @@ class Chains:
     def __bool__(self) -> bool:
         return bool(self._heads)
 
-    def begin(self, items: Iterable[Assignment]) -> None:
-        """These assignments are accepted: remember what follows them."""
+    def begin(self, items: Sequence[Assignment]) -> Sequence[Assignment]:
+        """The same assignments; what follows them is remembered."""
         self._heads.update((item.key, item) for item in items if item.followers)
+        return items
 
     def go_on(self, outcomes: Sequence[Outcome]) -> list[Assignment]:
         """What is to begin now that these have ended. After a failure the leader decides."""

@@ -274,7 +274,7 @@ class Worker:
     async def _obey(self, message: ToNode) -> None:
         match message:
             case Assignments():
-                self._begin(message.items)
+                self._cargo.bring(self._chains.begin(message.items))
             case Receipts():
                 self._outbox.receipt(message.keys)
             case Withdrawals():
@@ -299,11 +299,6 @@ class Worker:
             case _:
                 assert_never(message)
 
-    def _begin(self, items: Sequence[Assignment]) -> None:
-        """Attempts are ordered, by the leader or by a chain."""
-        self._chains.begin(items)
-        self._cargo.bring(items)
-
     def _accept(self, items: Sequence[Assignment]) -> None:
         """Take work whose inputs are here: to each agent what is for it."""
         by_agent: dict[Digest, list[Assignment]] = {}
@@ -327,7 +322,7 @@ class Worker:
         self._outbox.add(outcomes)
         self._out_kick.set()
         if self._chains:
-            self._begin(self._chains.go_on(outcomes))
+            self._cargo.bring(self._chains.begin(self._chains.go_on(outcomes)))
 
     # -- agents ---------------------------------------------------------------------------------
 

@@ -91,10 +91,10 @@ class Promises:
 
     def line(self, run: Run, key: StepKey) -> Iterator[Promise]:
         """What was promised to follow this attempt, one after the other."""
-        step = run.follower(key.step)
+        step = follower_of(run, key.step)
         while step is not None and (promise := self.find(key.run, step)) and promise.before == key:
             yield promise
-            key, step = promise.key, run.follower(step)
+            key, step = promise.key, follower_of(run, step)
 
     def clear(self, run: RunId) -> list[Promise]:
         """A run is over; what a node may still be working on of it."""
@@ -123,7 +123,7 @@ def followers(
         inputs = run.inputs(step, next_offer.gathers)
         scatter = tuple(item for item in run.scatter(step) if item[0] in next_offer.scatters)
         wires = tuple(
-            Wire(out, slot, into, into in next_offer.gathers) for out, slot, into in run.between(step)
+            Wire(out, slot, into, into in next_offer.gathers) for out, slot, into in _between(run, step)
         )
         found.append(
             Follower(key, next_offer.agent.digest, node.capability, inputs, wires, node.timeout_ms, scatter)
@@ -135,9 +135,26 @@ def followers(
     return tuple(found)
 
 
+def follower_of(run: Run, step: int) -> int | None:
+    """The one step this one feeds, where that is fed by nothing else."""
+    return run.plan.followers.get(step)
+
+
+def recorded_as(run: Run, step: int, after: After) -> bool:
+    """Whether the step before a follower was recorded by this attempt."""
+    edges = run.plan.incoming[step]
+    record = run.records.get(edges[0][0]) if edges else None
+    return record is not None and (record.term, record.attempt) == after
+
+
+def _between(run: Run, step: int) -> Iterator[tuple[str, int, str]]:
+    """How a follower is fed: an output of the step before it, which item of it, an input of its own."""
+    return ((out, slot, into) for _, out, into, _, slot in run.plan.incoming[step])
+
+
 def _line(run: Run, step: int) -> Iterator[int]:
     """The steps behind this one, each fed by the one before it and by nothing else."""
-    following = run.follower(step)
+    following = follower_of(run, step)
     while following is not None:
         yield following
-        following = run.follower(following)
+        following = follower_of(run, following)

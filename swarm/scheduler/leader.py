@@ -22,7 +22,6 @@ from swarm.errors import (
 )
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Record, Recorded, Withdraw
-from swarm.scheduler.chains import After
 from swarm.scheduler.desk import Desk, Entry, Place, Where
 from swarm.scheduler.events import (
     AttemptFailed,
@@ -37,6 +36,7 @@ from swarm.scheduler.events import (
     Tick,
 )
 from swarm.scheduler.explaining import Explanation, explain
+from swarm.scheduler.following import Following
 from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.placement import NodeView, sane_load
 from swarm.scheduler.placing import Placer
@@ -57,6 +57,7 @@ class Leader:
 
     def __init__(self, ledger: Ledger, term: int, now_ms: int, options: Options) -> None:
         self.desk = Desk()
+        self.following = Following(self.desk, ledger)
         self.ranks = Ranks()
         self._ledger = ledger
         self._term = term
@@ -84,7 +85,8 @@ class Leader:
             for step in steps:
                 self._welcome(run, step, actions)
             if run.settled:
-                self._forget(run.submitted.run, actions)
+                self.ranks.forget(run.submitted.run)
+                self.following.forget(run.submitted.run, actions)
         self._place(actions)
         return actions
 
@@ -127,7 +129,7 @@ class Leader:
             actions.append(Recorded(record.node, key))
         entry = self.desk.remove(record.run, record.step)
         if entry is not None and (entry.key != key or entry.spare is not None):
-            self._call_off(entry, actions, but=key)
+            self.following.call_off(entry, actions, but=key)
 
     def _welcome(self, run: Run, step: int, actions: list[Action]) -> None:
         """A step may run, or one of its loose inputs came at last."""
@@ -137,7 +139,10 @@ class Leader:
         entry = self.desk.find(name, step)
         if entry is None:
             entry = self.desk.add(name, step, self._now_ms, run.submitted.tenant)
-            if self._goes_on(run, step, entry, actions):
+            resumed = self.following.resume(run, step, entry, self._now_ms)
+            if isinstance(resumed, AttemptFailed):
+                self._attempt_over(resumed, entry, actions)
+            if resumed:
                 return
             if step in run.intents:
                 self._doubt(entry, name, step)
@@ -148,72 +153,6 @@ class Leader:
         elif entry.place is not Place.LATE or run.waits_softly(step):
             return
         self._queue(run, step, entry)
-
-    def _forget(self, run: RunId, actions: list[Action]) -> None:
-        """A run is over: nobody waits for anything of it."""
-        self.ranks.forget(run)
-        for entry in self.desk.clear(run):
-            actions += [Withdraw(node, key) for node, key in entry.flying()]
-        for promise in self.desk.promises.clear(run):
-            self._give_back(promise.node, promise.key)
-            actions.append(Withdraw(promise.node, promise.key))
-
-    def promised(self, key: StepKey, after: After | None) -> bool:
-        """Whether this is the result of a follower, whose predecessor's is on its way to the log."""
-        promise = self.desk.promises.kept(key, after)
-        if promise is None:
-            return False
-        before = promise.before
-        entry = self.desk.find(before.run, before.step)
-        if entry is not None:
-            return entry.place is Place.RECORDING and entry.key == before
-        earlier = self.desk.promises.find(before.run, before.step)
-        return earlier is not None and earlier.key == before and earlier.arrived
-
-    def _goes_on(self, run: Run, step: int, entry: Entry, actions: list[Action]) -> bool:
-        """Whether the node that was promised this step has it already: the step before it was its doing."""
-        promise = self.desk.promises.take(run.submitted.run, step)
-        if promise is None:
-            return False
-        entry.attempts = promise.key.attempt
-        self._give_back(promise.node, promise.key)
-        view = self.desk.nodes.get(promise.node)
-        if not promise.holds or not run.recorded_as(step, promise.after):
-            return False
-        if promise.arrived:
-            self.desk.record(entry, promise.key, self._now_ms)
-        elif promise.failed is not None:
-            self._attempt_over(promise.failed, entry, actions)
-        elif view is not None:
-            self.desk.fly(entry, view, promise.key, self._now_ms, run.graph.nodes[step])
-        return promise.arrived or promise.failed is not None or view is not None
-
-    def _goes_by_itself(self, key: StepKey) -> None:
-        """This attempt has succeeded: if its node was promised what follows, it is at it now."""
-        run = self._ledger.runs.get(key.run)
-        promise = next(self.desk.promises.line(run, key), None) if run is not None else None
-        if run is None or promise is None or not promise.holds or promise.arrived:
-            return
-        if view := self.desk.nodes.get(promise.node):
-            view.take(promise.key, run.graph.nodes[promise.key.step].resources)
-
-    def _give_back(self, node: NodeId, key: StepKey) -> None:
-        if view := self.desk.nodes.get(node):
-            view.give_back(key)
-
-    def _call_off(self, entry: Entry, actions: list[Action], but: StepKey | None = None) -> None:
-        """Nobody waits for its attempts any more, nor for what follows them, but for the one that counts."""
-        for node, key in entry.flying():
-            if key != but:
-                actions.append(Withdraw(node, key))
-                self._break_off(key, actions)
-
-    def _break_off(self, key: StepKey, actions: list[Action]) -> None:
-        """What was promised to follow this attempt is not to be begun, or ended."""
-        for promise in self.desk.promises.line(self._ledger.runs[key.run], key):
-            promise.holds = False
-            self._give_back(promise.node, promise.key)
-            actions.append(Withdraw(promise.node, promise.key))
 
     def _queue(self, run: Run, step: int, entry: Entry, *, front: bool = False) -> None:
         name, priority = (run.submitted.run, step), run.submitted.priority
@@ -228,16 +167,14 @@ class Leader:
         for key in event.keys:
             entry = self.desk.find(key.run, key.step)
             if entry is None:
-                self.desk.promises.arrive(key)
-                self._give_back(event.node, key)
-                self._goes_by_itself(key)
+                self.following.arrive_early(event.node, key)
                 continue
             if entry.place is Place.RECORDING:
                 continue
             if entry.key != key or entry.spare is not None:
-                self._call_off(entry, actions, but=key)
+                self.following.call_off(entry, actions, but=key)
             self.desk.record(entry, key, self._now_ms)
-            self._goes_by_itself(key)
+            self.following.succeeded(key)
             if view is not None:
                 view.done += 1
                 view.judge(failed=False)
@@ -246,8 +183,7 @@ class Leader:
         actions.append(Recorded(event.node, event.key))
         entry = self.desk.find(event.key.run, event.key.step)
         if entry is None:
-            self.desk.promises.fail(event)
-            self._give_back(event.node, event.key)
+            self.following.fail_early(event)
         if entry is not None and entry.spare is not None and (event.node, event.key) in entry.flying():
             entry.failures += 1  # the other attempt goes on
             entry.drop(self.desk.nodes, event.key)
@@ -395,7 +331,7 @@ class Leader:
         timeout_ms = self._ledger.runs[key.run].graph.nodes[key.step].timeout_ms
         error = OutOfTime(f"no result within {timeout_ms} ms", place=f"node {node}")
         actions.append(Withdraw(node, key))
-        self._break_off(key, actions)
+        self.following.break_off(key, actions)
         failed = AttemptFailed(
             self._now_ms, node, key, error, retryable=True, started_ms=0, wall_ms=float(timeout_ms)
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Changed
-from swarm.scheduler.chains import After
+from swarm.scheduler.chains import After, recorded_as
 from swarm.scheduler.desk import Place as Place
 from swarm.scheduler.events import (
     AgentDeployed,
@@ -102,8 +102,8 @@ class Scheduler:
         if run is None or key.step >= len(run.state):
             return False
         if run.state[key.step] is Step.WAITING:
-            return self._leader is not None and self._leader.promised(key, after)
-        if run.state[key.step] is not Step.READY or not (after is None or run.recorded_as(key.step, after)):
+            return self._leader is not None and self._leader.following.promised(key, after)
+        if run.state[key.step] is not Step.READY or not (after is None or recorded_as(run, key.step, after)):
             return False
         entry = self._leader.desk.find(key.run, key.step) if self._leader is not None else None
         return entry is None or entry.place is not Place.RECORDING or entry.key == key

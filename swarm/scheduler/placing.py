@@ -10,7 +10,7 @@ from swarm.errors import RunFailed
 from swarm.graph import PLAIN
 from swarm.ids import RunId, StepKey
 from swarm.scheduler.actions import Action, Dispatch, Intend
-from swarm.scheduler.chains import followers
+from swarm.scheduler.chains import follower_of, followers
 from swarm.scheduler.desk import Desk, Entry, Place, Where
 from swarm.scheduler.events import StepIntent
 from swarm.scheduler.explaining import History
@@ -216,7 +216,7 @@ class Placer:
     ) -> Dispatch:
         self._desk.fly(entry, view, key, now_ms, run.graph.nodes[key.step])
         order = self._told(run, offer, view, key)
-        if run.follower(key.step) is None or offer.signature.effects == ONCE:
+        if follower_of(run, key.step) is None or offer.signature.effects == ONCE:
             return order
         return order._replace(followers=followers(self._ledger, self._desk.promises, run, key, view))
 

@@ -234,24 +234,6 @@ class Run:
                 found[port] = (items,)
         return found
 
-    def follower(self, step: int) -> int | None:
-        """The one step this one feeds, where that is fed by nothing else."""
-        return self.plan.followers.get(step)
-
-    def before(self, step: int) -> int:
-        """The step a follower follows."""
-        return self.plan.incoming[step][0][0]
-
-    def recorded_as(self, step: int, after: tuple[int, int]) -> bool:
-        """Whether the step before a follower was recorded by this attempt, given as (term, attempt)."""
-        edges = self.plan.incoming[step]
-        record = self.records.get(edges[0][0]) if edges else None
-        return record is not None and (record.term, record.attempt) == after
-
-    def between(self, step: int) -> Iterator[tuple[str, int, str]]:
-        """How a follower is fed: an output of the step before it, which item of it, an input of its own."""
-        return ((out, slot, into) for _, out, into, _, slot in self.plan.incoming[step])
-
     def scatter(self, step: int) -> tuple[tuple[str, int], ...]:
         """How many edges leave each output port of a step."""
         return self.plan.scatter[step]
