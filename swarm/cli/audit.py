@@ -1,4 +1,6 @@
-"""`swarm audit`: what happened, and proof of it. It reads files: no daemon, no network, no private key."""
+"""`swarm audit`: what happened, and proof of it. It reads files: no daemon, no network, no private key (but
+`rotate-key`, which its owner alone may use).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from swarm.adapters.audit import AuditReader, read_public_key
+from swarm.adapters.audit import AuditReader, read_public_key, rotate_key
 from swarm.cli.options import Json
 from swarm.cli.output import Output
 from swarm.errors import ConfigRefused, Mistake
@@ -26,10 +28,12 @@ EXAMPLES: Final = """\
   swarm audit verify AUDIT --key key.pub --against head-of-last-week.json
   swarm audit prove AUDIT 4711 --out proof.json       then, anywhere:
   swarm audit verify proof.json --key key.pub
+  swarm audit rotate-key .swarm/n1/data/audit           old proofs and old keys go on
 """
 
 app = typer.Typer(
-    help="The audit log: `swarm audit tail|query|prove|verify`. AUDIT is the directory in a node's data_dir.",
+    help="The audit log: `swarm audit tail|query|prove|verify|rotate-key`."
+    " AUDIT is the directory in a node's data_dir.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -162,7 +166,23 @@ def verify(
     text = (
         f"{verdict.log} holds: {verdict.events} events under {verdict.heads} heads{kept}{rest}{torn}{where}"
     )
-    out.give({"holds": True, "key": public, "verdict": verdict}, text=text)
+    out.give({"holds": True, "key": public, "keys": reader.ring.document(), "verdict": verdict}, text=text)
+
+
+@app.command("rotate-key")
+def rotate(log: Log, as_json: Json = False) -> None:
+    """Sign the log with a new key from now on, while its daemon goes on or without one.
+
+    Old and new key both sign that the new one follows; proofs say so themselves from then on. Whoever has any
+    key the log ever had can check all of it: nobody has to be given the new one. Only where the old key was
+    stolen hand the new one out by another way, and let them check with that.
+    """
+    handover = rotate_key(log)
+    text = (
+        f"{handover.log} is signed with {handover.new}\n"
+        f"from {handover.size} events on; what {handover.old} signed until then stays valid"
+    )
+    Output(as_json=as_json).give(handover.document(), text=text)
 
 
 def _after(seq: int) -> Callable[[dict[str, Any]], bool]:

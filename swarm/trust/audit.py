@@ -1,9 +1,9 @@
 """What a line of the audit log says, how a tree head is signed, and how a proof is checked by a third party.
 
 An event is one line of JSON. Payloads are in it as sha256 alone. A *head* is the root of the tree over all
-events so far, signed with the log's Ed25519 key; it stands in the log as a line of its own behind the events
-it covers and is no event itself. A proof is a document that holds everything but the public key: whoever has
-that needs neither the log nor the cluster.
+events so far, signed with the log's Ed25519 key of that time (`swarm.trust.keyring`); it stands in the log as
+a line of its own behind the events it covers and is no event itself. A proof is a document that holds
+everything but a public key of the log: whoever has one needs neither the log nor the cluster.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
 from swarm.errors import NotTrusted, ProtocolBroken
+from swarm.trust.keyring import ALONE, KeyRing
 from swarm.trust.merkle import SIZE_BITS_MAX, consistent, included, leaf_hash
 
 FIELD_CHARS_MAX: Final = 300
 LINE_BYTES_MAX: Final = 16_384
-PROOF_BYTES_MAX: Final = 65_536
+PROOF_BYTES_MAX: Final = 131_072  # an entry, its path, and as many handovers between keys as there may be
 HEAD_START: Final = b'{"head":'
 
 _HEAD_MESSAGE: Final = "swarm audit head 1"
@@ -94,13 +95,13 @@ class Head:
         signature = key.sign(_head_message(log, size, root, at_ms)).signature
         return cls(log, size, root, at_ms, bytes(key.verify_key).hex(), signature)
 
-    def signed_by(self, key: str) -> bool:
-        """Whether this is what the holder of `key` (hexadecimal) signed."""
-        if key != self.key:
+    def signed_by(self, key: str, ring: KeyRing = ALONE) -> bool:
+        """Whether the holder of `key` (hexadecimal) signed this, or of one that `ring` puts in its place."""
+        if not ring.covers(key, self.log, self.key, self.size):
             return False
         try:
             message = _head_message(self.log, self.size, self.root, self.at_ms)
-            VerifyKey(bytes.fromhex(key)).verify(message, self.signature)
+            VerifyKey(bytes.fromhex(self.key)).verify(message, self.signature)
         except BadSignatureError:
             return False
         return True
@@ -151,17 +152,16 @@ class Inclusion:
     index: int
     path: tuple[bytes, ...]
     head: Head
+    ring: KeyRing = ALONE
 
     def document(self) -> dict[str, object]:
         path = [step.hex() for step in self.path]
-        return {
-            "inclusion": {"entry": self.entry, "index": self.index, "path": path},
-            "head": self.head.document(),
-        }
+        proved = {"inclusion": {"entry": self.entry, "index": self.index, "path": path}}
+        return {**proved, "head": self.head.document(), "keys": self.ring.document()}
 
     def check(self, key: str) -> None:
         """Raises `NotTrusted` unless the event stands in the log of `key` where this says."""
-        _check_head(self.head, key)
+        _check_head(self.head, key, self.ring)
         leaf = leaf_hash(self.entry.encode())
         if not included(leaf, self.index, self.head.size, self.path, self.head.root):
             raise NotTrusted(
@@ -178,15 +178,17 @@ class Consistency:
     before: Head
     path: tuple[bytes, ...]
     head: Head
+    ring: KeyRing = ALONE
 
     def document(self) -> dict[str, object]:
         path = [step.hex() for step in self.path]
-        return {"consistency": {"before": self.before.document(), "path": path}, "head": self.head.document()}
+        proved = {"consistency": {"before": self.before.document(), "path": path}}
+        return {**proved, "head": self.head.document(), "keys": self.ring.document()}
 
     def check(self, key: str) -> None:
         """Raises `NotTrusted` unless the newer tree begins with the whole older one."""
-        _check_head(self.before, key)
-        _check_head(self.head, key)
+        _check_head(self.before, key, self.ring)
+        _check_head(self.head, key, self.ring)
         older, newer = self.before, self.head
         if older.log != newer.log or not consistent(
             older.size, older.root, newer.size, newer.root, self.path
@@ -199,13 +201,14 @@ class Consistency:
 
 
 def read_proof(data: bytes) -> Inclusion | Consistency:
-    """A proof from its document. Raises `ProtocolBroken`."""
+    """A proof from its document. Raises `ProtocolBroken`, and `NotTrusted` where its keys do not hold."""
     document = read_json(data, PROOF_BYTES_MAX)
+    ring = KeyRing.read(document.get("keys", ())) if isinstance(document, dict) else ALONE
     match document:
         case {"inclusion": {"entry": str(entry), "index": int(index), "path": list(path)}, "head": head}:
-            return Inclusion(entry, index, _path(path), Head.read(head))
+            return Inclusion(entry, index, _path(path), Head.read(head), ring)
         case {"consistency": {"before": before, "path": list(path)}, "head": head}:
-            return Consistency(Head.read(before), _path(path), Head.read(head))
+            return Consistency(Head.read(before), _path(path), Head.read(head), ring)
         case _:
             raise _unreadable("no proof")
 
@@ -221,8 +224,8 @@ def read_json(data: bytes, bytes_max: int = LINE_BYTES_MAX) -> object:
     return found
 
 
-def _check_head(head: Head, key: str) -> None:
-    if not head.signed_by(key):
+def _check_head(head: Head, key: str, ring: KeyRing) -> None:
+    if not head.signed_by(key, ring):
         raise NotTrusted(
             f"the head of {head.size} entries is not signed by {key[:16]}...",
             place="head",

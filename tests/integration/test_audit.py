@@ -112,3 +112,25 @@ def test_an_event_is_proved_by_command_to_somebody_with_the_key_alone(cluster, c
     assert command("audit", "prove", str(directory), "--since", str(head), "--out", str(proof))[0] == 0
     assert command("audit", "verify", str(proof), "--key", str(key))[0] == 0
     assert len(command("audit", "tail", str(directory), "-n", "3")[1]) == 3
+
+
+def test_a_running_node_takes_a_new_audit_key_and_the_first_one_still_checks_everything(
+    cluster, command, swarm, tmp_path
+):
+    directory = cluster.node_data("n2") / "audit"
+    first = tmp_path / "first.pub"
+    first.write_bytes((directory / "key.pub").read_bytes())
+    code, handover = command("audit", "rotate-key", str(directory))
+    assert (code, handover["old"]) == (0, first.read_text().strip())
+    assert read_public_key(str(directory / "key.pub")) == handover["new"]
+    swarm.submit(slow_graph(1, 0)).result()
+    proof = tmp_path / "proof.json"
+    assert command("audit", "prove", str(directory), "0", "--out", str(proof))[0] == 0
+    code, answer = command("audit", "verify", str(proof), "--key", str(first))
+    assert (code, answer["head"]["key"], len(answer["keys"])) == (0, handover["new"], 1)
+    assert command("audit", "verify", str(directory), "--key", str(first))[0] == 0
+    document = json.loads(proof.read_text())
+    document["keys"][0]["size"] += 1
+    proof.write_text(json.dumps(document))
+    code, answer = command("audit", "verify", str(proof), "--key", str(first))
+    assert (code, answer["error"]["code"]) == (1, "not_trusted")

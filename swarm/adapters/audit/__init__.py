@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from swarm.adapters.audit.files import read_public_key
 from swarm.adapters.audit.reader import AuditReader, Verdict
-from swarm.adapters.audit.writer import AuditLog, Bodies, Retention
+from swarm.adapters.audit.writer import AuditLog, Bodies, Retention, rotate_key
 
-__all__ = ["AuditLog", "AuditReader", "Bodies", "Retention", "Verdict", "read_public_key"]
+__all__ = ["AuditLog", "AuditReader", "Bodies", "Retention", "Verdict", "read_public_key", "rotate_key"]

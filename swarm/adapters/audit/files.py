@@ -3,6 +3,8 @@
     audit/
       key              the private key that signs heads, 0600
       key.pub          the public key, in hexadecimal: what a third party needs
+      key.next         the private key that is to follow; `swarm.adapters.audit.keys`
+      keys.json        how each key followed the one before it
       segments.json    name of the log, events in a segment, and the root of every full segment
       events-000000000000.jsonl, events-000000065536.jsonl, ...
       head.json        the newest head; a copy kept elsewhere shows a log that was cut short since
@@ -14,6 +16,8 @@ at the end of the one before it, and so can be checked even where that one is go
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -21,21 +25,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from nacl.signing import SigningKey
-
 from swarm import limits
-from swarm.adapters.tls.files import PUBLIC_MODE, SECRET_MODE, make_private_directory, write_whole
-from swarm.errors import ConfigRefused, NotFound, NotTrusted, ProtocolBroken
-from swarm.trust.audit import LINE_BYTES_MAX, Head, read_json
+from swarm.adapters.tls.files import PUBLIC_MODE, write_whole
+from swarm.errors import ConfigRefused, Conflict, NotFound, NotTrusted, ProtocolBroken
+from swarm.trust.audit import LINE_BYTES_MAX, PROOF_BYTES_MAX, Head, read_json
+from swarm.trust.keyring import ALONE, KeyRing
 from swarm.trust.merkle import HASH_BYTES, Frontier
 
 SEGMENT_HEIGHT: Final = 16  # 65,536 events
 SEGMENT_HEIGHT_MAX: Final = 24
 INDEX_BYTES_MAX: Final = 64 * limits.MIB
+RING_BYTES_MAX: Final = PROOF_BYTES_MAX
 KEY_CHARS: Final = 64
 
 _SEGMENT = re.compile(r"events-([0-9]{12,})\.jsonl", re.ASCII)
-_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
+KEY_DIGITS: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ class AuditFiles:
         self.directory = directory
         self.key = directory / "key"
         self.public_key = directory / "key.pub"
+        self.next_key = directory / "key.next"
+        self.keys = directory / "keys.json"
         self.index = directory / "segments.json"
         self.head = directory / "head.json"
 
@@ -110,28 +116,38 @@ class AuditFiles:
         except (OSError, ProtocolBroken):
             return None
 
-    def read_key(self) -> SigningKey:
-        """The private key; made where there is none yet."""
-        if not self.key.exists():
-            make_private_directory(self.directory)
-            made = SigningKey.generate()
-            write_whole(self.key, bytes(made).hex().encode() + b"\n", SECRET_MODE)
-        text = self.key.read_bytes()[: KEY_CHARS + 2].strip().decode("ascii", "replace")
-        if not _KEY.fullmatch(text):
-            raise ConfigRefused(
-                "this is no audit key", place=str(self.key), remedy="restore it, or begin a new log elsewhere"
-            )
-        key = SigningKey(bytes.fromhex(text))
-        public = bytes(key.verify_key).hex().encode() + b"\n"
-        if not self.public_key.exists() or self.public_key.read_bytes() != public:
-            write_whole(self.public_key, public, PUBLIC_MODE)
-        return key
+    def write_index(self, index: Index) -> None:
+        write_whole(self.index, json.dumps(index.document()).encode(), PUBLIC_MODE)
+        sync_directory(self.directory)
+
+    def read_ring(self) -> KeyRing:
+        """The keys of the log, one after the other. Raises `NotTrusted` where they do not hold."""
+        try:
+            return KeyRing.read(read_json(_read(self.keys, RING_BYTES_MAX), RING_BYTES_MAX))
+        except FileNotFoundError:
+            return ALONE
+        except (ProtocolBroken, NotTrusted) as error:
+            raise altered(self.keys.name, error.message) from None
+
+    def lock(self) -> int:
+        """A descriptor that keeps every other writer out until it is closed. Raises `Conflict`."""
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise Conflict(
+                "another process writes this audit log",
+                place=str(self.directory),
+                remedy="stop that one first, or leave it to it",
+            ) from None
+        return descriptor
 
 
 def read_public_key(text_or_path: str) -> str:
     """A public key from its hexadecimal digits or from a file that holds them."""
     text = text_or_path
-    if not _KEY.fullmatch(text):
+    if not KEY_DIGITS.fullmatch(text):
         try:
             words = Path(text_or_path).read_bytes()[: 2 * KEY_CHARS].decode("ascii", "replace").split()
             text = words[0] if words else ""  # a name may follow
@@ -141,7 +157,7 @@ def read_public_key(text_or_path: str) -> str:
                 place=text_or_path[:200],
                 remedy="give key.pub or 64 digits",
             ) from None
-    if not _KEY.fullmatch(text):
+    if not KEY_DIGITS.fullmatch(text):
         raise ConfigRefused("no public key", place=text_or_path[:200], remedy="give key.pub or 64 digits")
     return text
 
@@ -172,7 +188,7 @@ def altered(place: str, message: str) -> NotTrusted:
 
 
 def _is_hash(text: object) -> bool:
-    return isinstance(text, str) and len(text) == 2 * HASH_BYTES and _KEY.fullmatch(text) is not None
+    return isinstance(text, str) and len(text) == 2 * HASH_BYTES and KEY_DIGITS.fullmatch(text) is not None
 
 
 def _read(path: Path, bytes_max: int) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swarm.adapters.audit.files import AuditFiles, altered
-from swarm.adapters.audit.replay import DROPPED, Entry, Replay
+from swarm.adapters.audit.replay import DROPPED, ROTATED, Entry, Replay
 from swarm.errors import NotFound
 from swarm.trust.audit import Consistency, Head, Inclusion
 from swarm.trust.merkle import Tree, leaf_hash
@@ -37,6 +37,7 @@ class AuditReader:
         self._files = AuditFiles(directory)
         self._index = self._files.read_index()
         self._segments = self._files.segments()
+        self.ring = self._files.read_ring()
 
     @property
     def public_key_path(self) -> Path:
@@ -68,6 +69,7 @@ class AuditReader:
         """
         kept_from = self._segments[0] if self._segments else 0
         declared, heads = 0, 0
+        announced: set[str] = set()
         replay: Replay | None = None
         roots = {}
         if against is not None:
@@ -75,17 +77,20 @@ class AuditReader:
         for first in self._segments:
             if replay is not None and (first != replay.size or replay.torn):
                 raise altered(self._files.segment(replay.size).name, "this segment is missing or incomplete")
-            replay = Replay(self._files, self._index, first, key)
+            replay = Replay(self._files, self._index, first, key, self.ring)
             if against is not None and against.size == first:
                 roots[first] = replay.root()
             for entry in replay.entries():
                 declared = max(declared, _declared(entry))
+                if entry.facts.get("did") == ROTATED:
+                    announced.add(str(entry.facts.get("on")))
                 if against is not None and replay.size == against.size:
                     roots[replay.size] = replay.root()
             heads += replay.heads
         events = replay.size if replay is not None else 0
         if declared < kept_from:
             raise altered(str(self._files.directory), f"no event says why events before {kept_from} are gone")
+        self._announced(announced, kept_from)
         self._compare(events, replay.head if replay else None, against, roots)
         return Verdict(
             log=self._index.log,
@@ -99,8 +104,14 @@ class AuditReader:
             else 0,
         )
 
+    def _announced(self, keys: set[str], kept_from: int) -> None:
+        # Its event may be gone with its segment where the handover is about the first event that is kept.
+        for handover in self.ring.handovers:
+            if (kept_from == 0 or handover.size > kept_from + 1) and handover.new not in keys:
+                raise altered(self._files.keys.name, f"no event says that {handover.new[:16]}... follows")
+
     def _foreign(self, against: Head, key: str) -> None:
-        if against.log != self._index.log or not against.signed_by(key):
+        if against.log != self._index.log or not against.signed_by(key, self.ring):
             raise altered("head", f"the older head is of {against.log} or not signed with this log's key")
 
     def _compare(self, events: int, last: Head | None, against: Head | None, roots: dict[int, bytes]) -> None:
@@ -135,7 +146,7 @@ class AuditReader:
         tree, head = self._tree(key, look)
         if not line or seq >= head.size:
             raise NotFound(f"there is no signed event {seq}", place=str(self._files.directory))
-        return Inclusion(line.decode(), seq, tuple(tree.inclusion(seq, head.size)), head)
+        return Inclusion(line.decode(), seq, tuple(tree.inclusion(seq, head.size)), head, self.ring)
 
     def prove_consistency(self, before: Head, key: str) -> Consistency:
         """A proof that the log has only grown since an older head."""
@@ -149,7 +160,7 @@ class AuditReader:
                 place="the older head",
                 remedy="give an older head of events that are still kept",
             ) from None
-        proof = Consistency(before, tuple(path), head)
+        proof = Consistency(before, tuple(path), head, self.ring)
         proof.check(key)  # this very log may be the fork
         return proof
 
@@ -159,12 +170,12 @@ class AuditReader:
         for root in self._index.roots[: self._segments[0] // self._index.events if self._segments else 0]:
             tree.append_subtree(self._index.height, root)
         for first in self._segments:
-            replay = Replay(self._files, self._index, first, key)
+            replay = Replay(self._files, self._index, first, key, self.ring)
             for entry in replay.entries(signatures=False):
                 tree.append(leaf_hash(entry.line))
                 look(entry)
             head = replay.head or head
-        if head is None or not head.signed_by(key):
+        if head is None or not head.signed_by(key, self.ring):
             raise altered(str(self._files.directory), "there is no head that this key signed")
         return tree, head
 

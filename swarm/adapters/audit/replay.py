@@ -10,9 +10,11 @@ from typing import Any, Final
 from swarm.adapters.audit.files import AuditFiles, Index, altered, lines_of
 from swarm.errors import ProtocolBroken
 from swarm.trust.audit import HEAD_START, LINE_BYTES_MAX, Head, read_json
+from swarm.trust.keyring import ALONE, KeyRing
 from swarm.trust.merkle import Frontier, leaf_hash
 
 DROPPED: Final = "audit.dropped"
+ROTATED: Final = "audit.key_rotated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Entry:
 class Replay:
     """Walks through one segment; the tree grows with it. Raises `NotTrusted` where a line does not fit."""
 
-    def __init__(self, files: AuditFiles, index: Index, first: int, key: str) -> None:
+    def __init__(self, files: AuditFiles, index: Index, first: int, key: str, ring: KeyRing = ALONE) -> None:
         self.path = files.segment(first)
         self.before = index.frontier(first)
         self.tail = Frontier()
@@ -38,6 +40,7 @@ class Replay:
         self.torn = False
         self._log = index.log
         self._key = key
+        self._ring = ring
         self._number = 0
 
     @property
@@ -92,7 +95,7 @@ class Replay:
             raise self.fault(error.message) from None
         if (head.log, head.size, head.root) != (self._log, self.size, self.root()):
             raise self.fault(f"the events before this are not the {head.size} its head was signed for")
-        if (signatures or self.head is None) and not head.signed_by(self._key):
+        if (signatures or self.head is None) and not head.signed_by(self._key, self._ring):
             raise self.fault("this head was not signed with the log's key")
         self.head = head
         self.heads += 1
@@ -109,9 +112,10 @@ class Replay:
     def _is_ours(self, line: bytes) -> bool:
         try:
             document = read_json(line)
-            return Head.read(document["head"] if isinstance(document, dict) else None).signed_by(self._key)
+            head = Head.read(document["head"] if isinstance(document, dict) else None)
         except ProtocolBroken:
             return False
+        return head.signed_by(self._key, self._ring)
 
     def fault(self, message: str) -> Exception:
         return altered(f"{self.path.name}:{self._number}", message)

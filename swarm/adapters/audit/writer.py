@@ -10,8 +10,9 @@ recorded is not done.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import hashlib
-import json
 import os
 import queue
 import threading
@@ -23,15 +24,19 @@ from typing import Final, Self
 
 from swarm import limits
 from swarm.adapters.audit.files import SEGMENT_HEIGHT, AuditFiles, Index, altered, sync_directory
-from swarm.adapters.audit.replay import DROPPED, Replay
+from swarm.adapters.audit.keys import LogKeys, ask_for_rotation
+from swarm.adapters.audit.replay import DROPPED, ROTATED, Replay
 from swarm.adapters.tls.files import PUBLIC_MODE, SECRET_MODE, make_private_directory, write_whole
-from swarm.errors import NotFound, NotTrusted, QueueFull
+from swarm.errors import Conflict, NotFound, NotTrusted, OutOfTime, QueueFull
 from swarm.trust.audit import HEAD_START, Event, Head
+from swarm.trust.keyring import Handover
 from swarm.trust.merkle import Frontier, leaf_hash
 
 WAITING_EVENTS_MAX: Final = 65_536
 RESERVED_EVENTS: Final = 16_384  # for calls that were let in and have not ended yet
 BATCH_EVENTS_MAX: Final = 4_096
+KEY_LOOK_S: Final = 1.0  # so often a log that nothing is written to looks for a key that is to follow
+ROTATION_S: Final = 60.0  # within which the daemon has to take it
 DAY_MS: Final = 24 * 3600 * 1000
 HEAD_BYTES: Final = 1_024  # of the file head.json, padded so that every head overwrites the whole of the last
 
@@ -47,12 +52,15 @@ class Retention:
     bytes_max: int = 4 * 1024 * limits.MIB
 
 
+KEEP_ALL: Final = Retention(days=1_000_000, bytes_max=1 << 62)
+
+
 class AuditLog:
     """See the head of this module. One process writes a log at a time: the owner of its data directory."""
 
     def __init__(self, files: AuditFiles, name: str, retention: Retention, height: int) -> None:
         self._files = files
-        self._key = files.read_key()
+        self._keys = LogKeys(files)
         self._retention = retention
         self._queue: queue.Queue[tuple[Event, Bodies] | threading.Event] = queue.Queue(WAITING_EVENTS_MAX)
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
@@ -63,11 +71,13 @@ class AuditLog:
             self._index = files.read_index()
         except NotFound:
             self._index = Index(name, height, ())
-            self._write_index()
+            files.write_index(self._index)
         if self._index.log != name:
             raise altered(files.index.name, f"this is the log of {self._index.log}, not of {name}")
-        self._before, self._tail, self._fd = Frontier(), Frontier(), -1
+        self._before, self._tail, self._fd, self._lock_fd = Frontier(), Frontier(), -1, -1
         self._recover()
+        if self._keys.wanted():
+            self._rotate()
 
     @classmethod
     def open(
@@ -78,15 +88,25 @@ class AuditLog:
         *,
         height: int = SEGMENT_HEIGHT,
     ) -> Self:
-        """Open or begin the log `name`. Raises `NotTrusted` where it is not what its key signed."""
+        """Open or begin the log `name`.
+
+        Raises `NotTrusted` where it is not what its key signed, `Conflict` where another process writes it.
+        """
         make_private_directory(directory)
-        log = cls(AuditFiles(directory), name, retention or Retention(), height)
+        files = AuditFiles(directory)
+        lock = files.lock()
+        try:
+            log = cls(files, name, retention or Retention(), height)
+        except BaseException:
+            os.close(lock)
+            raise
+        log._lock_fd = lock
         log._thread.start()
         return log
 
     @property
     def public_key(self) -> str:
-        return bytes(self._key.verify_key).hex()
+        return self._keys.public
 
     @property
     def size(self) -> int:
@@ -113,13 +133,17 @@ class AuditLog:
 
     def ready(self) -> None:
         """Raises `QueueFull` unless events can be recorded for a while."""
-        if self._failed is not None or self._queue.qsize() > WAITING_EVENTS_MAX - RESERVED_EVENTS:
+        if self._failed is not None:
+            raise _broken(self._failed)
+        if self._queue.qsize() > WAITING_EVENTS_MAX - RESERVED_EVENTS:
             raise QueueFull("the audit log does not keep up with the calls", remedy="try again later")
 
     def record(self, event: Event, bodies: Bodies | None = None) -> None:
         """Queue an event. Never blocks; raises `QueueFull` where it could not be written."""
-        if self._failed is not None or self._closing.is_set():
-            raise QueueFull("the audit log takes nothing any more", remedy="read the daemon's log")
+        if self._failed is not None:
+            raise _broken(self._failed)
+        if self._closing.is_set():
+            raise QueueFull("the audit log is closed", remedy="ask another node: this one stops")
         try:
             self._queue.put_nowait((event, bodies or {}))
         except queue.Full:
@@ -132,9 +156,7 @@ class AuditLog:
         done = threading.Event()
         self._queue.put(done, timeout=timeout_s)
         if not done.wait(timeout_s) or self._failed is not None:
-            raise QueueFull(
-                "the audit log cannot be written", place=str(self._files.directory)
-            ) from self._failed
+            raise _broken(self._failed or TimeoutError(f"the disk did not answer for {timeout_s:g} s"))
 
     def close(self) -> None:
         """Write what waits and stop. Safe to repeat."""
@@ -144,6 +166,7 @@ class AuditLog:
             self._thread.join()
             os.close(self._fd)
             os.close(self._head_fd)
+            os.close(self._lock_fd)
 
     # -- the thread ---------------------------------------------------------------------------------
 
@@ -153,6 +176,8 @@ class AuditLog:
             if self._failed is None:
                 try:
                     self._append(batch)
+                    if self._keys.wanted():
+                        self._rotate()
                 except Exception as error:  # noqa: BLE001 - whatever ends this log has to end the daemon
                     self._failed = error
                     self._on_failure(error)
@@ -162,10 +187,13 @@ class AuditLog:
                 return
 
     def _gather(self) -> tuple[list[Event], list[threading.Event]]:
-        """What waits, at least one thing."""
+        """What waits; nothing where nothing came for a while."""
         batch: list[Event] = []
         waiters: list[threading.Event] = []
-        item = self._queue.get()
+        try:
+            item = self._queue.get(timeout=KEY_LOOK_S)
+        except queue.Empty:
+            return batch, waiters
         while True:
             if isinstance(item, threading.Event):
                 waiters.append(item)
@@ -200,8 +228,19 @@ class AuditLog:
 
     def _sign(self) -> Head:
         root = self._before.root(self._tail)
-        self._head = Head.sign(self._key, self._index.log, self.size, root, time.time_ns() // 1_000_000)
+        self._head = Head.sign(
+            self._keys.signing, self._index.log, self.size, root, time.time_ns() // 1_000_000
+        )
         return self._head
+
+    def _rotate(self) -> None:
+        """Let the next key take over: the event, the handover, and a head by the new key."""
+        at_ms = time.time_ns() // 1_000_000
+        old, new = self._keys.public, self._keys.wanted_public()
+        self._append([Event(at_ms, self._index.log, ROTATED, new, context={"old": old})])
+        self._keys.hand_over(self._index.log, self.size)
+        self._sign()
+        self._write([self._head.line()])
 
     def _write(self, lines: Sequence[bytes]) -> None:
         data = b"\n".join([*lines, b""])
@@ -221,7 +260,7 @@ class AuditLog:
         """Close a full segment and begin the next. The index is written first: a crash repeats this."""
         roots = self._index.roots[: self._before.size // self._index.events]
         self._index = Index(self._index.log, self._index.height, (*roots, self._tail.root()))
-        self._write_index()
+        self._files.write_index(self._index)
         os.close(self._fd)
         first = self.size
         self._before, self._tail = self._index.frontier(first), Frontier()
@@ -248,11 +287,6 @@ class AuditLog:
             for first in gone:
                 self._files.segment(first).unlink(missing_ok=True)
             sync_directory(self._files.directory)
-
-    def _write_index(self) -> None:
-        data = json.dumps(self._index.document()).encode()
-        write_whole(self._files.index, data, PUBLIC_MODE)
-        sync_directory(self._files.directory)
 
     # -- opening ----------------------------------------------------------------------------------------
 
@@ -282,7 +316,7 @@ class AuditLog:
 
     def _reread(self, first: int) -> int:
         """The tree and the last head from a segment; returns how many bytes were cut."""
-        replay = Replay(self._files, self._index, first, self.public_key)
+        replay = Replay(self._files, self._index, first, self.public_key, self._keys.ring)
         try:
             for _ in replay.entries(signatures=False):
                 pass
@@ -290,7 +324,7 @@ class AuditLog:
             # Up to its last head a log is whole or was tampered with; behind it a crash explains everything.
             if replay.is_signed_further():
                 raise
-        if replay.head is not None and not replay.head.signed_by(self.public_key):
+        if replay.head is not None and not replay.head.signed_by(self.public_key, self._keys.ring):
             raise altered(replay.path.name, "its last head was not signed with the log's key")
         self._before, self._tail = replay.before, replay.tail
         self._fd = os.open(replay.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
@@ -300,6 +334,42 @@ class AuditLog:
         if replay.good_bytes > replay.signed_bytes:
             self._write([self._head.line()])
         return cut
+
+
+def rotate_key(directory: Path, patience_s: float = ROTATION_S) -> Handover:
+    """Give a log a new key, whether a daemon writes it or none does.
+
+    Raises `OutOfTime` where the daemon does not take it.
+    """
+    files = AuditFiles(directory)
+    before = len(files.read_ring().handovers)
+    ask_for_rotation(directory)
+    end_s = time.monotonic() + patience_s
+    while True:
+        with contextlib.suppress(Conflict):
+            AuditLog.open(directory, files.read_index().log, KEEP_ALL).close()
+        if len((ring := files.read_ring()).handovers) > before and not files.next_key.exists():
+            return ring.handovers[-1]
+        if time.monotonic() > end_s:
+            raise OutOfTime(
+                f"whoever writes this log did not take the new key within {patience_s:g} s",
+                place=str(directory),
+                remedy="read the daemon's log; it takes the key as soon as it can, or at its next start",
+            )
+        time.sleep(KEY_LOOK_S / 4)
+
+
+def _broken(error: BaseException) -> QueueFull:
+    """What a caller is told when the log can be written no more: why, but not where; they may be anybody."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    remedy = "make room on the disk of its audit log" if full else "read the daemon's log"
+    refusal = QueueFull(
+        f"nothing is done that cannot be recorded, and the audit log cannot be written: {why}",
+        remedy=f"{remedy}, and start the daemon again; other nodes may answer",
+    )
+    refusal.__cause__ = error
+    return refusal
 
 
 def _sha256(pieces: Sequence[bytes]) -> str:
