@@ -30,7 +30,7 @@ _HEAD_MESSAGE: Final = "swarm audit head 1"
 _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{128}", re.ASCII)
 
-_FACTS_MAX: Final = 4
+_FACTS_MAX: Final = 6
 _CROWDED_CHARS_MAX: Final = FIELD_CHARS_MAX // 8
 
 # JSON may need twelve bytes for one character: a line of such text is made again with shorter fields.

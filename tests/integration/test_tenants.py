@@ -5,11 +5,12 @@ import json
 import pytest
 
 from swarm import Edge, Endpoint, Graph, Node, Outlet, Payload, Swarm
+from swarm.adapters.audit import AuditReader
 from swarm.adapters.tls import Authority
 from swarm.cli import run
 from swarm.client.profile import ClusterProfile
 from swarm.daemons.local import LocalCluster
-from swarm.errors import AgentRefused, Conflict, GraphRefused, NotAllowed, NotFound, QueueFull
+from swarm.errors import AgentRefused, Conflict, GraphRefused, NotAllowed, NotFound, QueueFull, RunFailed
 from swarm.graph import Context
 from swarm.trust import Role
 from tests.integration.cluster import SLOW_AGENT, slow_graph
@@ -191,6 +192,51 @@ def test_data_flows_only_upwards_runs_only_where_it_may_and_is_read_by_who_is_cl
         amy.submit(marked(Context(), MEDICAL))
     with pytest.raises(GraphRefused, match="it belongs to tenant acme"):
         person("zoe").submit(marked(Context(), Context(tenant="acme")))
+
+
+def test_what_a_step_says_that_fails_is_told_to_who_is_cleared_for_it_and_its_code_to_the_rest(
+    shared, person
+):
+    cluster, _ = shared
+    ann = person("ann")
+    ann.deploy(
+        SLOW_AGENT.replace(b"name: slow", b"name: leaky")
+        .replace(b"- name: test:slow", b"- name: test:leaky")
+        .replace(b'return {"value": inputs.get("value")}', b'raise ValueError("diagnosis: gout")')
+    )
+    node = Node("b", "test:leaky", (("seconds", Payload("json", b"0")),), context=MEDICAL)
+    made = ann.submit(Graph("leaks", (node,), (), outlets=(Outlet("value", Endpoint("b", "value")),)))
+    with pytest.raises(RunFailed, match="gout"):
+        made.result()
+    for name in cluster.nodes:
+        whole = person("ann", name).attach(made.id)
+        assert "gout" in str(whole.show().steps[0].error)
+        theirs = person("amy", name).attach(made.id)
+        shown = theirs.show()
+        told = [shown, theirs.logs(), [run for run in person("amy", name).runs() if run.id == made.id]]
+        assert "gout" not in repr(told) + str(shown.steps[0].error)
+        assert shown.steps[0].status == "failed"
+        assert shown.steps[0].error.code == whole.show().steps[0].error.code == "agent_failed"
+        assert shown.run.reason.startswith("step b: agent_failed: ")
+        with pytest.raises((RunFailed, NotAllowed)) as failed:
+            theirs.result()
+        assert "gout" not in str(failed.value)
+    lines = [
+        facts
+        for name in cluster.nodes
+        for facts in AuditReader(cluster.node_data(name) / "audit").query(lambda _: True, 100_000)
+        if facts["on"] == made.id
+    ]
+    assert lines
+    for facts in lines:
+        context = {name: facts["context"].get(name) for name in ("level", "domain", "tenant")}
+        assert context == {"level": "2", "domain": "medical", "tenant": "acme"}, facts
+    assert b"gout" not in b"".join(
+        path.read_bytes()
+        for name in cluster.nodes
+        for path in (cluster.node_data(name) / "audit").glob("*.jsonl")
+    )
+    ann.remove_agent("leaky")
 
 
 def test_an_agent_that_its_author_and_the_policy_let_switch_contexts_gives_data_to_whom_it_may(person):

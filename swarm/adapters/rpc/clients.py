@@ -16,6 +16,7 @@ from swarm.adapters.rpc.certificates import CertificateCalls
 from swarm.adapters.rpc.data import DataCalls
 from swarm.adapters.rpc.exports import ExportCalls
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
+from swarm.adapters.rpc.notes import concerns
 from swarm.adapters.rpc.policies import PolicyCalls
 from swarm.adapters.rpc.tokens import TokenCalls
 from swarm.adapters.rpc.voters import VoterCalls
@@ -94,18 +95,19 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
             local, lambda stub: stub.Submit(request, timeout=CALL_S), twice=bool(request.key)
         )
         await self._catch_up(reply.index)
+        if (run := self._coordinator.replica.scheduler.ledger.runs.get(RunId(reply.run))) is not None:
+            concerns(run)
         return reply
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunReply:  # noqa: N802
         request.on_behalf_of = behalf(context, request.on_behalf_of)
 
         async def local() -> pb.CancelRunReply:
-            run = await self._coordinator.cancel(
-                RunId(request.run),
-                request.reason[: limits.ERROR_CHARS_MAX],
-                self._caller(context, request, "CancelRun"),
-            )
-            return pb.CancelRunReply(run=views.summary(run))
+            caller = self._caller(context, request, "CancelRun")
+            reason = request.reason[: limits.ERROR_CHARS_MAX]
+            run = await self._coordinator.cancel(RunId(request.run), reason, caller)
+            concerns(run)
+            return pb.CancelRunReply(run=views.summary(run, caller.grant))
 
         return await self._forwarder.decide(
             local, lambda stub: stub.CancelRun(request, timeout=CALL_S), twice=True
@@ -152,12 +154,13 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
             # Asked again at every turn: what is taken from them while they watch is theirs no more.
             grant = self._caller(context, request, "Watch").grant
             run = await self._coordinator.look_up(RunId(request.run), grant)
+            concerns(run)
             change = self._coordinator.replica.watchers.wait(run.submitted.run)
-            events = list(views.events(run, offset))
+            events = list(views.events(run, offset, grant))
             offset += len(events)
             ended = run.status is not Status.RUNNING and offset >= len(run.order)
             if events or ended or not greeted:  # who waits for the end alone is not told of every step
-                yield pb.WatchReply(events=events, run=views.summary(run), freshness=self._freshness())
+                yield pb.WatchReply(events=events, run=views.summary(run, grant), freshness=self._freshness())
                 greeted = True
             if ended or not request.follow:
                 return
@@ -177,6 +180,7 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
     async def _readable(self, name: str, grant: Grant) -> Run:
         """A run whose results they may have. Raises `NotFound` or `NotAllowed`."""
         run = await self._coordinator.look_up(RunId(name), grant)
+        concerns(run)
         if outlet := unreadable(run, grant):
             raise NotAllowed(
                 f"its result {outlet} is in a context you are not cleared for",
@@ -191,7 +195,7 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
         found = []
         for run in reversed(self._coordinator.replica.scheduler.ledger.runs.values()):
             if request.status in ("", run.status.value) and grant.sees(run.submitted.tenant):
-                found.append(views.summary(run))
+                found.append(views.summary(run, grant))
                 if len(found) == limit:
                     break
         return pb.ListRunsReply(runs=found, freshness=self._freshness())
@@ -202,9 +206,10 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
             run = await self._readable(request.run, grant)
         else:
             run = await self._coordinator.look_up(RunId(request.run), grant)
+            concerns(run)
         if run.status is Status.RUNNING and (reply := await self._leaders("ShowRun", request, context)):
             return cast("pb.ShowRunReply", reply)  # only the leader knows what runs where
-        reply = views.show(run, self._coordinator, outputs=request.outputs)
+        reply = views.show(run, self._coordinator, grant, outputs=request.outputs)
         reply.freshness.CopyFrom(self._freshness())
         return reply
 
@@ -212,10 +217,11 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
         grant = self._caller(context, request, "ExplainStep").grant
         run = await self._coordinator.look_up(RunId(request.run), grant)
         step = views.number_of(run, request.step)
+        concerns(run, step)
         if leaders := await self._leaders("ExplainStep", request, context):
             return cast("pb.ExplainStepReply", leaders)
         self._coordinator.replica.must_lead()  # nobody else knows what was seen when it was placed
-        reply = views.explanation(run, step, self._coordinator)
+        reply = views.explanation(run, step, self._coordinator, grant)
         reply.freshness.CopyFrom(self._freshness())
         return reply
 

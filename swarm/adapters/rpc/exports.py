@@ -7,6 +7,7 @@ from typing import Any
 
 from swarm import limits
 from swarm.adapters.rpc.callers import Access
+from swarm.adapters.rpc.notes import concerns
 from swarm.coordinator import Coordinator
 from swarm.coordinator.tenancy import barred_step
 from swarm.errors import NotAllowed
@@ -30,6 +31,7 @@ class ExportCalls:
     ) -> AsyncIterator[pb.ExportRunReply]:
         grant = self._access.caller(context, request.on_behalf_of, "/swarm.v1.Swarm/ExportRun").grant
         run = await self._coordinator.look_up(RunId(request.run), grant)
+        concerns(run)
         if step := barred_step(run, grant):
             raise NotAllowed(
                 f"its step {step} is in a context you are not cleared for",

@@ -11,11 +11,14 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from swarm.adapters.tls import peer_identity
 from swarm.errors import NotTrusted, SwarmError
+from swarm.graph import PLAIN
+from swarm.scheduler.run import Run
 from swarm.trust import Identity
 from swarm.trust.audit import Event
 
@@ -83,6 +86,28 @@ _REPLIES: Final[Mapping[str, Callable[[Any], str]]] = {
 _BODIES: Final[Mapping[str, Callable[[Any], Bodies]]] = {"Submit": _submission}
 
 
+_current: ContextVar[Note | None] = ContextVar("note", default=None)  # of the call this task answers
+
+
+def concerns(run: Run, step: int | None = None) -> None:
+    """Have the line of the call that is being answered say in which context its run is, or its one step.
+
+    Of a run whose steps differ the line has the highest level and every domain.
+    """
+    if (note := _current.get()) is None:
+        return
+    nodes = run.graph.nodes if step is None else (run.graph.nodes[step],)
+    contexts = {node.context for node in nodes if node.context is not PLAIN}
+    level = max((context.level for context in contexts), default=0)
+    domains = sorted({context.domain for context in contexts if context.domain})
+    facts = {
+        "level": str(level) if level else "",
+        "domain": " ".join(domains),
+        "tenant": run.submitted.tenant,
+    }
+    note.concern({name: value for name, value in facts.items() if value})
+
+
 class Note:
     """One call, from its beginning to its end; a context manager around its handler."""
 
@@ -92,12 +117,14 @@ class Note:
         self._name = method.rpartition("/")[2]
         self._context = context
         self._behalf = self._tenant = ""
+        self._concern: Mapping[str, str] = {}
         self._on = ""
         self._bodies: Bodies = {}
 
     def __enter__(self) -> Self:
         self._recorder.ready()
         self._began_ns = time.monotonic_ns()
+        _current.set(self)  # a call has a task of its own, and so a context that ends with it
         return self
 
     def __exit__(
@@ -110,6 +137,10 @@ class Note:
         self._tenant = tenant
         if self._method in LONG:
             self._record("opened")
+
+    def concern(self, facts: Mapping[str, str]) -> None:
+        """In which context the data is that the call is about."""
+        self._concern = facts
 
     def request(self, request: Any) -> Any:
         """Look at a request, or at the first of a stream of them; returns what the handler is to be given."""
@@ -146,6 +177,7 @@ class Note:
             context["tenant"] = self._tenant
         if self._behalf:
             context["for"] = self._behalf
+        context |= self._concern
         event = Event(
             at_ms=time.time_ns() // 1_000_000,
             who=caller.uri if caller is not None else "unknown",

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 
 from swarm import limits
 from swarm.coordinator import Coordinator, NodeLink
-from swarm.errors import NotFound
+from swarm.errors import NotFound, SwarmError
+from swarm.graph import UNBOUNDED
 from swarm.ids import AgentName, Digest, NodeId
 from swarm.scheduler.machine import Place
 from swarm.scheduler.progress import ProgressTracker
-from swarm.scheduler.run import Run, Step
+from swarm.scheduler.run import Run, Step, context_of
 from swarm.trust.policy import Grant
 from swarm.wire.convert import agent_to_pb, error_to_pb, items_to_pb, lack_to_pb, usage_to_pb
 from swarm.wire.gen import client_pb2 as pb
+from swarm.wire.gen import common_pb2
 
 _STEP_STATUS = {
     Step.WAITING: "waiting",
@@ -25,15 +27,18 @@ _STEP_STATUS = {
 }
 
 
-def summary(run: Run) -> pb.RunSummary:
-    """One line about a run."""
+WITHHELD = "what it says is in a context you are not cleared for"
+
+
+def summary(run: Run, grant: Grant) -> pb.RunSummary:
+    """One line about a run, as far as they are cleared for it."""
     submitted = run.submitted
     return pb.RunSummary(
         run=submitted.run,
         graph=submitted.graph.name,
         graph_digest=run.digest,
         status=run.status.value,
-        reason=run.reason,
+        reason=_reason(run, grant),
         steps_total=len(run.state),
         steps_ok=run.count(Step.OK),
         steps_failed=run.count(Step.FAILED),
@@ -47,7 +52,25 @@ def summary(run: Run) -> pb.RunSummary:
     )
 
 
-def events(run: Run, offset: int) -> Iterator[pb.StepEvent]:
+def _reason(run: Run, grant: Grant) -> str:
+    """Why a run failed; of a step they are not cleared for, its name and code alone."""
+    if not run.reason or grant.clearance == UNBOUNDED:
+        return run.reason
+    for step, record in run.records.items():
+        begin = f"step {run.graph.nodes[step].name}: "
+        if run.reason.startswith(begin) and not grant.clearance.covers(context_of(run, step)):
+            return f"{begin}{record.error.code if record.error else 'failed'}: {WITHHELD}"
+    return run.reason
+
+
+def _error(run: Run, step: int, error: SwarmError, grant: Grant) -> common_pb2.Error:
+    """How a step failed. An agent may say what it was given: that is as confidential as the data."""
+    if grant.clearance.covers(context_of(run, step)):
+        return error_to_pb(error)
+    return common_pb2.Error(code=error.code, message=WITHHELD, remedy="ask for the clearance in the policy")
+
+
+def events(run: Run, offset: int, grant: Grant) -> Iterator[pb.StepEvent]:
     """The run's history from `offset` on, at most a batch of it."""
     for position in range(offset, min(len(run.order), offset + limits.WATCH_BATCH_ITEMS)):
         step = run.order[position]
@@ -59,20 +82,20 @@ def events(run: Run, offset: int) -> Iterator[pb.StepEvent]:
             node=record.node,
             attempt=record.attempt,
             status="ok" if record.ok else "failed",
-            error=error_to_pb(record.error) if record.error is not None else None,
+            error=_error(run, step, record.error, grant) if record.error is not None else None,
             started_ms=record.started_ms,
             wall_ms=record.wall_ms,
             cached=record.cached,
         )
 
 
-def show(run: Run, coordinator: Coordinator, *, outputs: bool) -> pb.ShowRunReply:
+def show(run: Run, coordinator: Coordinator, grant: Grant, *, outputs: bool) -> pb.ShowRunReply:
     """Everything about a run."""
     return pb.ShowRunReply(
-        run=summary(run),
+        run=summary(run, grant),
         progress=_progress(run, coordinator),
         outputs=items_to_pb(run.outputs()) if outputs else (),
-        steps=[_step(run, step, coordinator) for step in range(len(run.state))],
+        steps=[_step(run, step, coordinator, grant) for step in range(len(run.state))],
     )
 
 
@@ -94,14 +117,14 @@ def _progress(run: Run, coordinator: Coordinator) -> pb.Progress:
     )
 
 
-def _step(run: Run, step: int, coordinator: Coordinator) -> pb.StepState:
+def _step(run: Run, step: int, coordinator: Coordinator, grant: Grant) -> pb.StepState:
     node = run.graph.nodes[step]
     state = pb.StepState(step=node.name, capability=node.capability, status=_STEP_STATUS[run.state[step]])
     if (record := run.records.get(step)) is not None:
         state.node, state.attempt, state.wall_ms = record.node, record.attempt, record.wall_ms
         state.cached = record.cached
         if record.error is not None:
-            state.error.CopyFrom(error_to_pb(record.error))
+            state.error.CopyFrom(_error(run, step, record.error, grant))
     elif (place := coordinator.replica.scheduler.place(run.submitted.run, step)) and place[0] is Place.FLYING:
         state.status, state.node = "running", place[1] or ""
     return state
@@ -119,11 +142,11 @@ def number_of(run: Run, name: str) -> int:
     )
 
 
-def explanation(run: Run, step: int, coordinator: Coordinator) -> pb.ExplainStepReply:
+def explanation(run: Run, step: int, coordinator: Coordinator, grant: Grant) -> pb.ExplainStepReply:
     """Why a step is where it is, as the leader has it."""
     found = coordinator.replica.scheduler.explain(run.submitted.run, step)
     assert found is not None, "whoever asks has made sure that this replica leads"
-    state = _step(run, step, coordinator)
+    state = _step(run, step, coordinator, grant)
     return pb.ExplainStepReply(
         step=state.step,
         capability=state.capability,

@@ -8,7 +8,13 @@ import pytest
 
 from swarm.adapters.rpc.callers import Access
 from swarm.adapters.rpc.gate import Gate
+from swarm.adapters.rpc.notes import concerns
 from swarm.errors import NotFound, QueueFull
+from swarm.graph import PLAIN, Graph, Node, Priority
+from swarm.graph import Context as Marks
+from swarm.ids import RunId
+from swarm.scheduler.events import RunSubmitted
+from swarm.scheduler.run import Run
 from swarm.trust import Role
 from swarm.trust.identity import client_identity, node_identity
 from swarm.wire.gen import client_pb2 as pb
@@ -97,6 +103,27 @@ def test_a_forwarded_call_says_for_whom_it_was_made():
     request = pb.SubmitRequest(on_behalf_of="ann")
     [(event, _)] = called("Submit", submitted, request, context=Context(node_identity("demo", "n2")))
     assert event.context == {"role": "coordinator", "for": "ann"}
+
+
+@pytest.mark.parametrize(
+    ("step", "facts"),
+    [
+        (None, {"level": "2", "domain": "finance medical", "tenant": "acme"}),
+        (0, {"tenant": "acme"}),
+        (1, {"level": "2", "domain": "medical", "tenant": "acme"}),
+        (2, {"level": "1", "domain": "finance", "tenant": "acme"}),
+    ],
+)
+def test_the_line_has_the_context_of_the_run_or_the_step_it_is_about(step, facts):
+    contexts = (PLAIN, Marks(2, "medical"), Marks(1, "finance", "acme"))
+    nodes = tuple(Node(f"s{at}", "a:b", context=context) for at, context in enumerate(contexts))
+    run = Run(RunSubmitted(1, RunId("run-1"), Graph("g", nodes), {}, Priority.LOW, "ann", "", "acme"))
+
+    async def explained(request, context):
+        concerns(run, step)
+
+    [(event, _)] = called("ExplainStep", explained, pb.ExplainStepRequest(run="run-1", step="s1"))
+    assert event.context == {"role": "client", **facts}
 
 
 @pytest.mark.parametrize(
