@@ -57,12 +57,14 @@ class Leadership:
 class Voters:
     """Who keeps the log, and where they are: as said by entry `index`, 0 for those it was founded with.
 
-    Learners are sent everything and count for nothing, until they have caught up.
+    Learners are sent everything and count for nothing, until they have caught up. Who was removed never
+    takes part again under that name.
     """
 
     index: int
     voters: Mapping[NodeId, str]
     learners: Mapping[NodeId, str]
+    removed: frozenset[NodeId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,15 @@ class Log(Protocol):
     async def add_voter(self, node: NodeId, address: str) -> Voters:
         """Let `node` take part: it learns first, and votes as soon as it has caught up. Leader only.
 
-        Returns when it learns. Raises `Conflict` while another change is under way.
+        Returns when it learns. Raises `Conflict` while another change is under way, and for a name that was
+        removed once.
         """
 
     async def remove_voter(self, node: NodeId) -> Voters:
-        """Let `node` take part no more. A leader that is to go resigns, and raises `NotLeader`.
+        """Let `node` take part no more, ever, under this name. Leader only.
 
-        Raises `Conflict` as above, and where it would cost the majority.
+        A leader that is to go resigns, and raises `NotLeader`. Raises `Conflict` while another change is
+        under way, and where it would cost the majority.
         """
 
     async def stop(self) -> None: ...

@@ -92,7 +92,7 @@ def add(
                 raise OutOfTime(
                     f"{node} has not caught up within {timeout:.0f} s",
                     place=node,
-                    remedy="is it running at this address, with `joins: true`? To give up, remove it",
+                    remedy="is it running there, with `joins: true`? If it is elsewhere: add it there",
                 )
             time.sleep(LOOK_S)
             found = swarm.coordinators()
@@ -104,7 +104,8 @@ def remove(node: Node, cluster: Cluster = None, as_json: Json = False) -> None:
     """Let a node keep the log no more. One that leads hands over first.
 
     Refused where too few of the others answer: that would leave the cluster without a majority. Afterwards
-    its daemon can be stopped; under the same name it may come back, with an empty data directory.
+    its daemon can be stopped. The name is used up: its machine comes back under another one, with an empty
+    data directory.
     """
     with Swarm.open(cluster) as swarm:
         _show(Output(as_json=as_json), swarm.remove_coordinator(node))

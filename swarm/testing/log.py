@@ -72,11 +72,18 @@ class MemoryLogGroup:
             self.elect(None)
             raise NotLeader(None)
         gone = self.roll.voters.keys() - voters
+        if again := voters.keys() & self.roll.removed:
+            raise Conflict(
+                f"{', '.join(again)} was removed, and a name that was removed never takes part again",
+                place="voters",
+                remedy="let the machine join under another name",
+            )
         alive = (self._running.keys() - gone) | (voters.keys() - self.roll.voters.keys())
         if not voters or 2 * len(alive) <= len(voters):
             raise Conflict("nothing could be committed", place="voters", remedy="bring others back first")
         self._append(None)
-        self.roll, self.voters = Voters(self._last_index, voters, {}), tuple(voters)
+        self.roll = Voters(self._last_index, voters, {}, self.roll.removed | gone)
+        self.voters = tuple(voters)
         return self.roll
 
     def elect(self, leader: NodeId | None, *, keep_unacknowledged: bool = True) -> Leadership:

@@ -5,7 +5,7 @@
     three      the Raft core on simulated disks and links: crashes, pauses, cut links
     five       the same with five voters
     power      the same with power cuts that take everybody at once
-    changes    five replicas, three of which vote at first; voters come, go, and come back with nothing
+    changes    nine replicas, three of which vote at first; voters come, go, and lose their disks then
     stock      pysyncobj as it is shipped: it fails, which shows that the checks can
     forgetful  disks that lie about a sync: it fails too
 

@@ -49,6 +49,7 @@ class World:
         self.seed, self.count, self.faults = seed, count, faults
         self.voters = voters or count
         self.newcomers = set()
+        self.removed = set()
         self.incarnations = {}
         self.chance = random.Random(seed)
         self.now = 0.0
@@ -90,11 +91,15 @@ class World:
         self.moments[data][1] = self.event_count
 
     def changed(self, change):
-        """A change of voters is committed. Who was removed may come back later, with nothing."""
+        """A change of voters is committed. Who was removed may run on, or come back with nothing."""
         self.stats["changes"] += 1
         number = int(change.node)
-        if change.address is None and self.chance.random() < 0.5:
-            self.later(0.0, "wipe", number)
+        if change.address is not None and number in self.removed:
+            raise Violation(f"{number} was removed and takes part again")
+        if change.address is None:
+            self.removed.add(number)
+            if self.chance.random() < 0.5:
+                self.later(0.0, "wipe", number)
 
     def send(self, sender, receiver, message):
         if self.replicas[receiver] is None or receiver not in self.replicas[sender].connected:
@@ -245,6 +250,8 @@ class World:
             leader = max(leading, key=lambda replica: replica.term)
             inside = leader.roll()
             outside = {str(number) for number in range(self.count)} - inside
+            if self.chance.random() < 0.8:  # otherwise somebody who was removed may be asked in, in vain
+                outside -= {str(number) for number in self.removed}
             add = outside and (len(inside) < 3 or self.chance.random() < 0.6)
             node = self.chance.choice(sorted(outside if add else inside))
             leader.change(node, "" if add else None)
@@ -383,7 +390,7 @@ WORLDS = {
     "three": World,
     "five": partial(World, count=5),
     "power": partial(World, faults=("crash", "pause", "cut", "crash all")),
-    "changes": partial(World, count=5, voters=3, faults=("crash", "pause", "cut", "change", "change")),
+    "changes": partial(World, count=9, voters=3, faults=("crash", "pause", "cut", "change", "change")),
     "forgetful": partial(
         World, disk=partial(SimulatedDisk, forgets=True), faults=("crash", "pause", "cut", "crash all")
     ),

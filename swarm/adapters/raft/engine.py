@@ -220,8 +220,6 @@ class Engine(Membership):
             entry = self.entry_at(self.last_applied + 1)
             if entry.command.startswith(REGULAR):
                 entries.append(Committed(entry.index, entry.term, entry.command[1:]))
-            elif entry.command[:1] == MEMBERS:
-                self.applied_voters(entry)
             waiting = self._pending.pop(entry.index, None)
             if waiting is not None:
                 # Pending entries are disowned the moment leadership ends, so the term is always its own.

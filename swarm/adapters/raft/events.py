@@ -65,10 +65,9 @@ class VoterChange:
 
 @dataclass(frozen=True, slots=True)
 class Reconfigured:
-    """Who takes part from now on; `committed` when this can no longer be taken back."""
+    """Who takes part from now on, unless it is taken back before it is committed."""
 
     voters: Voters
-    committed: bool
 
 
 @dataclass(frozen=True, slots=True)

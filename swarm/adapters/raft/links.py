@@ -2,9 +2,10 @@
 
 Who is at the other end is decided by its certificate: a coordinator of this cluster that takes part, by our
 own log or by the word of somebody who does. Each stream begins with the sender's incarnation, a number its
-data directory got when it was made. The first one seen from a voter is remembered for as long as it takes
-part; a voter that comes with another one has lost its log. It could vote against, or be counted for, what
-it acknowledged and no longer knows, so it is refused.
+data directory got when it was made. The first one seen from a voter is remembered for good; a voter that
+comes with another one has lost its log. It could vote against, or be counted for, what it acknowledged and
+no longer knows, so it is refused. A name that was removed never takes part again, so there is no second
+incarnation to be known by.
 
 Not noticed: a voter restored from an old copy of its directory (same number, older log), and one that
 lost its log before a voter that is itself new has ever met it.
@@ -71,7 +72,7 @@ class Links(rpc.RaftServicer):
 
     def start(self, inbox: Inbox, incarnation: bytes, known: Mapping[str, bytes]) -> None:
         self._inbox, self._incarnation, self._known = inbox, incarnation, dict(known)
-        self.update(self._voters, committed=False)
+        self.update(self._voters)
 
     async def stop(self) -> None:
         self._inbox = None
@@ -88,16 +89,14 @@ class Links(rpc.RaftServicer):
         self._dismissed.add(peer)
         self._dial_peers()
 
-    def update(self, voters: Voters, *, committed: bool) -> None:
-        """From now on these take part. Who was left out for good may come back as somebody new."""
+    def update(self, voters: Voters) -> None:
+        """From now on these take part."""
         self._voters = voters
         self._peers = {
             peer: self._listed.get(peer, address)
             for peer, address in {**voters.voters, **voters.learners}.items()
             if peer != self._me
         }
-        if committed:
-            self._known = {peer: known for peer, known in self._known.items() if peer in self._peers}
         for peer in self._streams.keys() - self._peers.keys():
             del self._streams[peer]  # what it still says is not heard
         self._dial_peers()

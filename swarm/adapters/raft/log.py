@@ -146,7 +146,8 @@ class PysyncobjLog:
         return self._voters
 
     async def add_voter(self, node: NodeId, address: str) -> Voters:
-        if node not in {**self._voters.voters, **self._voters.learners}:
+        # A learner that was named with a wrong address is named again: removed, its name would be gone.
+        if node not in self._voters.voters and self._voters.learners.get(node) != address:
             await self._change(node, address)
         return self._voters
 
@@ -199,7 +200,7 @@ class PysyncobjLog:
 
     def _reconfigured(self, event: Reconfigured) -> None:
         self._voters = event.voters
-        self._links.update(event.voters, committed=event.committed)
+        self._links.update(event.voters)
         self.on_voters(event.voters)
 
     def _settled(self, size_bytes: int) -> None:

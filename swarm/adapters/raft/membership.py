@@ -9,12 +9,18 @@ an entry of its own term first.
 A newcomer begins as a learner: it is sent everything, by snapshot if need be, and counts for nothing. Once it
 has caught up the leader makes it a voter by itself. No change is begun that would leave the leader without a
 majority that answers.
+
+A name that was removed is kept in the set and can never be added again. A replica is told by its name; were
+a name to come back with another log, everyone who counts its votes and answers would have to know which of
+the two speaks, and so would the newcomer itself, which on its way through the log meets entries that count
+its former self as a voter.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pysyncobj.node import Node
@@ -25,13 +31,16 @@ from swarm.adapters.raft.core import CANDIDATE, FOLLOWER, LEADER, NEVER_S
 from swarm.adapters.raft.events import Failed, Proposal, Reconfigured, VoterChange
 from swarm.adapters.raft.messages import MEMBERS, Entry
 from swarm.adapters.raft.replication import Progress
-from swarm.adapters.raft.settings import PROMOTION_LAG_ENTRIES, VOTERS_MAX
+from swarm.adapters.raft.settings import PROMOTION_LAG_ENTRIES, VOTERS_MAX, VOTERS_REMOVED_MAX
 from swarm.adapters.raft.snapshot import Snapshot
 from swarm.errors import Conflict, NotFound, NotLeader, SwarmError, TooLarge
 from swarm.ids import NodeId
 from swarm.ports import Voters
 
 _LATER = "try again in a moment"
+_OTHER_NAME = (
+    "let the machine join under another name: `swarm coordinators prepare` and `add`, an empty data_dir"
+)
 
 
 class Membership(Compaction):
@@ -67,13 +76,6 @@ class Membership(Compaction):
         if self.roll is not before:
             self._take_effect()
 
-    def applied_voters(self, entry: Entry) -> None:
-        """An entry that says who takes part is committed: those it left out may come back as somebody new."""
-        voters = roll.from_command(entry.command, entry.index)
-        for peer in self.log.peers.keys() - (voters.voters.keys() | voters.learners.keys()):
-            self.log.remember_peer(peer, None)
-        self.events.append(Reconfigured(voters, committed=True))
-
     def snapshot_written(self, index: int, term: int) -> None:
         super().snapshot_written(index, term)
         base = self.voters_at(self.snapshots.index)
@@ -82,7 +84,6 @@ class Membership(Compaction):
     def _install(self, snapshot: Snapshot) -> None:
         super()._install(snapshot)
         self._reread(snapshot)
-        self.events.append(Reconfigured(self.voters_at(snapshot.index), committed=True))
 
     def _reread(self, snapshot: Snapshot | None) -> None:
         """The log begins elsewhere: what it and its snapshot say."""
@@ -113,7 +114,7 @@ class Membership(Compaction):
             self.election_deadline = NEVER_S
         elif self.election_deadline == NEVER_S:
             self.postpone_election()
-        self.events.append(Reconfigured(now, committed=now.index <= self.commit_index))
+        self.events.append(Reconfigured(now))
 
     def _dismiss(self, node: Node) -> None:
         """Send nothing more, after one last try to tell it: who knows that it is out stays quiet."""
@@ -154,26 +155,51 @@ class Membership(Compaction):
             raise NotLeader(str(self.leader.id) if self.leader is not None else None)
         if (why := self._why_not_now()) is not None:
             raise Conflict(why, place="voters", remedy=_LATER)
-        voters, learners = dict(self.roll.voters), dict(self.roll.learners)
         if change.address is not None:
-            if learners:
-                raise Conflict(f"{', '.join(learners)} still catches up", place="voters", remedy=_LATER)
-            if len(voters) >= VOTERS_MAX:
-                raise TooLarge(f"{len(voters)} voters", place="voters", remedy=f"at most {VOTERS_MAX}")
-            return Voters(0, voters, {change.node: change.address})
-        if learners.pop(change.node, None) is not None:
-            return Voters(0, voters, learners)
-        if voters.pop(change.node, None) is None:
-            raise NotFound(f"{change.node} takes no part", place="voters", remedy="list who does")
-        if not voters:
+            return self._with(change.node, change.address)
+        return self._without(change.node)
+
+    def _with(self, node: NodeId, address: str) -> Voters:
+        now = self.roll
+        if node in now.removed:
+            raise Conflict(
+                f"{node} was removed, and a name that was removed never takes part again",
+                place="voters",
+                remedy=_OTHER_NAME,
+            )
+        if node in now.voters:
+            raise Conflict(f"{node} votes already", place="voters", remedy="list who does")
+        if others := now.learners.keys() - {node}:
+            raise Conflict(f"{', '.join(sorted(others))} still catches up", place="voters", remedy=_LATER)
+        if len(now.voters) >= VOTERS_MAX:
+            raise TooLarge(f"{len(now.voters)} voters", place="voters", remedy=f"at most {VOTERS_MAX}")
+        return replace(now, learners={node: address})
+
+    def _without(self, node: NodeId) -> Voters:
+        now = self.roll
+        if node not in now.voters and node not in now.learners:
+            raise NotFound(f"{node} takes no part", place="voters", remedy="list who does")
+        if len(now.removed) >= VOTERS_REMOVED_MAX:
+            raise TooLarge(
+                f"{len(now.removed)} names were removed from this log, which has to keep them all",
+                place="voters",
+                remedy=f"bring {node} back instead, or move the log into etcd: `swarm log migrate`",
+            )
+        voters = {one: address for one, address in now.voters.items() if one != node}
+        learners = {one: address for one, address in now.learners.items() if one != node}
+        if node in now.voters:
+            self._demand_removable(node, voters)
+        return replace(now, voters=voters, learners=learners, removed=now.removed | {node})
+
+    def _demand_removable(self, node: NodeId, left: dict[NodeId, str]) -> None:
+        if not left:
             raise Conflict("nobody would be left", place="voters", remedy="add another first")
-        self._demand_majority(voters)
-        if change.node == self.me.id:
-            if not any(self.match_index[node] == self.last().index for node in self.others):
+        self._demand_majority(left)
+        if node == self.me.id:
+            if not any(self.match_index[other] == self.last().index for other in self.others):
                 raise Conflict("nobody is ready to take over", place="voters", remedy=_LATER)
             self.resign()
             raise NotLeader(None)
-        return Voters(0, voters, learners)
 
     def _why_not_now(self) -> str | None:
         if self.roll.index > self.commit_index:
@@ -213,6 +239,7 @@ class Membership(Compaction):
         except Conflict:
             return
         learners = {one: address for one, address in self.roll.learners.items() if one != node}
-        entry = Entry(roll.command(Voters(0, voters, learners)), self.last().index + 1, self.term)
+        promoted = replace(self.roll, voters=voters, learners=learners)
+        entry = Entry(roll.command(promoted), self.last().index + 1, self.term)
         self.log.add(*entry)
         self.log_changed(None, (entry,))

@@ -27,7 +27,6 @@ from swarm.adapters.raft.messages import Entry
 from swarm.errors import LogDamaged
 
 INCARNATION_BYTES = 16
-FORGOTTEN = bytes(INCARNATION_BYTES)  # in a PEER record: that peer takes part no more, and may come back anew
 VERSION = 1
 
 _MAGIC = b"SWARMLOG"
@@ -191,10 +190,7 @@ def _absorb(state: LogState, record: tuple[int, int, int, bytes], place: str) ->
         state.owner = payload.decode()
     elif kind == _PEER:
         name, incarnation = payload[INCARNATION_BYTES:].decode(), payload[:INCARNATION_BYTES]
-        if incarnation == FORGOTTEN:
-            state.peers.pop(name, None)
-        else:
-            state.peers[name] = incarnation
+        state.peers[name] = incarnation
     else:
         raise LogDamaged(f"a record of unknown kind {kind}", place=place)
 

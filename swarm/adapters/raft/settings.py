@@ -34,6 +34,7 @@ REDIAL_REFUSED_MS = 5_000  # a peer that refused us will hardly change its mind 
 
 # -- who takes part ---------------------------------------------------------------------------
 VOTERS_MAX = 7
+VOTERS_REMOVED_MAX = 128  # names; each is kept for the life of the log, in every entry about voters
 PEERS_MAX = 3 * VOTERS_MAX  # coordinators one speaks with: those of today, and of changes it has missed
 PROMOTION_LAG_ENTRIES = 500  # a learner no further behind than this becomes a voter
 

@@ -32,7 +32,7 @@ SNAPSHOT_FILE = "snapshot"
 _MAGIC = b"SWARMSNP"
 _VERSION = 1
 _HEAD = struct.Struct("<8sIII")
-_HEADER_BYTES_MAX = 4_096
+_HEADER_BYTES_MAX = 65_536
 _MODE = 0o600
 
 

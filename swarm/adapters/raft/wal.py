@@ -145,13 +145,10 @@ class Wal:
 
     # -- our own -----------------------------------------------------------------------------
 
-    def remember_peer(self, node_id: str, incarnation: bytes | None) -> None:
-        """Know another voter by the log it first came with; None once it takes part no more."""
-        if incarnation is None:
-            self.peers.pop(node_id, None)
-        else:
-            self.peers[node_id] = incarnation
-        self._buffer.append(records.peer_record(node_id, incarnation or records.FORGOTTEN))
+    def remember_peer(self, node_id: str, incarnation: bytes) -> None:
+        """Know another voter, for good, by the log it first came with."""
+        self.peers[node_id] = incarnation
+        self._buffer.append(records.peer_record(node_id, incarnation))
 
     def flush(self) -> bool:
         """Make every change since the last flush durable; whether there was any. Errors are final."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13swarm/v1/raft.proto\x12\x08swarm.v1\"X\n\tRaftFrame\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x13.swarm.v1.RaftHello\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.swarm.v1.RaftMessage\"F\n\tRaftHello\x12\x13\n\x0bincarnation\x18\x01 \x01(\x0c\x12$\n\x06voters\x18\x02 \x01(\x0b\x32\x14.swarm.v1.RaftVoters\"@\n\nRaftVoters\x12\r\n\x05index\x18\x01 \x01(\x04\x12#\n\x06voters\x18\x02 \x03(\x0b\x32\x13.swarm.v1.RaftVoter\":\n\tRaftVoter\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06learns\x18\x03 \x01(\x08\"\r\n\x0bRaftPipeEnd\"\xef\x02\n\x0bRaftMessage\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x31\n\x0cvote_request\x18\x02 \x01(\x0b\x32\x19.swarm.v1.RaftVoteRequestH\x00\x12-\n\nvote_reply\x18\x03 \x01(\x0b\x32\x17.swarm.v1.RaftVoteReplyH\x00\x12&\n\x06\x61ppend\x18\x04 \x01(\x0b\x32\x14.swarm.v1.RaftAppendH\x00\x12\x31\n\x0c\x61ppend_reply\x18\x05 \x01(\x0b\x32\x19.swarm.v1.RaftAppendReplyH\x00\x12\x35\n\x0esnapshot_chunk\x18\x06 \x01(\x0b\x32\x1b.swarm.v1.RaftSnapshotChunkH\x00\x12*\n\x08\x66ragment\x18\x07 \x01(\x0b\x32\x16.swarm.v1.RaftFragmentH\x00\x12*\n\x08\x66\x61rewell\x18\x08 \x01(\x0b\x32\x16.swarm.v1.RaftFarewellH\x00\x42\x06\n\x04\x62ody\"G\n\x0fRaftVoteRequest\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\r\n\x05trial\x18\x03 \x01(\x08\"/\n\rRaftVoteReply\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\r\n\x05trial\x18\x02 \x01(\x08\"9\n\tRaftEntry\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04term\x18\x03 \x01(\x04\"w\n\nRaftAppend\x12\x16\n\x0eprevious_index\x18\x01 \x01(\x04\x12\x15\n\rprevious_term\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x03 \x01(\x04\x12$\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x13.swarm.v1.RaftEntry\"O\n\x0fRaftAppendReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x12\n\nnext_index\x18\x02 \x01(\x04\x12\x16\n\x0eprevious_index\x18\x03 \x01(\x04\"b\n\x11RaftSnapshotChunk\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x12\n\nentry_term\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0c\n\x04last\x18\x05 \x01(\x08\"\x0e\n\x0cRaftFarewell\"*\n\x0cRaftFragment\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\x81\x01\n\x12RaftSnapshotHeader\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x13\n\x0bstate_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bstate_crc32\x18\x04 \x01(\r\x12$\n\x06voters\x18\x05 \x01(\x0b\x32\x14.swarm.v1.RaftVoters2<\n\x04Raft\x12\x34\n\x04Pipe\x12\x13.swarm.v1.RaftFrame\x1a\x15.swarm.v1.RaftPipeEnd(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13swarm/v1/raft.proto\x12\x08swarm.v1\"X\n\tRaftFrame\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x13.swarm.v1.RaftHello\x12\'\n\x08messages\x18\x02 \x03(\x0b\x32\x15.swarm.v1.RaftMessage\"F\n\tRaftHello\x12\x13\n\x0bincarnation\x18\x01 \x01(\x0c\x12$\n\x06voters\x18\x02 \x01(\x0b\x32\x14.swarm.v1.RaftVoters\"Q\n\nRaftVoters\x12\r\n\x05index\x18\x01 \x01(\x04\x12#\n\x06voters\x18\x02 \x03(\x0b\x32\x13.swarm.v1.RaftVoter\x12\x0f\n\x07removed\x18\x03 \x03(\t\":\n\tRaftVoter\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06learns\x18\x03 \x01(\x08\"\r\n\x0bRaftPipeEnd\"\xef\x02\n\x0bRaftMessage\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x31\n\x0cvote_request\x18\x02 \x01(\x0b\x32\x19.swarm.v1.RaftVoteRequestH\x00\x12-\n\nvote_reply\x18\x03 \x01(\x0b\x32\x17.swarm.v1.RaftVoteReplyH\x00\x12&\n\x06\x61ppend\x18\x04 \x01(\x0b\x32\x14.swarm.v1.RaftAppendH\x00\x12\x31\n\x0c\x61ppend_reply\x18\x05 \x01(\x0b\x32\x19.swarm.v1.RaftAppendReplyH\x00\x12\x35\n\x0esnapshot_chunk\x18\x06 \x01(\x0b\x32\x1b.swarm.v1.RaftSnapshotChunkH\x00\x12*\n\x08\x66ragment\x18\x07 \x01(\x0b\x32\x16.swarm.v1.RaftFragmentH\x00\x12*\n\x08\x66\x61rewell\x18\x08 \x01(\x0b\x32\x16.swarm.v1.RaftFarewellH\x00\x42\x06\n\x04\x62ody\"G\n\x0fRaftVoteRequest\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\r\n\x05trial\x18\x03 \x01(\x08\"/\n\rRaftVoteReply\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\r\n\x05trial\x18\x02 \x01(\x08\"9\n\tRaftEntry\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0c\n\x04term\x18\x03 \x01(\x04\"w\n\nRaftAppend\x12\x16\n\x0eprevious_index\x18\x01 \x01(\x04\x12\x15\n\rprevious_term\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x03 \x01(\x04\x12$\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x13.swarm.v1.RaftEntry\"O\n\x0fRaftAppendReply\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x12\n\nnext_index\x18\x02 \x01(\x04\x12\x16\n\x0eprevious_index\x18\x03 \x01(\x04\"b\n\x11RaftSnapshotChunk\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x12\n\nentry_term\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x0c\n\x04last\x18\x05 \x01(\x08\"\x0e\n\x0cRaftFarewell\"*\n\x0cRaftFragment\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\x81\x01\n\x12RaftSnapshotHeader\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x13\n\x0bstate_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bstate_crc32\x18\x04 \x01(\r\x12$\n\x06voters\x18\x05 \x01(\x0b\x32\x14.swarm.v1.RaftVoters2<\n\x04Raft\x12\x34\n\x04Pipe\x12\x13.swarm.v1.RaftFrame\x1a\x15.swarm.v1.RaftPipeEnd(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,31 +36,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RAFTHELLO']._serialized_start=123
   _globals['_RAFTHELLO']._serialized_end=193
   _globals['_RAFTVOTERS']._serialized_start=195
-  _globals['_RAFTVOTERS']._serialized_end=259
-  _globals['_RAFTVOTER']._serialized_start=261
-  _globals['_RAFTVOTER']._serialized_end=319
-  _globals['_RAFTPIPEEND']._serialized_start=321
-  _globals['_RAFTPIPEEND']._serialized_end=334
-  _globals['_RAFTMESSAGE']._serialized_start=337
-  _globals['_RAFTMESSAGE']._serialized_end=704
-  _globals['_RAFTVOTEREQUEST']._serialized_start=706
-  _globals['_RAFTVOTEREQUEST']._serialized_end=777
-  _globals['_RAFTVOTEREPLY']._serialized_start=779
-  _globals['_RAFTVOTEREPLY']._serialized_end=826
-  _globals['_RAFTENTRY']._serialized_start=828
-  _globals['_RAFTENTRY']._serialized_end=885
-  _globals['_RAFTAPPEND']._serialized_start=887
-  _globals['_RAFTAPPEND']._serialized_end=1006
-  _globals['_RAFTAPPENDREPLY']._serialized_start=1008
-  _globals['_RAFTAPPENDREPLY']._serialized_end=1087
-  _globals['_RAFTSNAPSHOTCHUNK']._serialized_start=1089
-  _globals['_RAFTSNAPSHOTCHUNK']._serialized_end=1187
-  _globals['_RAFTFAREWELL']._serialized_start=1189
-  _globals['_RAFTFAREWELL']._serialized_end=1203
-  _globals['_RAFTFRAGMENT']._serialized_start=1205
-  _globals['_RAFTFRAGMENT']._serialized_end=1247
-  _globals['_RAFTSNAPSHOTHEADER']._serialized_start=1250
-  _globals['_RAFTSNAPSHOTHEADER']._serialized_end=1379
-  _globals['_RAFT']._serialized_start=1381
-  _globals['_RAFT']._serialized_end=1441
+  _globals['_RAFTVOTERS']._serialized_end=276
+  _globals['_RAFTVOTER']._serialized_start=278
+  _globals['_RAFTVOTER']._serialized_end=336
+  _globals['_RAFTPIPEEND']._serialized_start=338
+  _globals['_RAFTPIPEEND']._serialized_end=351
+  _globals['_RAFTMESSAGE']._serialized_start=354
+  _globals['_RAFTMESSAGE']._serialized_end=721
+  _globals['_RAFTVOTEREQUEST']._serialized_start=723
+  _globals['_RAFTVOTEREQUEST']._serialized_end=794
+  _globals['_RAFTVOTEREPLY']._serialized_start=796
+  _globals['_RAFTVOTEREPLY']._serialized_end=843
+  _globals['_RAFTENTRY']._serialized_start=845
+  _globals['_RAFTENTRY']._serialized_end=902
+  _globals['_RAFTAPPEND']._serialized_start=904
+  _globals['_RAFTAPPEND']._serialized_end=1023
+  _globals['_RAFTAPPENDREPLY']._serialized_start=1025
+  _globals['_RAFTAPPENDREPLY']._serialized_end=1104
+  _globals['_RAFTSNAPSHOTCHUNK']._serialized_start=1106
+  _globals['_RAFTSNAPSHOTCHUNK']._serialized_end=1204
+  _globals['_RAFTFAREWELL']._serialized_start=1206
+  _globals['_RAFTFAREWELL']._serialized_end=1220
+  _globals['_RAFTFRAGMENT']._serialized_start=1222
+  _globals['_RAFTFRAGMENT']._serialized_end=1264
+  _globals['_RAFTSNAPSHOTHEADER']._serialized_start=1267
+  _globals['_RAFTSNAPSHOTHEADER']._serialized_end=1396
+  _globals['_RAFT']._serialized_start=1398
+  _globals['_RAFT']._serialized_end=1458
 # @@protoc_insertion_point(module_scope)

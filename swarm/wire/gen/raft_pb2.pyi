@@ -23,12 +23,14 @@ class RaftHello(_message.Message):
     def __init__(self, incarnation: _Optional[bytes] = ..., voters: _Optional[_Union[RaftVoters, _Mapping]] = ...) -> None: ...
 
 class RaftVoters(_message.Message):
-    __slots__ = ("index", "voters")
+    __slots__ = ("index", "voters", "removed")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     VOTERS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
     index: int
     voters: _containers.RepeatedCompositeFieldContainer[RaftVoter]
-    def __init__(self, index: _Optional[int] = ..., voters: _Optional[_Iterable[_Union[RaftVoter, _Mapping]]] = ...) -> None: ...
+    removed: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, index: _Optional[int] = ..., voters: _Optional[_Iterable[_Union[RaftVoter, _Mapping]]] = ..., removed: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RaftVoter(_message.Message):
     __slots__ = ("node", "address", "learns")

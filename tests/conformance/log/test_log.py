@@ -240,6 +240,21 @@ def test_a_voter_that_is_removed_counts_no_more(run):
 
 
 @voting
+def test_a_name_that_was_removed_never_takes_part_again(run):
+    async def scenario(cluster):
+        leader = await cluster.led()
+        gone = cluster.followers()[0].log.node_id
+        await leader.log.read_barrier()
+        assert (await leader.log.remove_voter(gone)).removed == {gone}
+        with pytest.raises(Conflict, match=f"{gone} was removed") as refused:
+            await leader.log.add_voter(gone, "127.0.0.1:1")
+        assert "another name" in refused.value.remedy
+        assert leader.log.voters().removed == {gone}
+
+    run(scenario)
+
+
+@voting
 def test_a_follower_changes_no_voters(run):
     async def scenario(cluster):
         follower = cluster.followers()[0]

@@ -3,7 +3,7 @@
 import pytest
 from pysyncobj.node import Node
 
-from swarm.adapters.raft import roll
+from swarm.adapters.raft import membership, roll
 from swarm.adapters.raft.core import FOLLOWER
 from swarm.adapters.raft.events import Failed, Reconfigured, VoterChange
 from swarm.adapters.raft.messages import (
@@ -15,9 +15,11 @@ from swarm.adapters.raft.messages import (
     VoteReply,
     VoteRequest,
 )
+from swarm.adapters.raft.settings import VOTERS_REMOVED_MAX
 from swarm.adapters.raft.snapshot import Snapshot, decode, encode_head
-from swarm.errors import Conflict, NotFound, NotLeader
+from swarm.errors import Conflict, NotFound, NotLeader, TooLarge
 from swarm.ports import Voters
+from swarm.trust.identity import NAME_CHARS_MAX
 from tests.unit.swarm.adapters.raft.bench import B, Bench, C, commit_as_follower, proposal
 
 D = Node("d")
@@ -61,7 +63,6 @@ def test_a_newcomer_learns_first_and_votes_when_it_has_caught_up(bench):
     accept(bench, D)
     accept(bench, B)
     said = bench.took_place(Reconfigured)
-    assert said[-1].committed
     assert said[-1].voters.voters["d"] == "d:1"
 
 
@@ -185,16 +186,95 @@ def test_a_snapshot_from_the_leader_brings_its_voters(bench):
     assert bench.engine.roll.voters.keys() == {"a", "b", "c", "d"}
 
 
-def test_a_voter_that_was_removed_may_come_back_with_another_log(bench):
+def without_c(bench):
     bench.lead()
-    bench.engine.log.remember_peer("c", b"i" * 16)
     accept(bench, B, C)
     ask(bench, "c")
     accept(bench, B)
-    assert "c" not in bench.engine.log.peers
+    assert bench.engine.roll.removed == {"c"}
 
 
-@pytest.mark.parametrize("voters", [ABC, WITH_D, Voters(9, {}, {"a": "x"})])
+def test_a_name_that_was_removed_never_takes_part_again(bench):
+    without_c(bench)
+    ask(bench, "c", "c:2")
+    (error,) = refusals(bench)
+    assert isinstance(error, Conflict)
+    assert "under another name" in error.remedy
+    assert bench.engine.roll.learners == {}
+    join(bench)
+    assert bench.engine.roll.removed == {"c"}, "forgotten with the next change"
+
+
+def test_a_learner_that_was_given_up_is_not_added_again_either(bench):
+    bench.lead()
+    ask(bench, "d", "d:1")
+    accept(bench, B)
+    ask(bench, "d")
+    accept(bench, B)
+    ask(bench, "d", "d:1")
+    (error,) = refusals(bench)
+    assert "d was removed" in error.message
+
+
+def test_a_restart_knows_who_was_removed(bench, tmp_path, clock):
+    without_c(bench)
+    bench.close()
+    again = Bench(tmp_path / "a", clock, others=("b",))
+    assert again.engine.roll.removed == {"c"}
+    again.close()
+
+
+def test_a_replica_that_only_gets_the_snapshot_knows_who_was_removed(bench):
+    """And so does the one it makes itself: whoever leads next refuses the name as well."""
+    said = Voters(40, {"a": "", "b": "", "d": "d:1"}, {}, frozenset({"c"}))
+    state = Snapshot(50, 1, b"state", said)
+    bench.tell(B, SnapshotChunk(1, 50, 1, 0, encode_head(state) + state.state, last=True))
+    assert bench.engine.roll == said
+    assert bench.engine.voters_at(50) == said
+
+
+def test_a_removal_that_is_cut_off_leaves_the_name_as_it_was(bench):
+    commit_as_follower(bench, 2)
+    gone = Voters(0, {"a": "", "b": ""}, {}, frozenset({"c"}))
+    bench.tell(B, Append(1, 3, 1, 3, (Entry(roll.command(gone), 4, 1),)))
+    assert bench.engine.roll.removed == {"c"}
+    bench.tell(B, Append(2, 3, 1, 3, (Entry(proposal(b"x").command, 4, 2),)))
+    assert bench.engine.roll == ABC
+
+
+def test_no_more_names_are_removed_than_a_log_can_keep(bench, monkeypatch):
+    monkeypatch.setattr(membership, "VOTERS_REMOVED_MAX", 1)
+    without_c(bench)
+    join(bench)
+    accept(bench, B, D)
+    ask(bench, "d")
+    (error,) = refusals(bench)
+    assert isinstance(error, TooLarge)
+
+
+def test_the_longest_list_of_names_fits_into_a_snapshot():
+    longest = {f"{number:0{NAME_CHARS_MAX}d}" for number in range(VOTERS_REMOVED_MAX)}
+    snapshot = Snapshot(7, 2, b"state", Voters(5, {"a": "a:1"}, {}, frozenset(longest)))
+    assert decode(encode_head(snapshot) + b"state", "test") == snapshot
+
+
+def test_a_learner_may_be_given_another_address(bench):
+    bench.lead()
+    ask(bench, "d", "wrong:1")
+    accept(bench, B)
+    ask(bench, "d", "d:1")
+    assert refusals(bench) == []
+    assert bench.engine.roll.learners == {"d": "d:1"}
+
+
+def test_a_voter_is_not_made_a_learner(bench):
+    bench.lead()
+    ask(bench, "c", "c:2")
+    (error,) = refusals(bench)
+    assert "c votes already" in error.message
+
+
+@pytest.mark.parametrize("voters", [ABC, WITH_D, Voters(9, {}, {"a": "x"}, frozenset({"b", "c"}))])
 def test_voters_survive_the_wire(voters):
     assert roll.voters_from_pb(roll.voters_to_pb(voters)) == voters
 
