@@ -48,6 +48,7 @@ class World:
     ):
         self.seed, self.count, self.faults = seed, count, faults
         self.voters = voters or count
+        self.started = set(range(self.voters))  # the others run from when they are asked in
         self.newcomers = set()
         self.removed = set()
         self.incarnations = {}
@@ -123,6 +124,7 @@ class World:
             self.folders = [Path(folder) / str(number) for number in range(self.count)]
             for number in range(self.count):
                 self.folders[number].mkdir()
+            for number in sorted(self.started):
                 self._boot(number)
             self.later(0.5, "propose")
             self.later(self.chance.uniform(0.5, 2), "fault")
@@ -130,8 +132,8 @@ class World:
             self._heal()
             self._until(duration_s + SETTLE_S)
             self._check_end()
-            for replica in self.replicas:
-                replica.crash(self.chance)
+            for number in self.started:
+                self.replicas[number].crash(self.chance)
         return self.stats
 
     @contextlib.contextmanager
@@ -222,7 +224,8 @@ class World:
             return
         kind = self.chance.choice(self.faults)
         up = [number for number in range(self.count) if self.replicas[number] is not None]
-        if kind == "crash" and self.count - len(up) < (self.count - 1) // 2:
+        started = len(self.started)
+        if kind == "crash" and started - len(up) < (started - 1) // 2:
             leading = [number for number in up if self.replicas[number].leads]
             victim = self.chance.choice(leading if leading and self.chance.random() < 0.6 else up)
             if self.chance.random() < 0.6:
@@ -238,7 +241,7 @@ class World:
         elif kind == "pause" and up:
             self.paused_until[self.chance.choice(up)] = self.now + self.chance.uniform(0.1, 2)
         elif kind == "cut":
-            pair = tuple(sorted(self.chance.sample(range(self.count), 2)))
+            pair = tuple(sorted(self.chance.sample(sorted(self.started), 2)))
             self.cuts.add(pair)
             self._disconnect(*pair, gone=False)
             self.later(self.chance.uniform(0.2, 3), "mend", pair)
@@ -250,10 +253,13 @@ class World:
             leader = max(leading, key=lambda replica: replica.term)
             inside = leader.roll()
             outside = {str(number) for number in range(self.count)} - inside
-            if self.chance.random() < 0.8:  # otherwise somebody who was removed may be asked in, in vain
+            if self.chance.random() < 0.7:  # otherwise somebody who was removed may be asked in, in vain
                 outside -= {str(number) for number in self.removed}
             add = outside and (len(inside) < 3 or self.chance.random() < 0.6)
             node = self.chance.choice(sorted(outside if add else inside))
+            if int(node) not in self.started:
+                self.started.add(int(node))
+                self._boot(int(node))
             leader.change(node, "" if add else None)
 
     def _on_wipe(self, number):
@@ -325,7 +331,7 @@ class World:
         self.healing = True
         self.cuts.clear()
         self.paused_until = [0.0] * self.count
-        for number in range(self.count):
+        for number in sorted(self.started):
             if self.replicas[number] is None:
                 self._boot(number)
             self.replicas[number].budget = None
@@ -336,7 +342,11 @@ class World:
     def _check_end(self):
         leaders = [replica.number for replica in self.replicas if replica is not None and replica.leads]
         inside = self.replicas[leaders[0]].roll() if leaders else set()
-        applied = {replica.last_applied() for replica in self.replicas if str(replica.number) in inside}
+        applied = {
+            replica.last_applied()
+            for replica in self.replicas
+            if replica is not None and str(replica.number) in inside
+        }
         if len(leaders) != 1 or len(applied) != 1:
             raise Violation(f"no agreement after all faults ended: leaders {leaders}, applied {applied}")
         known = {data.decode() for data in self.by_index.values()}
