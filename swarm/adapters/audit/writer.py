@@ -4,7 +4,8 @@
 behind it in a single write, and makes that durable with one fsync. So a crash leaves whole batches, of which
 the last may be torn: what is incomplete at the end is cut off when the log is opened again, and an event says
 so. When the queue is full the caller is refused, and when the disk fails `failure` raises: what cannot be
-recorded is not done.
+recorded is not done. A disk that is nearly full is treated as full: calls that were let in still have their
+lines, and those that come are refused until there is room.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from swarm.trust.merkle import Frontier, leaf_hash
 WAITING_EVENTS_MAX: Final = 65_536
 RESERVED_EVENTS: Final = 16_384  # for calls that were let in and have not ended yet
 BATCH_EVENTS_MAX: Final = 4_096
+ROOM_BYTES_MIN: Final = 32 * limits.MIB  # on the log's disk, for those events
 KEY_LOOK_S: Final = 1.0  # so often a log that nothing is written to looks for a key that is to follow
 ROTATION_S: Final = 60.0  # within which the daemon has to take it
 DAY_MS: Final = 24 * 3600 * 1000
@@ -52,6 +54,7 @@ class Retention:
     bytes_max: int = 4 * 1024 * limits.MIB
 
 
+MAKE_ROOM: Final = "make room on the disk of its audit log"
 KEEP_ALL: Final = Retention(days=1_000_000, bytes_max=1 << 62)
 
 
@@ -65,6 +68,7 @@ class AuditLog:
         self._queue: queue.Queue[tuple[Event, Bodies] | threading.Event] = queue.Queue(WAITING_EVENTS_MAX)
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._failed: BaseException | None = None
+        self._room_bytes = ROOM_BYTES_MIN
         self._on_failure: Callable[[BaseException], None] = lambda _: None
         self._closing = threading.Event()
         try:
@@ -101,6 +105,7 @@ class AuditLog:
             os.close(lock)
             raise
         log._lock_fd = lock
+        log._room_bytes = free_bytes(directory)
         log._thread.start()
         return log
 
@@ -128,13 +133,19 @@ class AuditLog:
 
         self._on_failure = tell
         if self._failed is not None:
-            fail(self._failed)
+            fail(_broken(self._failed, str(self._files.directory)))
         return future
 
     def ready(self) -> None:
         """Raises `QueueFull` unless events can be recorded for a while."""
         if self._failed is not None:
             raise _broken(self._failed)
+        if self._room_bytes < ROOM_BYTES_MIN:
+            raise QueueFull(
+                "nothing is done that could not be recorded,"
+                f" and the disk of the audit log has {self._room_bytes} bytes left",
+                remedy=f"{MAKE_ROOM}; other nodes may answer",
+            )
         if self._queue.qsize() > WAITING_EVENTS_MAX - RESERVED_EVENTS:
             raise QueueFull("the audit log does not keep up with the calls", remedy="try again later")
 
@@ -178,9 +189,11 @@ class AuditLog:
                     self._append(batch)
                     if self._keys.wanted():
                         self._rotate()
+                    self._room_bytes = free_bytes(self._files.directory)
                 except Exception as error:  # noqa: BLE001 - whatever ends this log has to end the daemon
                     self._failed = error
-                    self._on_failure(error)
+                    place = str(self._files.directory)
+                    self._on_failure(_broken(error, place) if isinstance(error, OSError) else error)
             for waiter in waiters:
                 waiter.set()
             if self._closing.is_set() and self._queue.empty():
@@ -359,13 +372,22 @@ def rotate_key(directory: Path, patience_s: float = ROTATION_S) -> Handover:
         time.sleep(KEY_LOOK_S / 4)
 
 
-def _broken(error: BaseException) -> QueueFull:
-    """What a caller is told when the log can be written no more: why, but not where; they may be anybody."""
+def free_bytes(directory: Path) -> int:
+    """How much more may be written to the disk of a directory."""
+    found = os.statvfs(directory)
+    if not found.f_blocks:  # a file system that does not say; what is written to it will tell
+        return ROOM_BYTES_MIN
+    return found.f_bavail * found.f_frsize
+
+
+def _broken(error: BaseException, place: str = "") -> QueueFull:
+    """Why the log can be written no more. Callers are not told where: they may be anybody."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    remedy = "make room on the disk of its audit log" if full else "read the daemon's log"
+    remedy = MAKE_ROOM if full else "read the daemon's log"
     refusal = QueueFull(
         f"nothing is done that cannot be recorded, and the audit log cannot be written: {why}",
+        place=place,
         remedy=f"{remedy}, and start the daemon again; other nodes may answer",
     )
     refusal.__cause__ = error

@@ -14,6 +14,7 @@ from nacl.signing import SigningKey
 
 from swarm.adapters.audit import AuditLog, AuditReader, Retention, read_public_key
 from swarm.adapters.audit.files import AuditFiles
+from swarm.adapters.audit.writer import ROOM_BYTES_MIN
 from swarm.errors import ConfigRefused, NotFound, NotTrusted, QueueFull
 from swarm.trust.audit import Event, Head, read_proof
 
@@ -108,8 +109,9 @@ def test_a_disk_that_fails_is_noticed_and_nothing_more_is_taken(tmp_path, monkey
         failure = log.failure()
         monkeypatch.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
         log.record(event(0))
-        with pytest.raises(OSError, match="full"):
+        with pytest.raises(QueueFull, match="full") as told:
             await asyncio.wait_for(failure, 10)
+        assert told.value.place == str(tmp_path)
         with pytest.raises(QueueFull):
             log.record(event(1))
         with pytest.raises(QueueFull):
@@ -117,6 +119,23 @@ def test_a_disk_that_fails_is_noticed_and_nothing_more_is_taken(tmp_path, monkey
         log.close()
 
     asyncio.run(scenario())
+
+
+def test_a_disk_that_is_nearly_full_takes_no_new_calls_until_there_is_room(tmp_path, monkeypatch):
+    """Those that were let in have their lines all the same."""
+    left = [ROOM_BYTES_MIN - 1]
+    monkeypatch.setattr("swarm.adapters.audit.writer.free_bytes", lambda _: left[0])
+    log = AuditLog.open(tmp_path, "test/n1", height=HEIGHT)
+    with pytest.raises(QueueFull, match=f"the disk of the audit log has {left[0]} bytes left") as told:
+        log.ready()
+    assert "make room" in told.value.remedy
+    log.record(event(0))
+    left[0] = ROOM_BYTES_MIN
+    log.flush()
+    log.flush()  # the room is looked at behind the batch
+    log.ready()
+    log.close()
+    assert AuditReader(tmp_path).verify(log.public_key).events == 1
 
 
 # -- proofs -----------------------------------------------------------------------------------------
