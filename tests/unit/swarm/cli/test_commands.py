@@ -81,7 +81,7 @@ def test_agents_are_listed(serving, swarm, arguments):
 
 
 def test_an_agent_is_shown_with_its_ports(serving, swarm):
-    with serving(n1={"ListAgents": [AGENTS]}):
+    with serving(n1={"ListAgents": [AGENTS], "ListNodes": [pb.ListNodesReply()]}):
         _, out, _ = swarm("agents", "show", "digits")
         assert "takes image: tensor f32['any', 64]" in out
         code, _, err = swarm("agents", "show", "digit")
