@@ -146,6 +146,7 @@ assignments = st.builds(
     scatters,
     contexts,
     st.sampled_from(Priority),
+    st.booleans(),
     st.lists(followers, max_size=2).map(tuple),
     st.none(),
 ).map(of_one_run)
