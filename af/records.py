@@ -55,5 +55,5 @@ class Capability:
     outputs: Annotated[tuple[PortSpec, ...], Field(max_length=PORTS_MAX)]
     deterministic: Flag = False
     effects: Effects = "none"
-    switches_context: Flag = False
+    switches_context: Flag | None = None  # left out of files it says nothing in: they were signed without it
     description: Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)] | None = None

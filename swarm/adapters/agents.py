@@ -154,7 +154,7 @@ def _signature(capability: af.Capability, of_agent: str) -> Signature:
         outputs=tuple(_port(port) for port in capability.outputs),
         deterministic=capability.deterministic,
         effects=capability.effects,
-        switches_context=capability.switches_context,
+        switches_context=bool(capability.switches_context),
         description=capability.description or of_agent,
     )
 
