@@ -6,6 +6,7 @@ After every test each daemon is the process it was before, and still answers and
 import asyncio
 import hashlib
 import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -236,13 +237,25 @@ def sparse(tmp_path):
     return path
 
 
-def test_an_input_of_a_gigabyte_is_refused_before_it_is_read(command, tmp_path, sparse):
+def test_an_input_larger_than_any_value_may_be_is_refused_before_it_is_read(command, tmp_path, sparse):
+    os.truncate(sparse, limits.VALUE_BYTES_MAX + 1)
     path = tmp_path / "graph.yaml"
     path.write_text("graph: g\ninputs: {image: a.image}\nnodes: {a: {capability: 'vision:digit'}}\n")
     code, answer = command("submit", str(path), "--input", f"image=@{sparse}")
     assert (code, answer["error"]["code"]) == (2, "too_large")
-    assert str(GIB) in answer["error"]["message"]
+    assert str(limits.VALUE_BYTES_MAX + 1) in answer["error"]["message"]
     assert answer["error"]["remedy"]
+
+
+def test_an_input_of_a_gigabyte_that_does_not_fit_its_port_is_refused_without_being_held(
+    cluster, command, tmp_path, sparse
+):
+    before = peak_bytes(cluster)
+    path = tmp_path / "graph.yaml"
+    path.write_text("graph: g\ninputs: {image: a.image}\nnodes: {a: {capability: 'vision:digit'}}\n")
+    code, answer = command("submit", str(path), "--input", f"image=@{sparse}")
+    assert (code, answer["error"]["problems"][0]["code"]) == (2, "wrong_kind")
+    assert peak_bytes(cluster) - before < GROWTH_BYTES_MAX
 
 
 def test_an_agent_file_of_a_gigabyte_is_refused_before_it_is_read(swarm, sparse):
