@@ -1,8 +1,11 @@
 """Dispatch through real daemons with everything on: mutual TLS, durable commits, sandboxed cells.
 
-    python -m tests.benchmarks.dispatch --case throughput,latency,fanout,chain,payload,idle,fault --json
+    python -m tests.benchmarks.dispatch --case throughput,latency,call,fanout,chain,payload,idle,fault --json
 
 One JSON line per case: {peer, variant, tls, case, n, seconds, per_s, p50_us, p99_us, cpu_us, foreign_pct}.
+`throughput` submits its steps as runs of 500 with an input each, four at a time, and gathers every result;
+`flat` submits them as one graph and waits for its end. `latency` is a durable run of one step, `call` and
+`inference` are calls, of which nothing is written down.
 `seconds` runs from the submission to the last result in the caller's hands; `cpu_us` is CPU per step over
 every process, client included; repeat a line whose `foreign_pct` (others' share of the machine) is not small.
 """
@@ -28,16 +31,20 @@ HERE = Path(__file__).parent
 AGENTS = HERE.parents[1] / "agents"
 DEFAULT_N = {
     "throughput": 10_000,
+    "flat": 10_000,
     "latency": 300,
+    "call": 1_000,
     "fanout": 1_000,
     "chain": 200,
     "payload": 100,
     "idle": 1,
     "fault": 5_000,
-    "inference": 10_000,
+    "inference": 20_000,
 }
 PAYLOAD_BYTES = 1_000_000
 RUN_PAYLOADS = 50  # submitted together
+RUN_STEPS, RUNS_AT_ONCE = 500, 4
+IN_FLIGHT = 64
 X, Y = PortName("x"), PortName("y")
 
 
@@ -119,6 +126,34 @@ class Cases:
         return run, info
 
     async def throughput(self, n):
+        names = [f"s{i}" for i in range(RUN_STEPS)]
+        graph = Graph(
+            f"map-{RUN_STEPS}",
+            tuple(Node(NodeName(name), CapabilityName("bench:ident")) for name in names),
+            feeds=tuple(Feed(name, Endpoint(NodeName(name), X)) for name in names),
+            outlets=tuple(Outlet(name, Endpoint(NodeName(name), Y)) for name in names),
+        )
+        room = asyncio.Semaphore(RUNS_AT_ONCE)
+
+        async def part(first):
+            async with room:
+                run = await self.swarm.submit(graph, {name: first + i for i, name in enumerate(names)})
+                values = await run.result()
+                assert [values[name] for name in names] == list(range(first, first + RUN_STEPS))
+
+        began = time.perf_counter()
+        await asyncio.gather(*(part(first) for first in range(0, n, RUN_STEPS)))
+        return {"seconds": time.perf_counter() - began, "items": -(-n // RUN_STEPS) * RUN_STEPS}
+
+    async def call(self, n):
+        samples = []
+        for i in range(n):
+            began = time.perf_counter()
+            assert (await self.swarm.call("bench:ident", {"x": i}))["y"] == i
+            samples.append(time.perf_counter() - began)
+        return {"seconds": sum(samples), "items": n, "samples": samples}
+
+    async def flat(self, n):
         began = time.perf_counter()
         _, info = await self._run(flat(n))
         assert info.steps_ok == n
@@ -194,21 +229,21 @@ class Cases:
         }
 
     async def inference(self, n):
-        examples = np.load(AGENTS / "digits" / "examples.npz", allow_pickle=False)["images"]
-        images = np.resize(examples, (500, 64)).astype(np.float32)
-        names = [f"c{i}" for i in range(len(images))]
-        graph = Graph(
-            "inference",
-            tuple(Node(NodeName(name), CapabilityName("vision:digit")) for name in names),
-            feeds=tuple(Feed(name, Endpoint(NodeName(name), PortName("image"))) for name in names),
-        )
-        inputs = {name: image[None] for name, image in zip(names, images, strict=True)}
+        """Digits recognised one by one, so many at a time, by calls."""
+        images = np.load(AGENTS / "digits" / "examples.npz", allow_pickle=False)["images"].astype(np.float32)
+        numbers, right = iter(range(n)), []
+
+        async def ask():
+            for number in numbers:
+                image = images[number % len(images)][None]
+                answer = await self.swarm.call("vision:digit", {"image": image})
+                right.append(answer["scores"].shape == (1, 10))
+
         began = time.perf_counter()
-        done = 0
-        while done < n:
-            await asyncio.gather(*(self._run(graph, inputs) for _ in range(4)))
-            done += 4 * len(names)
-        return {"seconds": time.perf_counter() - began, "items": done}
+        await asyncio.gather(*(ask() for _ in range(IN_FLIGHT)))
+        assert len(right) == n
+        assert all(right)
+        return {"seconds": time.perf_counter() - began, "items": n}
 
 
 def line(case, n, found, cpu_s, foreign_pct, nodes):
