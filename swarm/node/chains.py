@@ -32,6 +32,10 @@ class Chains:
                 found.append(following)
         return found
 
+    def obey(self, term: int) -> None:
+        """What an earlier leader promised is not begun under another, who knows nothing of it."""
+        self._heads = {key: head for key, head in self._heads.items() if key.term == term}
+
     def cut(self, keys: Iterable[StepKey]) -> None:
         """Nobody waits for these attempts: neither they nor what follows them is begun."""
         gone = set(keys)

@@ -295,6 +295,7 @@ class Worker:
             case Pulse():
                 pass  # that it was heard is all it says
             case Welcome():
+                self._chains.obey(message.term)
                 _log.info("attached", leader=self._leader, term=message.term)
             case _:
                 assert_never(message)

@@ -12,7 +12,7 @@ other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -82,11 +82,16 @@ class Promises:
         if promise is not None and promise.key == event.key:
             promise.failed = event
 
-    def lose(self, node: NodeId) -> None:
-        """The node is gone: of its promises only those hold that have a result already."""
+    def lose(self, node: NodeId, kept: Collection[StepKey]) -> None:
+        """The node is gone, or back with what is `kept`: that and what follows it hold, and every result."""
+        held = set(kept)
         for promises in self._runs.values():
-            for promise in promises.values():
-                if promise.node == node and not promise.arrived:
+            for promise in promises.values():  # in the order of their chains
+                if promise.node != node or promise.arrived:
+                    continue
+                if promise.key in held or promise.before in held:
+                    held.add(promise.key)
+                else:
                     promise.holds = False
 
     def line(self, run: Run, key: StepKey) -> Iterator[Promise]:

@@ -30,6 +30,13 @@ class Following:
         earlier = self._desk.promises.find(before.run, before.step)
         return earlier is not None and earlier.key == before and earlier.arrived
 
+    def knows(self, key: StepKey) -> bool:
+        """Whether this attempt is on the desk, or is promised."""
+        if self._desk.find(key.run, key.step) is not None:
+            return True
+        promise = self._desk.promises.find(key.run, key.step)
+        return promise is not None and promise.holds and promise.key == key
+
     def resume(self, run: Run, step: int, entry: Entry, now_ms: int) -> AttemptFailed | bool:
         """The step is ready. Whether the node that was promised it has it already, or how that has ended."""
         promise = self._desk.promises.take(run.submitted.run, step)

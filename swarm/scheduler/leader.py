@@ -225,9 +225,7 @@ class Leader:
         """A node opened a link. What it still runs goes on, unless somebody else took it over."""
         old = self.desk.nodes.get(event.node)
         kept = frozenset(
-            key
-            for key in event.running
-            if old is not None and key in old.busy and self.desk.find(key.run, key.step) is not None
+            key for key in event.running if old is not None and key in old.busy and self.following.knows(key)
         )
         self._lose(event.node, kept, actions)
         view = NodeView(
@@ -276,7 +274,7 @@ class Leader:
         view = self.desk.nodes.pop(node, None)
         if view is None:
             return
-        self.desk.promises.lose(node)
+        self.desk.promises.lose(node, kept)
         for key in view.busy:
             entry = self.desk.find(key.run, key.step)
             if entry is None or key in kept:

@@ -165,6 +165,7 @@ class Placer:
     def _gather(self, hungry: Hungry, room: int) -> tuple[list[_Bidder], Hungry]:
         """The next steps of these queues, one of each in turn; and the queues that have more of them."""
         batch: list[_Bidder] = []
+        gathered: set[tuple[RunId, int]] = set()  # a step's name may stand in its queue twice
         open_queues = []
         for where, queue in hungry:
             found = self._takers(where)
@@ -176,7 +177,8 @@ class Placer:
                 where, queue, offer, views = each
                 if queue.priority != urgent or (name := queue.pop()) is None:
                     open_queues.remove(each)
-                elif (entry := self._desk.waiting(*name)) is not None:
+                elif name not in gathered and (entry := self._desk.waiting(*name)) is not None:
+                    gathered.add(name)
                     run, step = self._ledger.runs[name[0]], name[1]
                     wish = Wish(views, affinities(run.sources(step), large_inputs(run, step)))
                     batch.append(_Bidder(where, queue, offer, run, step, entry, wish))

@@ -184,6 +184,9 @@ class ModelCluster:
     def attach(self, node: ModelNode) -> None:
         """The node opens a link, says what it runs, and offers every outcome it still keeps."""
         node.attached = True
+        for key, order in node.running.items():
+            if key.term != self.term:  # another leader is in office, and knows nothing of what follows
+                node.running[key] = order._replace(followers=())
         claims = tuple(node.running)
         self.tell(
             NodeJoined(self.now_ms, node.name, node.slots, node.agents, node.layers, claims, 4_096, 4.0)

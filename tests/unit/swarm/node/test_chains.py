@@ -48,6 +48,14 @@ def test_nothing_follows_a_failure_or_a_missing_output():
     assert begun(1).go_on([ended(0, port="another")]) == []
 
 
+def test_what_an_earlier_leader_promised_is_not_begun_under_another():
+    same, another = begun(1), begun(1)
+    same.obey(3)
+    another.obey(4)
+    assert len(same.go_on([ended(0)])) == 1
+    assert another.go_on([ended(0)]) == []
+
+
 def test_a_withdrawn_step_ends_its_chain_before_it():
     chains = begun(1, 2, 3)
     chains.cut([key(2)])

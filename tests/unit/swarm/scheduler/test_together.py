@@ -119,3 +119,14 @@ def test_the_one_step_that_can_only_go_there_gets_the_slot():
     cluster.commit()
     cluster.advance(1_000)
     assert {(key.run, node.name) for node, key in cluster.running()} == {(bound, "both"), (free, "only-a")}
+
+
+def test_a_step_whose_name_stands_in_its_queue_twice_is_placed_once():
+    cluster = ModelCluster(A)
+    run = cluster.submit(small_graph("a"))
+    desk = cluster.leader.scheduler._leader.desk
+    ((_, queue),) = desk.queues.items()
+    queue.push(cluster.leader.scheduler.ledger.runs[run].submitted.priority, run, 0)
+    cluster.join("n0", 4)
+    assert [key.step for _, key in cluster.running()] == [0]
+    assert [len(view.busy) for view in cluster.leader.scheduler.nodes()] == [1]
