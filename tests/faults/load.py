@@ -159,9 +159,7 @@ class Load:
         """What the cluster still remembers of acknowledged runs must be what it said before."""
         remembered = {run.id: run.status for run in await self._insist(self._swarm.runs)}
         for _, run in self.acknowledged:
-            if (
-                remembered.get(run) == "running"
-            ):  # says a replica that is behind: follow it
+            if remembered.get(run) == "running":  # says a replica that is behind: follow it
                 remembered[run] = (await self._insist(self._swarm.attach(run).wait)).status
         wrong = {
             run: remembered[run]
