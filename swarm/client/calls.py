@@ -14,13 +14,12 @@ from typing import Any
 
 import grpc.aio
 
-from swarm import limits
 from swarm.client.connection import Connection, Patience
 from swarm.client.values import decode_items, inline_value
 from swarm.errors import NotHosted, QueueFull, SwarmError, Unreachable
 from swarm.graph import Items
 from swarm.ids import CapabilityName, NodeId
-from swarm.wire.calls import CallRow, calls_to_pb, replies_from_pb
+from swarm.wire.calls import CallRow, calls_to_pb, replies_from_pb, take
 from swarm.wire.gen.call_pb2_grpc import CallsStub
 
 
@@ -120,9 +119,7 @@ class _Stream:
                 await self._kick.wait()
                 self._kick.clear()
                 while self._waiting:
-                    count = min(len(self._waiting), limits.CALLS_BATCH_MAX)
-                    rows = [self._waiting.popleft() for _ in range(count)]
-                    if rows := [row for row in rows if row.id in self._open]:
+                    if rows := [row for row in take(self._waiting) if row.id in self._open]:
                         await self._call.write(calls_to_pb(rows))
 
     def _settle(self, number: int, result: Mapping[str, Items] | SwarmError) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from swarm import limits
 from swarm.errors import ProtocolBroken, SwarmError
 from swarm.graph import Items
 from swarm.ids import CapabilityName
+from swarm.scheduler.ledger import payload_bytes
 from swarm.wire.columns import Shape, from_columns, shape, to_columns
 from swarm.wire.convert import error_from_pb, error_to_pb
 from swarm.wire.gen import call_pb2 as pb
@@ -29,6 +31,23 @@ class ReplyRow(NamedTuple):
 
     id: int
     result: Mapping[str, Items] | SwarmError
+
+
+RowT = TypeVar("RowT", bound=CallRow | ReplyRow)
+
+
+def take(rows: deque[RowT]) -> list[RowT]:
+    """The next rows that fit into one message; a row that is heavy goes alone."""
+    taken: list[RowT] = []
+    weight = 0
+    while rows and len(taken) < limits.CALLS_BATCH_MAX:
+        row = rows[0]
+        held = row.inputs if isinstance(row, CallRow) else row.result
+        weight += 0 if isinstance(held, SwarmError) else payload_bytes(held.values())
+        if taken and weight > limits.RECORDS_BATCH_BYTES_MAX:
+            break
+        taken.append(rows.popleft())
+    return taken
 
 
 def calls_to_pb(rows: Sequence[CallRow]) -> pb.CallBatches:

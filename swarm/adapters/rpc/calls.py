@@ -12,7 +12,7 @@ from swarm import limits
 from swarm.errors import SwarmError, Unreachable
 from swarm.node import Call, Worker
 from swarm.ports import Reply
-from swarm.wire.calls import CallRow, ReplyRow, calls_from_pb, replies_to_pb
+from swarm.wire.calls import CallRow, ReplyRow, calls_from_pb, replies_to_pb, take
 from swarm.wire.gen import call_pb2_grpc as rpc
 
 
@@ -79,7 +79,7 @@ class _Desk:
             await self._kick.wait()
             self._kick.clear()
             while self._ready:
-                rows = [self._ready.popleft() for _ in range(min(len(self._ready), limits.CALLS_BATCH_MAX))]
+                rows = take(self._ready)
                 await context.write(replies_to_pb(rows))
                 self._under_way -= len(rows)
                 self._room.set()

@@ -1,5 +1,7 @@
 """Calls and replies come back from the wire as they went, whatever their shapes."""
 
+from collections import deque
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,15 @@ from swarm import limits
 from swarm.errors import AgentFailed, ProtocolBroken
 from swarm.graph import Payload
 from swarm.ids import CapabilityName
-from swarm.wire.calls import CallRow, ReplyRow, calls_from_pb, calls_to_pb, replies_from_pb, replies_to_pb
+from swarm.wire.calls import (
+    CallRow,
+    ReplyRow,
+    calls_from_pb,
+    calls_to_pb,
+    replies_from_pb,
+    replies_to_pb,
+    take,
+)
 from swarm.wire.gen import call_pb2 as pb
 
 ids = st.integers(0, 2**64 - 1)
@@ -49,3 +59,16 @@ def test_columns_that_do_not_fill_the_calls_are_refused():
     part = pb.CallBatch(capability="a:b", ids=[1, 2], inputs=[{"port": "x", "kind": "json", "data": [b"1"]}])
     with pytest.raises(ProtocolBroken, match="for 2 rows"):
         calls_from_pb(pb.CallBatches(parts=[part]))
+
+
+def test_a_message_has_no_more_rows_and_no_more_bytes_than_it_may(monkeypatch):
+    monkeypatch.setattr(limits, "RECORDS_BATCH_BYTES_MAX", 100)
+    monkeypatch.setattr(limits, "CALLS_BATCH_MAX", 3)
+
+    def rows(*sizes):
+        return deque(ReplyRow(1, {"out": Payload("bytes", bytes(size))}) for size in sizes)
+
+    assert len(take(rows(1, 1, 1, 1))) == 3
+    assert len(take(rows(60, 60))) == 1
+    assert len(take(rows(500, 1))) == 1
+    assert len(take(deque([ReplyRow(1, AgentFailed("no"))]))) == 1
