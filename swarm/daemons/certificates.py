@@ -34,6 +34,7 @@ _log = structlog.get_logger("swarm.daemon")
 
 LOOK_S: Final = 1.0  # how often the files and the calendar are looked at
 RETRY_S: Final = 60.0  # after nobody signed
+UNREACHED_RETRY_S: Final = 5.0  # after somebody who may have the key did not answer
 CALL_S: Final = 20.0
 SIGHTINGS_MAX: Final = 1_000  # waiting to be recorded; what is not is met again after a restart
 
@@ -63,6 +64,7 @@ class CertificateKeeper:
         self._channels = channels
         self._coordinators = coordinators  # they may change
         self._told = asyncio.Event()
+        self._wanted = False  # told to, and not done yet
         self._again_at = 0.0
         self._sightings: deque[Peer] = deque(maxlen=SIGHTINGS_MAX)
         self.seen(peer_of(identity.certificate, identity.names))
@@ -95,11 +97,17 @@ class CertificateKeeper:
             for tell in self.exchanged:
                 tell()
             _log.info("certificate exchanged", serial=self._identity.serial)
-        now = asyncio.get_running_loop().time()
-        if self._told.is_set() or (self._due() and now >= self._again_at):
+        if self._told.is_set():
             self._told.clear()
-            self._again_at = now + RETRY_S
-            await self._renew()
+            self._wanted, self._again_at = True, 0.0
+        now = asyncio.get_running_loop().time()
+        if (self._wanted or self._due()) and now >= self._again_at:
+            self._again_at = now + UNREACHED_RETRY_S
+            try:
+                await self._renew()
+            except NotTrusted:
+                self._again_at = now + RETRY_S
+                raise
 
     def _due(self) -> bool:
         if self._identity.names.foreign:
@@ -109,6 +117,7 @@ class CertificateKeeper:
     def _take_answer(self) -> None:
         if self._renewal.finish(self._identity.names):
             self._identity.refresh()
+            self._wanted = False
 
     async def _renew(self) -> None:
         request = pb.RenewCertificateRequest(signing_request=self._renewal.request())
