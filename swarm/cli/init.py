@@ -53,6 +53,14 @@ def init(
             "--author", metavar="NAME=KEY", help="Whose agents may run: a public key or its .pub file."
         ),
     ] = None,
+    relaxed: Annotated[
+        bool,
+        typer.Option(
+            "--relaxed",
+            help="Acknowledge before the disk has synced: faster, and a power cut of a majority"
+            " may cost the last moments.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Found a cluster: its authority, the settings and certificates of its coordinators, an administrator.
@@ -71,6 +79,7 @@ def init(
         join_listen=join,
         passphrase_reference=reference,
         authors={one: read_public_key(key) for one, key in map(_named, author or ())},
+        relaxed=relaxed,
     )
     out = Output(as_json=as_json)
     profile = directory / f"{ADMIN}.yaml"

@@ -19,7 +19,8 @@ def status(cluster: Cluster = None, as_json: Json = False) -> None:
         f"  {found.agents} agents, {found.runs_active} active runs, "
         f"{found.steps_ready} steps ready, {found.steps_in_flight} in flight\n"
         f"  answered by {found.node} (version {found.version}, up {found.uptime_ms / 1000:.0f} s, "
-        f"log at {found.applied_index}{', draining' if found.draining else ''})",
+        f"log at {found.applied_index}{', draining' if found.draining else ''})"
+        + ("\n  relaxed: acknowledged before the disk has synced" if found.relaxed else ""),
     )
     if not found.leader:
         leave(EXIT_NOT_READY)

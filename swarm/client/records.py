@@ -341,6 +341,7 @@ class ClusterStatus:
     draining: bool
     voters: tuple[NodeId, ...]
     pid: int
+    relaxed: bool
 
     @classmethod
     def from_pb(cls, status: client_pb2.StatusReply) -> ClusterStatus:
@@ -360,6 +361,7 @@ class ClusterStatus:
             draining=status.draining,
             voters=tuple(NodeId(voter) for voter in status.voters),
             pid=status.pid,
+            relaxed=status.relaxed,
         )
 
 

@@ -13,7 +13,8 @@
     cells_per_agent: 4               # default: one per processor, at most 4
     raft: {election_ms: [800, 1600], heartbeat_ms: 100}
     log: {kind: etcd, etcd: {endpoints: [10.0.0.9:2379], tls: {ca: e.pem, certificate: c.pem, key: k.pem}}}
-                                     # default: {kind: embedded}, the coordinators keep the log themselves
+                                     # default: {kind: embedded}, the coordinators keep the log themselves;
+                                     # {relaxed: true} acknowledges before the disk: the same on all of them
     data: {max_mb: 16384}            # of large payloads and agent files on this node's disk
     audit: {keep_days: 365, keep_mb: 4096}   # older or more than this is dropped, a segment at a time
     result_cache: {mb: 64}           # 0: none; redis: redis://HOST:6379/0 and key_file share it among nodes
@@ -177,10 +178,13 @@ class LogSettings(Section):
 
     kind: Literal["embedded", "etcd"] = "embedded"
     joins: bool = False  # a coordinator that is added to a cluster that runs: it only learns until it is
+    relaxed: bool = False  # acknowledged before it is synced: a power cut of all who hold it may take it
     etcd: EtcdSection | None = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
+        if self.relaxed and self.etcd is not None:
+            raise wrong("etcd decides itself when it syncs", "leave `relaxed` out")
         if (self.kind == "etcd") != (self.etcd is not None):
             raise wrong(
                 "kind and etcd do not say the same",

@@ -37,6 +37,7 @@ def found_cluster(
     join_listen: str,
     passphrase_reference: SecretReference | None,
     authors: Mapping[str, str],
+    relaxed: bool = False,
 ) -> list[Path]:
     """Write all a new cluster needs; returns the settings files, the first of which lets others join."""
     if len(coordinators) not in VOTERS:
@@ -52,6 +53,8 @@ def found_cluster(
         extra: dict[str, object] = {}
         if authors:
             extra["trust"] = {"authors": {name: {"key": key, "may": ["*"]} for name, key in authors.items()}}
+        if relaxed:
+            extra["log"] = {"kind": "embedded", "relaxed": True}
         if number == 0:
             join: dict[str, object] = {"listen": join_listen, "authority": f"../{AUTHORITY_DIRECTORY}"}
             if passphrase_reference is not None:

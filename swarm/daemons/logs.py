@@ -46,6 +46,7 @@ def make_log(
             election_ms_min=config.raft.election_ms[0],
             election_ms_max=config.raft.election_ms[1],
             heartbeat_ms=config.raft.heartbeat_ms,
+            relaxed=config.log.relaxed,
         ),
         joins=config.log.joins,
     )

@@ -218,13 +218,17 @@ async def _coordinate(
     """What a voter has beyond a worker: the log, the coordinator, and the services that need them."""
     clock, coordinators = SystemClock(), standing.coordinators
     log = make_log(config, standing.identity, server, coordinators.become)
+    if config.log.relaxed:
+        _log.warning("the log is relaxed: a power cut of a majority may cost what was just acknowledged")
     coordinator = Coordinator(config.node, log, clock, new_id, config.placement.options())
     coordinator.revoked = standing.revoke
     standing.access.policy = lambda: coordinator.replica.scheduler.ledger.policy
     if isinstance(log, PysyncobjLog):
         standing.exclusion.dismiss.append(log.dismiss)
     desk = ClientServicer(
-        About(config.cluster, config.node, coordinators, os.getpid(), clock.monotonic_ms()),
+        About(
+            config.cluster, config.node, coordinators, os.getpid(), clock.monotonic_ms(), config.log.relaxed
+        ),
         coordinator,
         Deployments(
             coordinator,

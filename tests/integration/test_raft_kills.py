@@ -185,8 +185,9 @@ def cluster(tmp_path):
         one.close()
 
 
-def test_nothing_acknowledged_is_lost_when_leaders_and_then_everybody_are_killed(cluster):
-    swarm = cluster(compact_entries=1_000)
+@pytest.mark.parametrize("relaxed", [False, True], ids=["synced", "relaxed"])
+def test_nothing_acknowledged_is_lost_when_leaders_and_then_everybody_are_killed(cluster, relaxed):
+    swarm = cluster(compact_entries=1_000, relaxed=relaxed)
     failovers = []
     for process in swarm.running.values():
         process.tell(do="load", window=16, bytes=100)

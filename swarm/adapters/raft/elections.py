@@ -29,6 +29,7 @@ class Elections(Core):
         self._trial_won = False
         self._vote_term = 0
         self._voters: set[str] = set()
+        self._votes_from = self._stands_from = _LONG_AGO_S
         super().__init__(*args)
 
     def begin(self) -> None:
@@ -38,10 +39,25 @@ class Elections(Core):
         else:
             self.election_deadline = _LONG_AGO_S
 
+    def abstain(self, duration_s: float) -> None:
+        """Vote for nobody for so long, and stand for election only after twice that: what this replica
+        forgot, another may remember, and is to lead first.
+        """
+        if self.others and self.votes:
+            self._votes_from = self.now() + duration_s
+            self._stands_from = self.election_deadline = self._votes_from + duration_s
+
+    def abstains(self) -> bool:
+        """Whether that time goes on."""
+        return self.now() < self._stands_from
+
     def seek_trial(self) -> None:
         """When the leader has been silent for too long, ask for trial votes instead of standing at once."""
         now = self.now()
         if self.state == LEADER or not (self.others and self.votes) or self.election_deadline >= now:
+            return
+        if self.abstains():
+            self.election_deadline = self._stands_from
             return
         if self._trial_won:
             self._trial_won = False  # the deadline stays in the past: the library stands for election
@@ -99,7 +115,7 @@ class Elections(Core):
     def on_vote_request(self, node: Node, request: VoteRequest) -> None:
         last = self.last()
         newborn = not self.votes and last == ORIGIN
-        if newborn or self._leader_lives():
+        if newborn or self._leader_lives() or self.now() < self._votes_from:
             return  # who bore this name before may have voted already, and nobody here knows
         up_to_date = (request.last_term, request.last_index) >= (last.term, last.index)
         if request.trial:

@@ -66,6 +66,10 @@ class LogFile:
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
 
+    def duplicate(self) -> int:
+        """A descriptor of the same file that outlives this one; the caller closes it."""
+        return os.dup(self._descriptor)
+
     def close(self) -> None:
         os.close(self._descriptor)
 

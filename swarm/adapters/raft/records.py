@@ -4,13 +4,14 @@
     header  := "SWARMLOG" version incarnation(16) crc32
     batch   := "BTCH" bytes sequence crc32 record*
     record  := kind a b bytes payload       ENTRY(index, term) CUT(index) STATE(term, commit, vote)
-                                            OWNER(id) PEER(incarnation + id)
+                                            OWNER(id) PEER(incarnation + id) SYNCED(sequence)
 
 One batch is one write and one fdatasync, begun only when the last one, and the room for this one, are
 durable. That is what tells the two ways a file can go wrong apart. A last batch that does not check is a
 write the power cut off: nothing in it was ever acknowledged, so it is dropped. A batch that does not
 check although a later one does, or one that the file is too short for, is damage to something durable:
-the replica must not start.
+the replica must not start. A relaxed log is begun on before the last batch is durable; each such batch says
+which one was (SYNCED), so that a later batch proves damage only to what it calls durable.
 
 The checksum starts from the file's incarnation, a random number, so that a payload cannot be crafted to look
 like a later batch.
@@ -36,7 +37,7 @@ _BATCH = struct.Struct("<4sIQI")
 _BATCH_BODY = struct.Struct("<IQ")  # what the checksum covers besides the records
 _RECORD = struct.Struct("<BQQI")
 
-_ENTRY, _CUT, _STATE, _OWNER, _PEER = 1, 2, 3, 4, 5
+_ENTRY, _CUT, _STATE, _OWNER, _PEER, _SYNCED = 1, 2, 3, 4, 5, 6
 
 HEADER_BYTES = _HEADER.size
 BATCH_OVERHEAD_BYTES = _BATCH.size
@@ -85,6 +86,11 @@ def owner_record(node_id: str) -> bytes:
 def peer_record(node_id: str, incarnation: bytes) -> bytes:
     payload = incarnation + node_id.encode()
     return _RECORD.pack(_PEER, 0, 0, len(payload)) + payload
+
+
+def synced_record(sequence: int) -> bytes:
+    """First in a batch that is not synced: all up to `sequence` is durable, more may not be."""
+    return _RECORD.pack(_SYNCED, sequence, 0, 0)
 
 
 def batch_head(incarnation: bytes, sequence: int, parts: Sequence[bytes]) -> bytes:
@@ -149,17 +155,24 @@ def _refuse_cut_file(data: bytes, state: LogState, place: str) -> None:
 
 
 def _refuse_later_batches(data: bytes, state: LogState, place: str) -> None:
-    """After the first batch that does not check there must be nothing durable."""
+    """After the first batch that does not check there must be nothing that proves it was durable."""
+    lost = state.sequence + 1
     at = data.find(_MARK, state.end)
     while at >= 0:
         found = _batch_at(data, at, state.incarnation)
-        if found is not None:
+        if found is not None and _durable_before(found[1], found[0]) >= lost:
             raise LogDamaged(
-                f"batch {state.sequence + 1} at byte {state.end} is damaged, "
-                f"yet batch {found[0]} at byte {at} is intact",
+                f"batch {lost} at byte {state.end} is damaged, yet batch {found[0]} at byte {at} is intact",
                 place=place,
             )
         at = data.find(_MARK, at + 1)
+
+
+def _durable_before(records: bytes, sequence: int) -> int:
+    """Up to which batch everything was durable when this one was written."""
+    if len(records) >= _RECORD.size and records[0] == _SYNCED:
+        return int(_RECORD.unpack_from(records)[1])
+    return sequence
 
 
 def _records(records: bytes, place: str) -> Iterator[tuple[int, int, int, bytes]]:
@@ -191,6 +204,8 @@ def _absorb(state: LogState, record: tuple[int, int, int, bytes], place: str) ->
     elif kind == _PEER:
         name, incarnation = payload[INCARNATION_BYTES:].decode(), payload[:INCARNATION_BYTES]
         state.peers[name] = incarnation
+    elif kind == _SYNCED:
+        pass  # for whoever reads a damaged log
     else:
         raise LogDamaged(f"a record of unknown kind {kind}", place=place)
 

@@ -159,6 +159,10 @@ class Replication(Elections):
 
     def _on_refused(self, node: Node, progress: Progress, reply: AppendReply) -> None:
         matched = max(self.match_index[node], ORIGIN.index)
+        if reply.previous_index <= matched and self.settings.relaxed:
+            # It lost power, and with it what it had not synced: it is sent that again.
+            held = max(min(reply.next_index, reply.previous_index) - 1, ORIGIN.index)
+            self.match_index[node] = matched = min(matched, held)
         if reply.previous_index <= matched:
             # Either late, or the follower lost what it had accepted: it is not helped to forget.
             _log.warning("%s refuses entry %d, which it accepted before", node.id, reply.previous_index)

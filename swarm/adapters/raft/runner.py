@@ -30,7 +30,13 @@ from swarm.adapters.raft.inbox import (
     StreamEnded,
 )
 from swarm.adapters.raft.logfile import LogDirectory, lock_directory
-from swarm.adapters.raft.settings import APPLY_AHEAD_BYTES, APPLY_AHEAD_ENTRIES, RaftSettings
+from swarm.adapters.raft.relaxed import BackgroundSync, BootMark
+from swarm.adapters.raft.settings import (
+    ABSTAIN_MS,
+    APPLY_AHEAD_BYTES,
+    APPLY_AHEAD_ENTRIES,
+    RaftSettings,
+)
 from swarm.adapters.raft.snapshot import Snapshot, SnapshotStore
 from swarm.adapters.raft.transport import Outgoing, TurnTransport
 from swarm.adapters.raft.wal import Wal
@@ -99,7 +105,12 @@ class Runner:
         directory.chmod(_DIRECTORY_MODE)
         self._lock = lock_directory(directory)
         try:
-            self.wal = Wal.open(LogDirectory(directory), node_id)
+            self._background = BackgroundSync(self.fail) if settings.relaxed else None
+            self.wal = Wal.open(LogDirectory(directory), node_id, self._background)
+            self._boot = BootMark(directory)
+            self._forgetful = self._boot.outlived()
+            if not self._forgetful:
+                self._mark_boot()
             self._snapshots = SnapshotStore(directory)
             self._transport = TurnTransport()
             self._engine = Engine(node_id, founders, self.wal, self._snapshots, self._transport, settings)
@@ -117,6 +128,8 @@ class Runner:
 
     def start(self, deliver: Callable[[Batch], None]) -> None:
         self._deliver = deliver
+        if self._background is not None:
+            self._background.start()
         self._thread.start()
 
     def leave(self) -> None:
@@ -128,7 +141,7 @@ class Runner:
         """End the thread and close the files. Blocks; call it from a worker thread."""
         self.leave()
         if self._thread.ident is None:
-            self.wal.close()
+            self._close()
         else:
             self._thread.join()
         self._writer.shutdown(wait=True, cancel_futures=True)
@@ -164,6 +177,9 @@ class Runner:
         error: BaseException | None = None
         try:
             self._engine.begin()
+            if self._forgetful:
+                _log.warning("the machine went down under a relaxed log: no votes for %d ms", ABSTAIN_MS)
+                self._engine.abstain(ABSTAIN_MS / 1000)
             while not self._stopping:
                 self._pass()
         except BaseException as caught:  # noqa: BLE001 - whatever it is, the replica must not go on
@@ -171,7 +187,7 @@ class Runner:
         try:
             self._engine.stop(OutcomeUnknown("this replica stopped", place="raft"))
             self._hand_over()
-            self.wal.close()
+            self._close()
         except BaseException as caught:  # noqa: BLE001
             error = error or caught
         if error is not None:
@@ -185,9 +201,26 @@ class Runner:
         ahead_bytes = self._handed.size_bytes - self.delivered.size_bytes
         self._engine.room = ApplyRoom(APPLY_AHEAD_ENTRIES - ahead_entries, APPLY_AHEAD_BYTES - ahead_bytes)
         self._engine.turn()
+        if self._forgetful and not self._engine.abstains():
+            self._forgetful = False
+            self._mark_boot()
         self.wal.flush()
         self._engine.now_durable()
         self._hand_over()
+
+    def _close(self) -> None:
+        if self._background is not None:
+            self._background.stop()
+        self.wal.close()
+        if not self._forgetful:
+            self._boot.remove()
+
+    def _mark_boot(self) -> None:
+        """From here on a power cut may cost something, or may not."""
+        if self._background is None:
+            self._boot.remove()
+        else:
+            self._boot.put()
 
     def _show_life(self) -> None:
         """In the middle of a long write: only what was true before it began."""

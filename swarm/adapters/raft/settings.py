@@ -13,6 +13,11 @@ REWRITE_BATCH_BYTES = 8 * MIB
 LONG_WRITE_BYTES = 2 * MIB  # a longer write is synced in steps, with signs of life in between
 LOG_BYTES_MAX = 1024 * MIB  # held in memory between two snapshots; beyond it proposals are refused
 
+# -- a relaxed log: written, and synced behind the writer's back (see `relaxed`) ----------------
+RELAXED_SYNC_MS = 20  # gathers what is synced together
+RELAXED_LAG_MS_MAX = 500  # a disk further behind than this makes the writer wait
+ABSTAIN_MS = 5_000  # no votes of a replica that may have forgotten; it stands for election after twice that
+
 # -- snapshots -----------------------------------------------------------------------------
 SNAPSHOT_BYTES_MAX = 2048 * MIB
 SNAPSHOT_CHUNK_BYTES = 256 * KIB
@@ -66,6 +71,7 @@ class RaftSettings:
     heartbeat_ms: int = 100
     compact_entries: int = 20_000  # a snapshot is taken after this many entries
     compact_bytes: int = 64 * MIB  # ... or this many bytes of them
+    relaxed: bool = False  # acknowledge what is written and not yet synced
 
     def __post_init__(self) -> None:
         problem = ""

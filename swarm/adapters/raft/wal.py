@@ -4,7 +4,8 @@ pysyncobj calls this its journal and changes it whenever it likes; nothing touch
 which writes all changes since the last one as one checksummed batch with one fdatasync. The Raft thread
 calls it once per turn, before any message or result of that turn leaves. A failed write or sync is final:
 the kernel may have thrown the data away, so trying again could succeed without it. The replica then
-stops.
+stops. A relaxed log (see `relaxed`) is only written by then and synced a moment later, unless a term, a vote,
+a cut or a new peer is among the changes.
 
 The log's prefix is dropped, or a snapshot installed, by writing a new file beside the old one and
 renaming it. The file's length runs ahead of its contents, so that a sync need not update metadata and a
@@ -20,6 +21,7 @@ from typing import Any
 from swarm.adapters.raft import records
 from swarm.adapters.raft.logfile import LogDirectory, LogFile
 from swarm.adapters.raft.messages import ORIGIN, Entry
+from swarm.adapters.raft.relaxed import BackgroundSync
 from swarm.adapters.raft.settings import LONG_WRITE_BYTES, REWRITE_BATCH_BYTES
 from swarm.errors import Bug, Conflict, LogDamaged
 
@@ -50,7 +52,9 @@ def _pieces(parts: Sequence[bytes]) -> Iterator[bytes | memoryview]:
 class Wal:
     """The log of one replica; pysyncobj's journal. Used by one thread."""
 
-    def __init__(self, directory: LogDirectory, state: records.LogState) -> None:
+    def __init__(
+        self, directory: LogDirectory, state: records.LogState, background: BackgroundSync | None = None
+    ) -> None:
         self.place = str(directory.path)
         self.incarnation = state.incarnation
         self.peers = dict(state.peers)  # incarnations of other voters, as first met
@@ -63,18 +67,20 @@ class Wal:
         self._buffer: list[bytes] = []
         self._sequence = state.sequence
         self.file_bytes = state.end  # how much of the file is in use
+        self._background = background
+        self._urgent = False  # something pending that has to be durable even in a relaxed log
         self._broken = False
         self.between_writes: Callable[[], None] = _nothing
         self._directory = directory
         self._file: LogFile | None = None
 
     @classmethod
-    def open(cls, directory: LogDirectory, owner: str) -> Wal:
+    def open(cls, directory: LogDirectory, owner: str, background: BackgroundSync | None = None) -> Wal:
         """Recover the log in `directory`, or begin one. A torn last write is cut off, damage refused."""
         data = directory.read()
         if data is None:
             state = records.LogState(os.urandom(records.INCARNATION_BYTES), owner=owner, entries=[ORIGIN])
-            wal = cls(directory, state)
+            wal = cls(directory, state, background)
             wal.replace(state.entries)
             return wal
         place = str(directory.path)
@@ -87,12 +93,14 @@ class Wal:
             )
         if not state.entries:
             raise LogDamaged("the log has no entries, not even its first", place=place)
-        wal = cls(directory, state)
+        wal = cls(directory, state, background)
         wal._file = directory.open()
         torn = records.torn_bytes(data, state.end)
         if torn:  # erased, so that it can never be taken for part of a later batch
             wal._file.write(state.end, bytes(torn))
-            wal._file.sync()
+        wal._file.sync()  # what was read may be in the kernel's memory alone: its writer was killed
+        if background is not None:
+            background.settled(state.sequence)
         return wal
 
     # -- pysyncobj's journal -----------------------------------------------------------------
@@ -116,6 +124,7 @@ class Wal:
             raise Bug("the log's first entry cannot be cut off", place=self.place)
         if at < len(self._entries):
             self._buffer.append(records.cut_record(self._entries[at].index))
+            self._urgent = True
             self.entries_bytes -= sum(len(entry.command) for entry in self._entries[at:])
             del self._entries[at:]
 
@@ -130,6 +139,7 @@ class Wal:
 
     def setCurrentTerm(self, term: int, vote: str | None) -> None:  # noqa: N802 - pysyncobj's name
         self._term, self._vote = term, vote
+        self._urgent = True
         self._buffer.append(self._state())
 
     def getCurrentTerm(self) -> int:  # noqa: N802 - pysyncobj's name
@@ -148,10 +158,14 @@ class Wal:
     def remember_peer(self, node_id: str, incarnation: bytes) -> None:
         """Know another voter, for good, by the log it first came with."""
         self.peers[node_id] = incarnation
+        self._urgent = True
         self._buffer.append(records.peer_record(node_id, incarnation))
 
     def flush(self) -> bool:
-        """Make every change since the last flush durable; whether there was any. Errors are final."""
+        """Make every change since the last flush durable; whether there was any. Errors are final.
+
+        In a relaxed log what can wait is only written, and durable a moment later.
+        """
         if not self._buffer:
             return False
         self.onOneSecondTimer()
@@ -170,6 +184,7 @@ class Wal:
         try:
             if not self._broken:
                 self.flush()
+                self._once(self._file.sync)
         finally:
             self._file.close()
             self._file = None
@@ -187,16 +202,27 @@ class Wal:
     def _append(self) -> None:
         assert self._file is not None, "the log is closed"
         end = self.file_bytes
+        background = self._background
+        waits = background is None or self._urgent or background.lags()
+        if background is not None and not waits:
+            self._buffer.insert(0, records.synced_record(background.synced))
         self._file.make_room(end + records.BATCH_OVERHEAD_BYTES + sum(map(len, self._buffer)))
         head = records.batch_head(self.incarnation, self._sequence + 1, self._buffer)
         for piece in _pieces([head, *self._buffer]):
             if end > self.file_bytes:
                 self.between_writes()
             self._file.write(end, piece)
-            self._file.sync()
+            if waits:
+                self._file.sync()
             end += len(piece)
         self.file_bytes = end
         self._sequence += 1
+        self._urgent = False
+        if background is not None:
+            if waits:
+                background.settled(self._sequence)
+            else:
+                background.wrote(self._file, self._sequence)
 
     def _rewrite(self, entries: list[Entry]) -> None:
         head = [records.owner_record(self._owner), self._state()]
@@ -221,9 +247,11 @@ class Wal:
             self._sequence += 1
         self._file.sync()
         self._directory.replace()
+        if self._background is not None:
+            self._background.settled(self._sequence)  # first: it may be about to sync the old file
         if old is not None:
             old.close()
         self._entries = entries
         self.entries_bytes = sum(len(entry.command) for entry in entries)
         self._buffer.clear()
-        self._commit_unsaved = False
+        self._commit_unsaved = self._urgent = False

@@ -46,6 +46,7 @@ class About:
     voters: Mapping[NodeId, str]  # they may change
     pid: int
     started_ms: int
+    relaxed: bool = False  # whether its log is synced after the acknowledgement
 
 
 class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, ExportCalls, rpc.SwarmServicer):
@@ -259,6 +260,7 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
             draining=self.draining,
             voters=sorted(self._about.voters),
             pid=self._about.pid,
+            relaxed=self._about.relaxed,
         )
         if leaders := await self._leaders("Status", request, context):
             reply.nodes_attached = leaders.nodes_attached

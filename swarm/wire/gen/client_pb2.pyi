@@ -402,7 +402,7 @@ class StatusRequest(_message.Message):
     def __init__(self, on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("cluster", "node", "leader", "term", "applied_index", "nodes_attached", "agents", "runs_active", "steps_ready", "steps_in_flight", "version", "uptime_ms", "draining", "voters", "pid")
+    __slots__ = ("cluster", "node", "leader", "term", "applied_index", "nodes_attached", "agents", "runs_active", "steps_ready", "steps_in_flight", "version", "uptime_ms", "draining", "voters", "pid", "relaxed")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
@@ -418,6 +418,7 @@ class StatusReply(_message.Message):
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     VOTERS_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    RELAXED_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     node: str
     leader: str
@@ -433,7 +434,8 @@ class StatusReply(_message.Message):
     draining: bool
     voters: _containers.RepeatedScalarFieldContainer[str]
     pid: int
-    def __init__(self, cluster: _Optional[str] = ..., node: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., nodes_attached: _Optional[int] = ..., agents: _Optional[int] = ..., runs_active: _Optional[int] = ..., steps_ready: _Optional[int] = ..., steps_in_flight: _Optional[int] = ..., version: _Optional[str] = ..., uptime_ms: _Optional[int] = ..., draining: _Optional[bool] = ..., voters: _Optional[_Iterable[str]] = ..., pid: _Optional[int] = ...) -> None: ...
+    relaxed: bool
+    def __init__(self, cluster: _Optional[str] = ..., node: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., nodes_attached: _Optional[int] = ..., agents: _Optional[int] = ..., runs_active: _Optional[int] = ..., steps_ready: _Optional[int] = ..., steps_in_flight: _Optional[int] = ..., version: _Optional[str] = ..., uptime_ms: _Optional[int] = ..., draining: _Optional[bool] = ..., voters: _Optional[_Iterable[str]] = ..., pid: _Optional[int] = ..., relaxed: _Optional[bool] = ...) -> None: ...
 
 class CreateTokenRequest(_message.Message):
     __slots__ = ("token", "secret_sha256", "role", "life_ms", "uses_max", "on_behalf_of")

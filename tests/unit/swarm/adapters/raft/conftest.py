@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pysyncobj.syncobj as library
 import pytest
 
+from swarm.adapters.raft import logfile
 from tests.unit.swarm.adapters.raft.bench import Bench, Stock
+from tests.unit.swarm.adapters.raft.disks import SMALL_STEP_BYTES
 
 
 @pytest.fixture
@@ -27,3 +29,11 @@ def bench(tmp_path, clock):
 @pytest.fixture
 def stock(clock):
     return Stock(clock)
+
+
+@pytest.fixture(scope="module")
+def small_files():
+    """Logs of 64 KiB instead of 4 MiB: the tests read them whole, often."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logfile, "PREALLOCATION_BYTES", SMALL_STEP_BYTES)
+        yield

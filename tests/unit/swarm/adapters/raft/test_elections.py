@@ -126,3 +126,20 @@ def test_a_trial_won_for_an_older_term_does_not_count(bench):
     bench.turn(after_s=0.7)
     assert {request.trial for _, request in bench.said(VoteRequest)} == {True}
     assert bench.engine.term == 5
+
+
+def test_a_replica_that_may_have_forgotten_votes_late_and_stands_later_still(bench):
+    bench.engine.abstain(5)
+    bench.tell(C, VoteRequest(9, 5, 1), VoteRequest(9, 5, 1, trial=True))
+    bench.turn(after_s=4.9)
+    assert not bench.said(VoteReply)
+    bench.turn(after_s=0.2)
+    bench.tell(C, VoteRequest(9, 5, 1, trial=True))
+    assert bench.said(VoteReply) == [("c", VoteReply(9, granted=True, trial=True))]
+    bench.tell(B, Append(1, 1, 0, 1))
+    bench.engine.on_stream_ended("b")
+    bench.turn(after_s=4)
+    assert not bench.said(VoteRequest)
+    bench.turn(after_s=1)
+    bench.turn(after_s=0.1)
+    assert bench.said(VoteRequest)

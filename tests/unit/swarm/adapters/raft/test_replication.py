@@ -1,5 +1,7 @@
 """What a follower accepted stays, and what a leader believes of its followers: the stock class, then ours."""
 
+from dataclasses import replace
+
 import pytest
 from pysyncobj import SyncObjConf
 
@@ -11,7 +13,7 @@ from swarm.adapters.raft.messages import (
     AppendReply,
 )
 from swarm.errors import Bug, OutcomeUnknown
-from tests.unit.swarm.adapters.raft.bench import SETTINGS, B, C, entries, proposal
+from tests.unit.swarm.adapters.raft.bench import SETTINGS, B, Bench, C, entries, proposal
 
 # -- what a follower accepted stays --
 
@@ -104,6 +106,23 @@ def test_a_follower_that_lost_what_it_accepted_is_not_helped_to_forget(bench):
     bench.turn(after_s=0.1)
     for _, append in bench.said(Append):
         assert append.previous_index >= bench.engine.match_index[B]
+
+
+def test_a_follower_that_lost_power_under_a_relaxed_log_is_sent_again_what_it_lost(tmp_path, clock):
+    bench = Bench(tmp_path / "a", clock, settings=replace(SETTINGS, relaxed=True))
+    bench.engine.proposals.extend(proposal(b"%d" % n) for n in range(4))
+    term = bench.lead()
+    held, committed = bench.engine.match_index[B], bench.engine.commit_index
+    bench.tell(B, AppendReply(term, False, 2, held))
+    bench.turn(after_s=0.1)
+    sent = [append for to, append in bench.said(Append) if to == "b"]
+    assert sent[-1].previous_index == 1
+    bench.tell(B, AppendReply(term, True, 2, 1))
+    assert [append.entries[0].index for to, append in bench.said(Append) if to == "b" and append.entries] == [
+        2
+    ]
+    assert bench.engine.commit_index == committed
+    bench.close()
 
 
 def test_a_refused_probe_goes_back_and_an_old_refusal_does_not_undo_it(bench):
