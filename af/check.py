@@ -8,6 +8,7 @@ from typing import assert_never
 from pydantic import JsonValue, ValidationError
 
 from af.agentfile import AgentFile
+from af.effects import reconcile_problems
 from af.errors import AfRefused, Problem
 from af.header import Header, NeuralConfig
 from af.limits import PYTHON_MODULE_BYTES_MAX, WASM_PAGE_BYTES
@@ -33,6 +34,7 @@ def check(agent: AgentFile) -> list[Problem]:
     """Everything that is wrong with the file; an empty list means it can be compiled or run."""
     problems = [
         *_capability_problems(agent.header.capabilities),
+        *reconcile_problems(agent.header),
         *_resource_problems(agent.header),
         *workflow_problems(agent),
         *_instance_problems(agent.header),

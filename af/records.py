@@ -46,6 +46,7 @@ class Capability:
     `effects: once` says that running it twice does harm; the swarm then records its intent before it runs.
     The description is what sentences are matched against; without one the agent's own stands for it.
     `switches_context` says that it may give data to a less secret context, where a policy lets it.
+    `reconcile` names the agent's own capability that tells what became of an attempt at this one.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -57,3 +58,4 @@ class Capability:
     effects: Effects = "none"
     switches_context: Flag | None = None  # left out of files it says nothing in: they were signed without it
     description: Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)] | None = None
+    reconcile: CapabilityName | None = None

@@ -170,6 +170,12 @@ class NeedsDecision(PeerFault):
     code = "needs_decision"
 
 
+class NotDone(PeerFault):
+    """An agent says of an attempt that must not run twice: nothing came of it, and nothing will."""
+
+    code = "not_done"
+
+
 class PluginFailed(PeerFault):
     """A plugin raised, or gave what it must not give."""
 

@@ -156,6 +156,7 @@ def _signature(capability: af.Capability, of_agent: str) -> Signature:
         effects=capability.effects,
         switches_context=bool(capability.switches_context),
         description=capability.description or of_agent,
+        reconcile=capability.reconcile or "",
     )
 
 

@@ -61,6 +61,7 @@ class NodeLink:
                 action.priority,
                 action.sign,
                 action.followers,
+                about=action.about,
             )
         )
 

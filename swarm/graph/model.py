@@ -119,6 +119,7 @@ class Signature:
     description: str = ""  # in words; what a sentence asks for is matched against it
     switches_context: bool = False  # its author says that it may let data out of its context
     switches: tuple[Transition, ...] = ()  # how a policy lets it; empty where there is none
+    reconcile: str = ""  # the agent's capability that tells what became of an attempt with effects
 
     def input(self, name: PortName) -> Port | None:
         return next((port for port in self.inputs if port.name == name), None)

@@ -26,6 +26,7 @@ from swarm.errors import AgentFailed, Mistake, NotAllowed, NotHosted, SwarmError
 from swarm.graph import Payload, has_refs, refs
 from swarm.ids import CapabilityName, Digest, StepKey
 from swarm.node.calls import Call, CallQueue
+from swarm.node.reconciling import Reconciling, answered
 from swarm.node.results import ResultCache, name_of
 from swarm.ports import Cell, Cells, Clock, Image, Journal, Reply
 from swarm.scheduler.ledger import payload_bytes
@@ -85,6 +86,7 @@ class AgentHost:
         self._pending: dict[StepKey, _Seat | None] = {}  # what is queued (None) or running (its seat)
         self._withdrawn: set[StepKey] = set()
         self._calls = CallQueue(image.signatures)
+        self._reconciling = Reconciling(image.signatures)
         self._spawning = asyncio.Lock()
         self._pace_ms = BATCH_MS  # until we know better, a batch is one item
 
@@ -222,7 +224,7 @@ class AgentHost:
                 del self._pending[item.key]
                 continue
             weight += _weight(item)
-            alone = item.key.attempt > 1 or weight > BATCH_BYTES_MAX
+            alone = item.key.attempt > 1 or item.about is not None or weight > BATCH_BYTES_MAX
             first = batch[0] if batch else item
             if batch and (alone or (item.capability, item.sign) != (first.capability, first.sign)):
                 break
@@ -258,10 +260,12 @@ class AgentHost:
         results: Sequence[Reply | SwarmError]
         try:
             cell = await self._seated(seat)
-            self._journal.append(_journal_lines(batch, started_ms))
+            capability = self._reconciling.capability(batch[0])
+            if batch[0].about is None:  # who is asked only looks
+                self._journal.append(_journal_lines(batch, started_ms))
             results = await cell.process_batch(
-                batch[0].capability,
-                [item.inputs for item in batch],
+                capability,
+                [self._reconciling.inputs(item) for item in batch],
                 max(item.timeout_ms for item in batch),
             )
         except SwarmError as error:
@@ -276,6 +280,8 @@ class AgentHost:
     def _outcome(
         self, item: Assignment, result: Reply | SwarmError, started_ms: int, wall_ms: float
     ) -> Outcome:
+        if item.about is not None and not isinstance(result, SwarmError):
+            result = answered(item, result)
         error = result if isinstance(result, SwarmError) else _oversize(result)
         if error is None and not isinstance(result, SwarmError):
             return Outcome(item.key, True, result, None, False, started_ms, wall_ms, after=item.after)

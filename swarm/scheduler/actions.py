@@ -49,6 +49,7 @@ class Dispatch(NamedTuple):
     priority: Priority = Priority.MEDIUM
     sign: bool = False
     followers: tuple[Follower, ...] = ()
+    about: tuple[int, int] | None = None  # no attempt: what became of the one of this term and number?
 
 
 @dataclass(frozen=True, slots=True)

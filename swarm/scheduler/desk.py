@@ -10,6 +10,8 @@
 A step whose agent declares `effects: once` takes a longer way, so that it never runs twice unasked:
 
     QUEUED --a node is chosen--> INTENDED --the intent commits--> FLYING --its node is lost--> UNSURE
+       ^                                                                                         |
+       `--- it was not done --- ASKING <-- the agent is asked, where it can tell (`doubts`) -----'
 
 Queues and alarms hold names of steps. They are not hunted down when a step moves on: whoever takes a
 name out looks the step's place up first, and `sweep` throws the stale ones away before they are many.
@@ -25,6 +27,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from swarm import limits
+from swarm.errors import SwarmError
 from swarm.graph import PLAIN, Context, Node, Priority, Resources
 from swarm.ids import CapabilityName, NodeId, RunId, StepKey
 from swarm.scheduler.chains import Promises
@@ -43,6 +46,7 @@ class Place(enum.IntEnum):
     RECORDING = 4
     INTENDED = 5
     UNSURE = 6
+    ASKING = 7
 
 
 class Where(NamedTuple):
@@ -59,6 +63,14 @@ class Where(NamedTuple):
         return cls(node.capability, node.layers, node.resources, context_of(run, step))
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Since when the agent is to be asked what became of an attempt, and why that is not known."""
+
+    since_ms: int
+    cause: SwarmError
+
+
 @dataclass(slots=True)
 class Entry:
     """A ready step on the desk: `node` and `key` of the attempt that flies, `key` of the one recorded."""
@@ -72,6 +84,7 @@ class Entry:
     attempts: int = 0
     failures: int = 0
     losses: int = 0
+    doubt: Doubt | None = None  # of a step that must not run twice
 
     def flying(self) -> Iterator[tuple[NodeId, StepKey]]:
         """Every attempt that flies."""
@@ -95,6 +108,11 @@ class Entry:
         self.spare = None
         if view := nodes.get(lost):
             view.give_back(key)
+
+
+def question_ms(node: Node) -> int:
+    """How long an agent may take to say what became of an attempt at this step."""
+    return min(node.timeout_ms, limits.RECONCILE_CALL_MS_MAX)
 
 
 _Alarm: TypeAlias = tuple[int, Place, RunId, int, int]
@@ -189,13 +207,15 @@ class Desk:
             queue = self.queues[where] = FairQueue()
         queue.push(priority, *name, front=front, ranks=ranks)
 
-    def fly(self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, node: Node) -> None:
-        """A node works on it."""
-        self._move(entry, Place.FLYING, now_ms)
+    def fly(
+        self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, node: Node, *, asks: bool = False
+    ) -> None:
+        """A node works on it, or asks its agent what became of an attempt at it."""
+        self._move(entry, Place.ASKING if asks else Place.FLYING, now_ms)
         entry.node, entry.key = view.node, key
         self.flights.begin(entry.tenant)
         view.take(key, node.resources)
-        self._alarm(entry, now_ms + node.timeout_ms, key.run, key.step)
+        self._alarm(entry, now_ms + (question_ms(node) if asks else node.timeout_ms), key.run, key.step)
 
     def intend(self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, node: Node) -> None:
         """A node is to work on it once the log says so; whoever proposes the intent sees it through."""

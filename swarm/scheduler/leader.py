@@ -10,19 +10,11 @@ from collections.abc import Sequence
 from typing import TypeAlias, assert_never
 
 from swarm import limits
-from swarm.errors import (
-    AgentFailed,
-    Mistake,
-    NeedsDecision,
-    NotHosted,
-    OutOfTime,
-    SwarmError,
-    TooLarge,
-    Unreachable,
-)
+from swarm.errors import NeedsDecision, NotDone, NotHosted, OutOfTime, SwarmError, Unreachable
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Record, Recorded, Withdraw
 from swarm.scheduler.desk import Desk, Entry, Place, Where
+from swarm.scheduler.doubts import TOLD, Doubts
 from swarm.scheduler.events import (
     AttemptFailed,
     Durable,
@@ -64,6 +56,7 @@ class Leader:
         self._now_ms = now_ms
         self._hold_until_ms = now_ms + limits.TAKEOVER_GRACE_MS  # nodes may claim what they run until then
         self.placer = Placer(self.desk, ledger, term, options)
+        self._doubts = Doubts(self.desk, ledger, self.placer)
         self._rebalancer = (
             Rebalancer(self.desk, ledger, self.placer, self.ranks) if options.rebalance else None
         )
@@ -145,7 +138,7 @@ class Leader:
             if resumed:
                 return
             if step in run.intents:
-                self._doubt(entry, name, step)
+                self._doubts.begin(entry, name, step, self._now_ms)
                 return
             if run.waits_softly(step):
                 self.desk.wait(entry, name, step, self._now_ms)
@@ -191,20 +184,25 @@ class Leader:
                 view.judge(failed=True)
         elif entry is not None and (
             (entry.key == event.key and entry.node == event.node)
-            or (entry.place is Place.UNSURE and self._was_intended(event.key))
+            or self._doubts.told(entry, event.key, event.error)
         ):
             self._attempt_over(event, entry, actions)
 
     def _attempt_over(self, event: AttemptFailed, entry: Entry, actions: list[Action]) -> None:
         """An attempt failed: rest and try again, or give the step up."""
+        key = event.key
+        if entry.place is Place.ASKING and entry.key == key:
+            self._answered(entry, key, event.error, actions)
+            return
         if view := self.desk.nodes.get(event.node):
             view.judge(failed=True)
-        key = event.key
         entry.failures += 1
-        if self._was_intended(key) and not isinstance(event.error, NotHosted):
-            error = event.error if isinstance(event.error, _TOLD) else _unsure(event.node, event.error)
-            record = _failure(key, event.node, error, event.started_ms, event.wall_ms)
-            self._give_up(entry, record, actions)
+        if self._doubts.intended(key) and not isinstance(event.error, NotHosted):
+            if isinstance(event.error, TOLD):
+                record = _failure(key, event.node, event.error, event.started_ms, event.wall_ms)
+                self._give_up(entry, record, actions)
+            else:
+                self._ask(entry, key.run, key.step, actions, event.error)
             return
         policy = self._ledger.runs[key.run].graph.nodes[key.step].retry
         if may_retry(policy, entry.failures, retryable=event.retryable):
@@ -213,6 +211,27 @@ class Leader:
         else:
             record = _failure(key, event.node, event.error, event.started_ms, event.wall_ms)
             self._give_up(entry, record, actions)
+
+    def _ask(
+        self, entry: Entry, run: RunId, step: int, actions: list[Action], cause: SwarmError | None = None
+    ) -> None:
+        """Have the agent say what became of an attempt, if it can, or a person."""
+        found = self._doubts.ask(entry, run, step, self._now_ms, cause)
+        if isinstance(found, NeedsDecision):
+            self._give_up(entry, _failure(*self._doubts.attempt(run, step), found), actions)
+        elif found is not None:
+            actions.append(found)
+
+    def _answered(self, entry: Entry, key: StepKey, error: SwarmError, actions: list[Action]) -> None:
+        """The agent did not say that it was done: that would have been a result."""
+        if isinstance(error, NotDone):
+            entry.doubt = None
+            self._queue(self._ledger.runs[key.run], key.step, entry, front=True)
+        elif isinstance(error, NeedsDecision):
+            told = self._doubts.undecided(key.run, key.step, error)
+            self._give_up(entry, _failure(*self._doubts.attempt(key.run, key.step), told), actions)
+        else:
+            self._doubts.wait(entry, key.run, key.step, self._now_ms)
 
     def _give_up(self, entry: Entry, record: StepRecord, actions: list[Action]) -> None:
         key = StepKey(record.run, record.step, record.term, record.attempt)
@@ -245,15 +264,18 @@ class Leader:
             elif entry is not None and self._may_claim(entry, key):
                 entry.attempts = max(entry.attempts, key.attempt)
                 entry.losses = max(entry.losses - 1, 0)  # it was not lost after all
+                self.following.call_off(entry, actions)  # nobody has to be asked about it any more
+                entry.doubt = None
                 node = self._ledger.runs[key.run].graph.nodes[key.step]
                 self.desk.fly(entry, view, key, self._now_ms, node)
             else:
                 actions.append(Withdraw(event.node, key))
+        self._doubts.returned(event.node, self._now_ms)
 
     def _may_claim(self, entry: Entry, key: StepKey) -> bool:
         """Nobody else works on it, and the attempt is one that can have been ordered."""
-        if entry.place is Place.UNSURE:
-            return self._was_intended(key)
+        if entry.place in (Place.UNSURE, Place.ASKING):
+            return self._doubts.intended(key)
         attempts_max = entry.attempts if key.term == self._term else CLAIMED_ATTEMPT_MAX
         return (
             entry.place in (Place.QUEUED, Place.LATE)
@@ -282,8 +304,11 @@ class Leader:
             if entry.spare is not None:
                 entry.drop(self.desk.nodes, key)
                 continue
-            if entry.place is Place.FLYING and self._was_intended(key):
-                self._doubt(entry, key.run, key.step)
+            if entry.place is Place.ASKING:
+                self._doubts.wait(entry, key.run, key.step, self._now_ms)
+                continue
+            if entry.place is Place.FLYING and self._doubts.intended(key):
+                self._doubts.begin(entry, key.run, key.step, self._now_ms)
                 continue
             entry.losses += 1
             if entry.losses > limits.NODE_LOSSES_MAX:
@@ -297,10 +322,7 @@ class Leader:
     def _tick(self, actions: list[Action]) -> None:
         for name, step, entry in self.desk.ring(self._now_ms):
             if entry.place is Place.UNSURE:
-                intent = self._ledger.runs[name].intents[step]
-                key = StepKey(name, step, intent.term, intent.attempt)
-                doubt = _unsure(intent.node, Unreachable("it did not come back"))
-                self._give_up(entry, _failure(key, intent.node, doubt), actions)
+                self._ask(entry, name, step, actions)
             elif entry.node is not None and entry.key is not None:
                 if entry.spare is not None:
                     actions.append(Withdraw(*entry.spare))
@@ -316,15 +338,6 @@ class Leader:
         if self._rebalancer is not None:
             actions += self._rebalancer.rebalance(self._now_ms)
 
-    def _doubt(self, entry: Entry, run: RunId, step: int) -> None:
-        self.desk.rest(entry, run, step, self._now_ms, limits.INTENT_WAIT_MS, Place.UNSURE)
-
-    def _was_intended(self, key: StepKey) -> bool:
-        """Whether this is the attempt at a step that must not run twice."""
-        run = self._ledger.runs.get(key.run)
-        intent = run.intents.get(key.step) if run is not None else None
-        return intent is not None and (intent.term, intent.attempt) == (key.term, key.attempt)
-
     def _time_out(self, entry: Entry, node: NodeId, key: StepKey, actions: list[Action]) -> None:
         timeout_ms = self._ledger.runs[key.run].graph.nodes[key.step].timeout_ms
         error = OutOfTime(f"no result within {timeout_ms} ms", place=f"node {node}")
@@ -334,18 +347,6 @@ class Leader:
             self._now_ms, node, key, error, retryable=True, started_ms=0, wall_ms=float(timeout_ms)
         )
         self._attempt_over(failed, entry, actions)
-
-
-_TOLD = (AgentFailed, Mistake, TooLarge)
-"""What an agent or its node says of a call that ended; other failures leave open what was done."""
-
-
-def _unsure(node: NodeId, cause: SwarmError) -> NeedsDecision:
-    return NeedsDecision(
-        f"it must not run twice, and nobody can say whether it ran: {cause.message}",
-        place=f"node {node}",
-        remedy="look whether it took effect; if not, submit the work again under a new key",
-    )
 
 
 def _failure(

@@ -11,7 +11,7 @@ from swarm.graph import PLAIN
 from swarm.ids import RunId, StepKey
 from swarm.scheduler.actions import Action, Dispatch, Intend
 from swarm.scheduler.chains import follower_of, followers
-from swarm.scheduler.desk import Desk, Entry, Place, Where
+from swarm.scheduler.desk import Desk, Entry, Place, Where, question_ms
 from swarm.scheduler.events import StepIntent
 from swarm.scheduler.explaining import History
 from swarm.scheduler.fair import FairQueue
@@ -212,6 +212,32 @@ class Placer:
             self._desk.queue(entry, where, (key.run, key.step), run.submitted.priority, now_ms, front=True)
             return None
         return self._order(run, entry, offer, view, key, now_ms)
+
+    # -- what became of an attempt -----------------------------------------------------------------
+
+    def answers(self, name: RunId, step: int) -> bool:
+        """Whether the agent that serves this step now can tell what became of an intent."""
+        run = self._ledger.runs[name]
+        offer = self._ledger.offer(run.graph.nodes[step].capability, context_of(run, step).tenant)
+        return offer is not None and bool(offer.signature.reconcile)
+
+    def ask(self, name: RunId, step: int, entry: Entry, now_ms: int) -> Dispatch | None:
+        """Have a node ask its agent; None where none that could has room."""
+        run = self._ledger.runs[name]
+        found = self._takers(Where.of(run, step))
+        if found is None or not found[1]:
+            return None
+        offer, views = found
+        entry.attempts += 1
+        key, node, intent = (
+            StepKey(name, step, self._term, entry.attempts),
+            run.graph.nodes[step],
+            run.intents[step],
+        )
+        view = choose(views, {})
+        self._desk.fly(entry, view, key, now_ms, node, asks=True)
+        order = self._told(run, offer, view, key)
+        return order._replace(timeout_ms=question_ms(node), about=(intent.term, intent.attempt))
 
     def _order(
         self, run: Run, entry: Entry, offer: Offer, view: NodeView, key: StepKey, now_ms: int

@@ -36,6 +36,7 @@ class Fate(enum.Enum):
     FAIL = "fail"  # the agent raises; its cell is unharmed
     HANG = "hang"  # nothing comes until the time is up; the cell does not survive it
     DIE = "die"  # the cell's process ends
+    DIE_AFTER = "die_after"  # the work is done, and the process ends before it says so
 
 
 class MemoryAgents:
@@ -81,6 +82,7 @@ class MemoryAgents:
             record.cpu_cores,
             1,
             deterministic=frozenset(same),
+            signatures=record.capabilities,
         )
 
     def behaviour(self, name: AgentName, capability: CapabilityName) -> Behaviour | None:
@@ -205,7 +207,11 @@ class MemoryCell:
             await self.close()
             raise OutOfTime(f"no reply within {timeout_ms} ms", place=capability)
         call = asyncio.ensure_future(self._cells.call(self.agent, capability, inputs))
-        return await self._unless_ended(call)
+        reply = await self._unless_ended(call)
+        if fate is Fate.DIE_AFTER:
+            await self.close()
+            self._must_live()
+        return reply
 
     async def _unless_ended(self, call: asyncio.Future[_ReplyT]) -> _ReplyT:
         either: set[asyncio.Future[Any]] = {call, self._ended}

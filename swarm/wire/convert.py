@@ -148,6 +148,7 @@ def _signature_to_pb(signature: Signature) -> pb.Capability:
         description=signature.description,
         switches_context=signature.switches_context,
         switches=map(transition_to_pb, signature.switches),
+        reconcile=signature.reconcile,
     )
 
 
@@ -161,6 +162,7 @@ def _signature_from_pb(capability: pb.Capability) -> Signature:
         description=capability.description,
         switches_context=capability.switches_context,
         switches=tuple(map(transition_from_pb, capability.switches)),
+        reconcile=capability.reconcile,
     )
 
 

@@ -373,7 +373,7 @@ def _orders_to_pb(assignments: Assignments) -> list[pb.Order]:
 def _order_key(item: Assignment) -> tuple[object, ...]:
     """What neighbours must share to be one order."""
     key = item.key
-    if item.followers:
+    if item.followers or item.about is not None:
         return (id(item),)  # goes alone
     return (
         key.run, key.term, item.agent, item.capability, item.timeout_ms, item.scatter, shape(item.inputs),
@@ -397,6 +397,8 @@ def _order_to_pb(items: list[Assignment]) -> pb.Order:
         priority=int(first.priority),
         sign=first.sign,
         followers=followers_to_pb(first.followers),
+        about_term=0 if first.about is None else first.about[0],
+        about_attempt=0 if first.about is None else first.about[1],
     )
 
 
@@ -414,8 +416,12 @@ def _order_from_pb(order: pb.Order) -> Iterator[Assignment]:
     followers = tuple(followers_from_pb(run, term, order.followers))
     if followers and count != 1:
         raise ProtocolBroken(f"one chain for {count} steps")
+    about = (order.about_term, order.about_attempt) if order.about_term else None
+    if about is not None and count != 1:
+        raise ProtocolBroken(f"one question about {count} steps")
     found = zip(
         keys, repeat(agent), repeat(capability), rows, repeat(timeout_ms), repeat(scatter),
         repeat(context), repeat(priority), repeat(order.sign), repeat(followers), repeat(None),
+        repeat(about),
     )  # fmt: skip
     return map(Assignment._make, found)

@@ -117,6 +117,7 @@ class Assignment(NamedTuple):
 
     `followers` are what to go on with, one after the other, while each succeeds. A follower's own assignment
     is made by its node, with `after`: term and attempt at the step before it, whose outputs it was given.
+    One with `about` is not run: its agent is asked what became of that attempt (term and number) at the step.
     """
 
     key: StepKey
@@ -130,6 +131,7 @@ class Assignment(NamedTuple):
     sign: bool = False
     followers: tuple[Follower, ...] = ()
     after: After | None = None
+    about: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

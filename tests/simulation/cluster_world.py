@@ -7,6 +7,7 @@ calendar of its own, up to an hour off. Then everybody comes back, and the books
     every acknowledged run has ended, and as it must          `_check_ends`
     every step has one result, and all replicas say the same  `_check_books`
     a step with `effects: once` was begun once at most        `_check_once`
+    one whose agent can look took effect once, whatever broke `Bank.check`
     a key that was used names the same run for ever           `_check_keys`
     a history only grows, whichever replica shows it          `Follower`
     nothing is left on a desk or in an outbox                 `_check_leftovers`
@@ -24,16 +25,19 @@ from random import Random
 
 import structlog
 
-from swarm.errors import NeedsDecision, NotLeader, OutcomeUnknown, SwarmError
+from swarm.errors import AgentFailed, NeedsDecision, NotLeader, OutcomeUnknown, SwarmError
 from swarm.graph import Graph, Items, Node, NodeName, Payload, Priority, encode
 from swarm.ids import CapabilityName, NodeId, RunId
 from swarm.scheduler.run import Run, Status, Step
+from swarm.testing.cells import Fate
 from swarm.testing.clock import run_virtually
 from swarm.testing.cluster import ANN, MemoryCluster
 from swarm.testing.graphs import ALL, CAPABILITIES, OUT, chain_graph, model_agent, random_graph
 from tests.simulation.raft_replicas import Violation
 
 ONCE = CapabilityName("model:once")
+PAY, LOOK = CapabilityName("bank:pay"), CapabilityName("bank:look")
+LUCK = {Fate.WELL: 6, Fate.DIE: 1, Fate.DIE_AFTER: 2}  # how calls at the bank go, by weight
 RETRY_S = 0.05
 SKEW_MS = 3_600_000
 CALL_MS = 40  # long enough for trouble to strike in the middle of it
@@ -75,6 +79,63 @@ def said(inputs: Mapping[str, Items]) -> dict[str, Items]:
 def require(condition: bool, what: str) -> None:
     if not condition:
         raise Violation(what)
+
+
+class Bank:
+    """Effects outside of the cluster, by intent, and the agent that makes them and can look them up.
+
+    What it says was not done will not be done: the intent is called off.
+    """
+
+    def __init__(self, dice: Random) -> None:
+        self._dice = dice
+        self.paid: Counter[tuple[str, int]] = Counter()  # by run and step
+        self._intents: dict[bytes, bool] = {}  # whether it was paid or called off
+
+    async def open(self, cluster: MemoryCluster) -> None:
+        """Offer the agent."""
+        pay, look = model_agent(PAY, LOOK).capabilities
+        pay = replace(pay, effects="once", reconcile=LOOK)
+        await cluster.deploy(cluster.agents.add("bank", {pay: self._pay, look: self._look}))
+
+    def fate(self, capability: CapabilityName) -> Fate:
+        """How a call goes."""
+        if capability not in (PAY, LOOK):
+            return Fate.WELL
+        return self._dice.choices(list(LUCK), list(LUCK.values()))[0]
+
+    def _pay(self, inputs: Mapping[str, Items]) -> dict[str, Items]:
+        intent = _intent(inputs)
+        if not self._intents.setdefault(intent, True):
+            raise ValueError("called off")
+        told = json.loads(intent)
+        self.paid[told["run"], told["step"]] += 1
+        return said(inputs)
+
+    def _look(self, inputs: Mapping[str, Items]) -> dict[str, Items]:
+        mood = self._dice.random()
+        if mood < 0.1:
+            raise ValueError("the bank is closed")
+        if mood < 0.15:
+            return {"outcome": Payload("json", b'"unknown"')}
+        if self._intents.setdefault(_intent(inputs), False):
+            return {**said(inputs), "outcome": Payload("json", b'"done"')}
+        return {"outcome": Payload("json", b'"not_done"')}
+
+    def check(self, run: Run) -> None:
+        """Nothing was paid twice, and what succeeded was paid."""
+        name = run.submitted.run
+        for step, node in enumerate(run.graph.nodes):
+            if node.capability == PAY:
+                paid = self.paid[name, step]
+                require(paid <= 1, f"{name}: {node.name} was paid {paid} times")
+                require(paid == 1 or run.state[step] is not Step.OK, f"{name}: {node.name} was not paid")
+
+
+def _intent(inputs: Mapping[str, Items]) -> bytes:
+    intent = inputs["intent"]
+    assert isinstance(intent, Payload)
+    return intent.data
 
 
 # -- the world ------------------------------------------------------------------------------------
@@ -122,7 +183,9 @@ def weather(kind: Weather) -> Callable[[MemoryCluster], Awaitable[None]]:
 
     async def act(cluster: MemoryCluster) -> None:
         dice = Random(cluster.dice.random())
-        storm = asyncio.create_task(trouble(cluster, kind))
+        bank = Bank(Random(cluster.dice.random()))
+        await bank.open(cluster)
+        storm = asyncio.create_task(trouble(cluster, kind, bank))
         books, followers = Books(), []
         for number in range(kind.runs):
             await asyncio.sleep(dice.uniform(0, kind.turns * sum(kind.pause_s) / 2 / kind.runs))
@@ -134,7 +197,7 @@ def weather(kind: Weather) -> Callable[[MemoryCluster], Awaitable[None]]:
         await storm
         for follower in followers:
             await follower.done()
-        await check(cluster, books)
+        await check(cluster, books, bank)
 
     return act
 
@@ -143,7 +206,7 @@ def _graph(dice: Random, steps_max: int) -> Graph:
     """Anything; now and then a chain with a step in its middle that must not run twice."""
     if dice.random() < 0.3:
         chain = chain_graph(3)
-        middle = Node(NodeName("s1"), ONCE)
+        middle = Node(NodeName("s1"), dice.choice((ONCE, PAY)))
         return Graph("paying", (chain.nodes[0], middle, chain.nodes[2]), chain.edges)
     return single_outputs(random_graph(dice, steps_max, timeouts_ms=(60_000,)))
 
@@ -170,10 +233,12 @@ async def submitted(cluster: MemoryCluster, graph: Graph, key: str) -> RunId:
             return run
 
 
-async def trouble(cluster: MemoryCluster, kind: Weather) -> None:
+async def trouble(cluster: MemoryCluster, kind: Weather, bank: Bank) -> None:
     """Bad luck for a while; afterwards everybody is back and every link can be opened."""
     dice = cluster.dice
     for _ in range(kind.turns):
+        for cells in cluster.cells.values():
+            cells.fate = bank.fate
         await asyncio.sleep(dice.uniform(*kind.pause_s))
         match dice.randrange(7):
             case 0 if len(cluster.coordinators) == 3 and cluster.log.current.leader:
@@ -193,6 +258,10 @@ async def trouble(cluster: MemoryCluster, kind: Weather) -> None:
             case _:
                 cluster.links.heal()
                 cluster.log.compact(dice.choice(sorted(cluster.coordinators)))
+    await _sunshine(cluster)
+
+
+async def _sunshine(cluster: MemoryCluster) -> None:
     cluster.links.heal()
     for name in cluster.log.voters:
         if name not in cluster.coordinators:
@@ -242,12 +311,13 @@ def _event(run: Run, step: int) -> tuple[int, int, NodeId]:
 # -- the books -------------------------------------------------------------------------------------
 
 
-async def check(cluster: MemoryCluster, books: Books) -> None:
+async def check(cluster: MemoryCluster, books: Books, bank: Bank) -> None:
     """Everything that must hold once the storm is over; raises `Violation`."""
     runs = {name: await cluster.ended(name) for name in books.acknowledged.values()}
     for run in runs.values():
         _check_ends(run)
         _check_once(cluster, run)
+        bank.check(run)
     await asyncio.sleep(SETTLE_S)
     _check_books(cluster, list(runs))
     await _check_keys(cluster, books)
@@ -257,19 +327,24 @@ async def check(cluster: MemoryCluster, books: Books) -> None:
 def _check_ends(run: Run) -> None:
     name = run.submitted.run
     require(sorted(set(run.order)) == sorted(run.order), f"{name}: a step is recorded twice")
-    paying = any(node.capability == ONCE for node in run.graph.nodes)
+    paying = any(node.capability in (ONCE, PAY) for node in run.graph.nodes)
     if run.status is Status.SUCCEEDED:
         require(set(run.state) == {Step.OK}, f"{name} succeeded with steps {run.state}")
         require(sorted(run.order) == list(range(len(run.state))), f"{name}: a step has no result")
     else:
         errors = [record.error for record in run.records.values() if record.error is not None]
-        asked = bool(errors) and all(isinstance(error, NeedsDecision) for error in errors)
+        asked = bool(errors) and all(isinstance(error, NeedsDecision) or _off(error) for error in errors)
         require(paying and asked, f"{name} ended as {run.status}: {run.reason}")
     if paying and run.status is Status.SUCCEEDED:
         value = said({})[OUT]
         for step in range(len(run.state)):
             require(run.records[step].outputs == {OUT: value}, f"{name}: step {step} gave another value")
             value = said({ALL: (value,)})[OUT]
+
+
+def _off(error: SwarmError) -> bool:
+    """Whether an attempt came to nothing because its agent had said before that it would."""
+    return isinstance(error, AgentFailed) and "called off" in error.message
 
 
 def executions(cluster: MemoryCluster, run: Run) -> Counter[int]:

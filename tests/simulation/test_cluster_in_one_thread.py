@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from swarm.errors import NeedsDecision, NotFound, NotLeader
-from swarm.graph import Feed, Graph, Payload, Retry
+from swarm.graph import Feed, Graph, Node, NodeName, Payload, Retry
 from swarm.ids import CapabilityName, NodeId, RunId
 from swarm.scheduler.run import Run, Status, Step
 from swarm.testing.cells import Fate
@@ -18,13 +19,16 @@ from swarm.testing.graphs import ALL, OUT, chain_graph, small_graph, wide_graph
 from tests.simulation.cluster_world import (
     NODES,
     ONCE,
+    PAY,
     STORM,
+    Bank,
     executions,
     run_seed,
     said,
     simulate,
     submitted,
 )
+from tests.simulation.raft_replicas import Violation
 
 SEEDS = range(12)
 
@@ -72,6 +76,37 @@ def test_the_death_of_the_leader_in_the_middle_of_a_run_costs_no_result():
         assert {record.term for record in ended.records.values()} == {1, 3}  # in term 2 nobody led
 
     simulate(act)
+
+
+class Forgetful(Bank):
+    """Says of what it has done that it was not."""
+
+    def _look(self, inputs):
+        return {"outcome": Payload("json", b'"not_done"')}
+
+
+def paid_when_its_cell_dies(bank):
+    """Somebody pays, and the cell dies before it says so."""
+
+    async def act(cluster):
+        await bank.open(cluster)
+        for cells in cluster.cells.values():
+            cells.fate = lambda capability: Fate.DIE_AFTER if capability == PAY else Fate.WELL
+        run = await cluster.submit(small_graph([Node(NodeName("pay"), PAY)], outlets="pay"))
+        known = (await cluster.leader()).run(run)
+        await cluster.until(lambda: bool(bank.paid))
+        for cells in cluster.cells.values():
+            cells.fate = lambda _: Fate.WELL
+        assert_succeeded(await cluster.ended(run))
+        bank.check(known)
+
+    simulate(act)
+
+
+def test_an_agent_that_is_asked_pays_once_and_one_that_forgot_it_is_caught():
+    paid_when_its_cell_dies(Bank(Random(0)))
+    with pytest.raises(Violation, match="pay was paid 2 times"):
+        paid_when_its_cell_dies(Forgetful(Random(0)))
 
 
 def test_a_leader_that_lost_its_links_runs_again_what_nobody_finished():

@@ -184,7 +184,7 @@ class AgentSet(_message.Message):
     def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("run", "term", "agent", "capability", "timeout_ms", "scatter", "steps", "attempts", "inputs", "context", "priority", "sign", "followers")
+    __slots__ = ("run", "term", "agent", "capability", "timeout_ms", "scatter", "steps", "attempts", "inputs", "context", "priority", "sign", "followers", "about_term", "about_attempt")
     RUN_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
@@ -198,6 +198,8 @@ class Order(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SIGN_FIELD_NUMBER: _ClassVar[int]
     FOLLOWERS_FIELD_NUMBER: _ClassVar[int]
+    ABOUT_TERM_FIELD_NUMBER: _ClassVar[int]
+    ABOUT_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     run: str
     term: int
     agent: str
@@ -211,7 +213,9 @@ class Order(_message.Message):
     priority: int
     sign: bool
     followers: _containers.RepeatedCompositeFieldContainer[Follower]
-    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., context: _Optional[_Union[_common_pb2.Context, _Mapping]] = ..., priority: _Optional[int] = ..., sign: _Optional[bool] = ..., followers: _Optional[_Iterable[_Union[Follower, _Mapping]]] = ...) -> None: ...
+    about_term: int
+    about_attempt: int
+    def __init__(self, run: _Optional[str] = ..., term: _Optional[int] = ..., agent: _Optional[str] = ..., capability: _Optional[str] = ..., timeout_ms: _Optional[int] = ..., scatter: _Optional[_Iterable[_Union[ScatterCount, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., attempts: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.Column, _Mapping]]] = ..., context: _Optional[_Union[_common_pb2.Context, _Mapping]] = ..., priority: _Optional[int] = ..., sign: _Optional[bool] = ..., followers: _Optional[_Iterable[_Union[Follower, _Mapping]]] = ..., about_term: _Optional[int] = ..., about_attempt: _Optional[int] = ...) -> None: ...
 
 class Follower(_message.Message):
     __slots__ = ("step", "attempt", "agent", "capability", "timeout_ms", "scatter", "inputs", "wires")

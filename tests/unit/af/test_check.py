@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import af
+from af.effects import reconcile_problems
 from af.header import Resources
 from af.trainingdata import TrainingData, training_section
 from tests.unit.af.samples import neural_agent, neural_header, python_agent, texts
@@ -238,3 +239,37 @@ def test_a_component_is_told_from_a_core_module_and_its_manifest_from_another():
     ):
         changed = header.model_copy(update={"manifest": manifest | change})
         assert message in problems_of(good.with_header(changed))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"kind": "wasm"}, "has no effects to look up"),
+        ({"effects": "none"}, "what may run twice is run again"),
+        ({"reconcile": "a:gone"}, "a:gone is not among the file's capabilities"),
+        ({"asked_effects": "once"}, "a:look only looks"),
+        ({"asked_inputs": ()}, "a:look is given what a:pay is given"),
+        ({"asked_outputs": ("paid",)}, "a:look gives outcome and all that a:pay gives"),
+        ({"asked_outputs": ("outcome",)}, "a:look gives outcome and all that a:pay gives"),
+        ({"inputs": ("intent",), "asked_inputs": ("intent",)}, "the port intent is the swarm's own here"),
+    ],
+)
+def test_a_capability_that_tells_what_became_of_another_fits_it(changes, words):
+    def ports(names):
+        return tuple(af.PortSpec(name, "json") for name in names)
+
+    told = {"kind": "python", "effects": "once", "reconcile": "a:look", "inputs": ("amount",)} | changes
+    pay = af.Capability(
+        "a:pay", ports(told["inputs"]), ports(("paid",)), effects=told["effects"], reconcile=told["reconcile"]
+    )
+    look = af.Capability(
+        "a:look",
+        ports(told.get("asked_inputs", told["inputs"])),
+        ports(told.get("asked_outputs", ("outcome", "paid"))),
+        effects=told.get("asked_effects", "none"),
+    )
+    header = python_agent().header.model_copy(update={"capabilities": (pay, look), "kind": told["kind"]})
+    text = texts(reconcile_problems(header))
+    assert words in text
+    assert bool(words) == bool(text)

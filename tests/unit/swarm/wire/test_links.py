@@ -149,6 +149,7 @@ assignments = st.builds(
     st.booleans(),
     st.lists(followers, max_size=2).map(tuple),
     st.none(),
+    st.none() | st.tuples(st.integers(1, 2**63), small),
 ).map(of_one_run)
 to_nodes = st.one_of(
     st.builds(Welcome, large),
