@@ -6,7 +6,7 @@ dispatch cheap, so it is done here, at the only place where actions turn into me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -70,6 +70,9 @@ class NodeLink:
 
     def receipt(self, key: StepKey) -> None:
         self._receipts.append(key)
+
+    def receipts(self, keys: Sequence[StepKey]) -> None:
+        self._receipts += keys
 
     def flush(self) -> None:
         """Send what was collected: withdrawals first, so that their slots are free for the work."""

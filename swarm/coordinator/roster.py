@@ -273,7 +273,7 @@ class Roster:
                     link.assign(action)
             case Recorded():
                 if link := self.links.get(action.node):
-                    link.receipt(action.key)
+                    link.receipts(action.keys)
             case Withdraw():
                 if link := self.links.get(action.node):
                     link.withdraw(action.key)

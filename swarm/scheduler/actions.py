@@ -5,7 +5,7 @@ What comes in thousands is a tuple with names: a frozen dataclass costs five tim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -75,10 +75,10 @@ class Intend:
 
 
 class Recorded(NamedTuple):
-    """These attempts are in the log or no longer matter; their nodes may forget them."""
+    """These attempts are in the log or no longer matter; their node may forget them."""
 
     node: NodeId
-    key: StepKey
+    keys: Sequence[StepKey]
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,9 @@ class Promises:
     def __init__(self) -> None:
         self._runs: dict[RunId, dict[int, Promise]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
     def make(self, promise: Promise) -> None:
         self._runs.setdefault(promise.key.run, {})[promise.key.step] = promise
 

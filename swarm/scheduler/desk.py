@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import enum
 import heapq
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -143,7 +143,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.nodes: dict[NodeId, NodeView] = {}
-        self.queues: dict[Where, FairQueue] = {}
+        self.queues: defaultdict[Where, FairQueue] = defaultdict(FairQueue)
         self.unhosted: dict[Where, int] = {}  # queues no node serves: when to look for impatient steps
         self.flights = Flights()
         self._entries: dict[RunId, dict[int, Entry]] = {}
@@ -171,12 +171,24 @@ class Desk:
         self._size += 1
         return entry
 
+    def open(self, run: Run, wheres: Sequence[tuple[Where, Sequence[int]]], now_ms: int) -> None:
+        """A run begins with these ready steps, which have no ranks: `add` and `queue` for all of them."""
+        name, tenant, queued = run.submitted.run, run.submitted.tenant, Place.QUEUED
+        entries = self._entries[name] = {}
+        for where, steps in wheres:
+            for step in steps:
+                entries[step] = Entry(now_ms, tenant, queued)
+            self.queues[where].extend(run.submitted.priority, name, steps)
+        self._size += len(entries)
+
     def remove(self, run: RunId, step: int) -> Entry | None:
         """A step ended. The entry still names the attempt that flew, if one did."""
-        entry = self._entries.get(run, {}).pop(step, None)
+        entries = self._entries.get(run)
+        entry = entries.pop(step, None) if entries is not None else None
         if entry is not None:
             self._size -= 1
-            self._land(entry)
+            if entry.node is not None:
+                self._land(entry)
         return entry
 
     def clear(self, run: RunId) -> list[Entry]:
@@ -202,10 +214,7 @@ class Desk:
     ) -> None:  # fmt: skip
         """Let it wait for room; `front` for one that had its turn already; first the one of highest rank."""
         self._move(entry, Place.QUEUED, now_ms)
-        queue = self.queues.get(where)
-        if queue is None:
-            queue = self.queues[where] = FairQueue()
-        queue.push(priority, *name, front=front, ranks=ranks)
+        self.queues[where].push(priority, *name, front=front, ranks=ranks)
 
     def fly(
         self, entry: Entry, view: NodeView, key: StepKey, now_ms: int, node: Node, *, asks: bool = False
@@ -238,8 +247,9 @@ class Desk:
         entry.key = key
 
     def _move(self, entry: Entry, place: Place, now_ms: int) -> None:
-        self._land(entry)
-        entry.node = entry.key = entry.spare = None
+        if entry.key is not None:
+            self._land(entry)
+            entry.node = entry.key = entry.spare = None
         entry.place, entry.since_ms = place, now_ms
 
     def _land(self, entry: Entry) -> None:
@@ -275,14 +285,15 @@ class Desk:
         if len(self._alarms) > stale_from:
             self._alarms = [alarm for alarm in self._alarms if self._rings(alarm)]
             heapq.heapify(self._alarms)
-        self.queues = {where: queue for where, queue in self.queues.items() if queue}
+        for where in [where for where, queue in self.queues.items() if not queue]:
+            del self.queues[where]
         if sum(map(len, self.queues.values())) > stale_from:
             seen = set[tuple[RunId, int]]()
-            for queue in self.queues.values():
-                queue.keep(lambda run, step: self._first(seen, run, step))
 
-    def _first(self, seen: set[tuple[RunId, int]], run: RunId, step: int) -> bool:
-        if (run, step) in seen or self.waiting(run, step) is None:
-            return False
-        seen.add((run, step))
-        return True
+            def first(run: RunId, step: int) -> bool:
+                known = (run, step) in seen or self.waiting(run, step) is None
+                seen.add((run, step))
+                return not known
+
+            for queue in self.queues.values():
+                queue.keep(first)

@@ -17,8 +17,8 @@ from swarm.graph import PLAIN, Context, Resources
 from swarm.ids import Digest, NodeId, RunId
 from swarm.scheduler.desk import Desk
 from swarm.scheduler.ledger import Ledger
-from swarm.scheduler.needs import large_inputs
-from swarm.scheduler.placement import CPU_ROUNDING, NodeView, affinities, terms
+from swarm.scheduler.needs import near
+from swarm.scheduler.placement import CPU_ROUNDING, NodeView, terms
 from swarm.scheduler.run import Run, Step, context_of
 
 REMEMBERED_STEPS_MAX: Final = 10_000
@@ -127,10 +127,9 @@ def explain(ledger: Ledger, desk: Desk, history: History, run: Run, step: int, n
     if offer is None:
         note = f"no agent offers {node.capability}"
         return Explanation(False, now_ms, "", None, None, (), note)
-    near = affinities(run.sources(step), large_inputs(run, step))
     barred = frozenset(name for name in desk.nodes if not ledger.policy.node(name).covers(context))
     layers = node.layers | offer.agent.layers
-    wanted = Wanted(offer.agent.digest, layers, node.resources, near, context, barred)
+    wanted = Wanted(offer.agent.digest, layers, node.resources, near(run, step), context, barred)
     found = history.find(run.submitted.run, step)
     if found is not None:
         return explain_turn(*found, wanted)

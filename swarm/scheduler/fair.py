@@ -85,17 +85,24 @@ class FairQueue:
             steps.append(step)
         self._size += 1
 
+    def extend(self, priority: Priority, run: RunId, added: Sequence[int]) -> None:
+        """Add steps of a run that has none here yet and whose steps have no ranks."""
+        self._steps[run] = deque(added)
+        self._turns[priority].append(run)
+        self._size += len(added)
+
     def pop(self) -> tuple[RunId, int] | None:
         """The next step, or None."""
         for turns in self._turns:
             if turns:
-                run = turns.popleft()
+                run = turns[0]
                 steps = self._steps[run]
                 step = steps.popleft()
-                if steps:
-                    turns.append(run)
-                else:
+                if not steps:
+                    turns.popleft()
                     del self._steps[run]
+                elif len(turns) > 1:
+                    turns.rotate(-1)
                 self._size -= 1
                 return run, step
         return None

@@ -22,6 +22,7 @@ from swarm.scheduler.events import (
     NodeJoined,
     NodeLost,
     OutcomesArrived,
+    RunSubmitted,
     StepRecord,
     StepsIntended,
     StepsRecorded,
@@ -68,13 +69,15 @@ class Leader:
         """What is true changed: these runs, and of each these steps may be looked at again."""
         actions: list[Action] = []
         if isinstance(event, StepsRecorded):
-            for record in event.records:
-                self._settle(record, actions)
+            self._settle(event.records, actions)
             self.ranks.learn(self._ledger, event.records)
         if isinstance(event, StepsIntended):
             orders = (self.placer.intended(intent, self._now_ms) for intent in event.intents)
             actions += [order for order in orders if order is not None]
         for run, steps in touched:
+            if isinstance(event, RunSubmitted) and _simple(run, steps, self.ranks):
+                self.desk.open(run, _by_where(run, steps), self._now_ms)
+                continue
             for step in steps:
                 self._welcome(run, step, actions)
             if run.settled:
@@ -115,14 +118,19 @@ class Leader:
 
     # -- steps come and go -----------------------------------------------------------------------
 
-    def _settle(self, record: StepRecord, actions: list[Action]) -> None:
-        """A step is in the log: take it off the desk and tell whoever still works on it."""
-        key = StepKey(record.run, record.step, record.term, record.attempt)
-        if record.node:
-            actions.append(Recorded(record.node, key))
-        entry = self.desk.remove(record.run, record.step)
-        if entry is not None and (entry.key != key or entry.spare is not None):
-            self.following.call_off(entry, actions, but=key)
+    def _settle(self, records: Sequence[StepRecord], actions: list[Action]) -> None:
+        """Steps are in the log: take them off the desk and tell whoever still works on them."""
+        told: dict[NodeId, list[StepKey]] = {}
+        off: list[Action] = []
+        for run, step, term, attempt, node, *_ in records:
+            key = StepKey(run, step, term, attempt)
+            if node:
+                told.setdefault(node, []).append(key)
+            entry = self.desk.remove(run, step)
+            if entry is not None and (entry.key != key or entry.spare is not None):
+                self.following.call_off(entry, off, but=key)
+        actions += [Recorded(node, keys) for node, keys in told.items()]
+        actions += off
 
     def _welcome(self, run: Run, step: int, actions: list[Action]) -> None:
         """A step may run, or one of its loose inputs came at last."""
@@ -167,13 +175,15 @@ class Leader:
             if entry.key != key or entry.spare is not None:
                 self.following.call_off(entry, actions, but=key)
             self.desk.record(entry, key, self._now_ms)
-            self.following.succeeded(key)
+            if self.desk.promises:
+                self.following.succeeded(key)
             if view is not None:
                 view.done += 1
-                view.judge(failed=False)
+                if view.failures:
+                    view.judge(failed=False)
 
     def _fail(self, event: AttemptFailed, actions: list[Action]) -> None:
-        actions.append(Recorded(event.node, event.key))
+        actions.append(Recorded(event.node, (event.key,)))
         entry = self.desk.find(event.key.run, event.key.step)
         if entry is None:
             self.following.fail_early(event)
@@ -347,6 +357,18 @@ class Leader:
             self._now_ms, node, key, error, retryable=True, started_ms=0, wall_ms=float(timeout_ms)
         )
         self._attempt_over(failed, entry, actions)
+
+
+def _simple(run: Run, steps: Sequence[int], ranks: Ranks) -> bool:
+    """Whether all these steps of a run that begins may be queued as they are: not waited for, nor ranked."""
+    return ranks.of(run) is None and not any(map(run.waits_softly, steps))
+
+
+def _by_where(run: Run, steps: Sequence[int]) -> list[tuple[Where, list[int]]]:
+    alike: dict[int, list[int]] = {}
+    for step in steps:
+        alike.setdefault(run.plan.alike[step], []).append(step)
+    return [(Where.of(run, first), those) for first, those in alike.items()]
 
 
 def _failure(

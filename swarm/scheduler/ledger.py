@@ -157,18 +157,26 @@ class Ledger:
 
     def _record(self, event: StepsRecorded) -> list[tuple[Run, list[int]]]:
         touched: dict[RunId, tuple[Run, list[int]]] = {}
+        weights: dict[RunId, int] = {}
         for record in event.records:
-            run = self.runs.get(record.run)
+            name = record.run
+            run = self.runs.get(name)
             if run is None or record.step >= len(run.state):
                 continue
-            before = len(run.order)
             ready = run.record(record, event.at_ms)
-            if len(run.order) > before:
-                self._weigh(record.run, payload_bytes(record.outputs.values()))
-                self.needs.add(run, record.outputs.values())
-                touched.setdefault(record.run, (run, []))[1].extend(ready)
-        for run, _ in touched.values():
-            self._retire(run)
+            if ready is None:
+                continue
+            values = record.outputs.values()
+            self.needs.add(run, values)
+            if name not in touched:
+                touched[name], weights[name] = (run, ready), payload_bytes(values)
+            else:
+                weights[name] += payload_bytes(values)
+                if ready:
+                    touched[name][1].extend(ready)
+        for name, weight in weights.items():
+            self._weigh(name, weight)
+            self._retire(touched[name][0])
         return list(touched.values())
 
     def _cancel(self, event: RunCancelled) -> list[tuple[Run, list[int]]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from swarm.graph import Items, Ref, has_refs, refs
-from swarm.ids import Digest
+from swarm.ids import Digest, NodeId
+from swarm.scheduler.placement import affinities
 from swarm.scheduler.run import Run
+
+NOWHERE: Final[Mapping[NodeId, float]] = {}
 
 
 class Needs:
@@ -47,3 +51,10 @@ def large_inputs(run: Run, step: int) -> Iterator[Ref]:
         if record is not None and (items := record.outputs.get(out_port)) is not None:
             given.append(items)
     return refs(given)
+
+
+def near(run: Run, step: int) -> Mapping[NodeId, float]:
+    """How near each node is to what a step is given; nothing to look for where that comes from nowhere."""
+    if not run.refers and not run.plan.incoming[step]:
+        return NOWHERE
+    return affinities(run.sources(step), large_inputs(run, step))

@@ -6,7 +6,8 @@ scores can always be compared and each term can be shown to a person.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from swarm.graph import UNBOUNDED, Bond, Clearance, Ref, Resources
@@ -19,6 +20,7 @@ WEIGHT_AFFINITY = 0.15  # inputs made here, shared bonds in full, others half; o
 assert abs(WEIGHT_ROOM + WEIGHT_MACHINE + WEIGHT_HEALTH + WEIGHT_AFFINITY - 1.0) < 1e-9
 
 CPU_ROUNDING = 1e-6  # cores are added and subtracted as floats
+NOTHING = Resources()
 HEALTH_MEMORY = 0.9  # of the running average of failures
 
 
@@ -135,3 +137,50 @@ def choose(views: Iterable[NodeView], near: Mapping[NodeId, float]) -> NodeView:
             best, best_score = view, value
     assert best is not None
     return best
+
+
+class Ordered:
+    """Nodes that are able and have room, the best in front: `choose` for many steps of one queue in turn.
+
+    While a queue has its turn only the slots it takes itself change, so a score is worked out once for each
+    step that is placed and not for each node: O(log nodes) a step, and what it is near to besides.
+    """
+
+    def __init__(self, views: Sequence[NodeView], needs: Resources) -> None:
+        self._needs = needs if needs != NOTHING else None
+        self._left = {view.node: view.free for view in views}  # free slots
+        self._views = {view.node: view for view in views}
+        self._heap = [(-score(view, 0.0), node) for node, view in self._views.items()]
+        heapq.heapify(self._heap)
+        self._moved: set[NodeId] = set()  # whose score in the heap is from before they took something
+
+    def __bool__(self) -> bool:
+        return bool(self._views)
+
+    def choose(self, near: Mapping[NodeId, float]) -> NodeView:
+        """The best node for a step with these affinities."""
+        while (name := self._heap[0][1]) in self._moved or name not in self._views:
+            self._moved.discard(name)
+            self._settle(name)
+        best = self._views[name]
+        if near and (close := [view for node in near if (view := self._views.get(node)) is not None]):
+            best = choose((best, *close), near)
+        return best
+
+    def taken(self, view: NodeView) -> None:
+        """It got a step."""
+        self._left[view.node] -= 1
+        if not self._left[view.node] or (self._needs is not None and not fits(view, self._needs)):
+            del self._views[view.node]
+        if self._heap[0][1] == view.node:
+            self._settle(view.node)
+        else:
+            self._moved.add(view.node)
+
+    def _settle(self, name: NodeId) -> None:
+        """Put the first of the heap where it belongs now, or away."""
+        view = self._views.get(name)
+        if view is None:
+            heapq.heappop(self._heap)
+        else:
+            heapq.heapreplace(self._heap, (-score(view, 0.0), name))

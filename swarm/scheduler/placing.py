@@ -10,14 +10,14 @@ from swarm.errors import RunFailed
 from swarm.graph import PLAIN
 from swarm.ids import RunId, StepKey
 from swarm.scheduler.actions import Action, Dispatch, Intend
-from swarm.scheduler.chains import follower_of, followers
+from swarm.scheduler.chains import followers
 from swarm.scheduler.desk import Desk, Entry, Place, Where, question_ms
 from swarm.scheduler.events import StepIntent
 from swarm.scheduler.explaining import History
 from swarm.scheduler.fair import FairQueue
 from swarm.scheduler.ledger import Ledger, Offer
-from swarm.scheduler.needs import large_inputs
-from swarm.scheduler.placement import NodeView, able, affinities, choose, fits, large_enough
+from swarm.scheduler.needs import near
+from swarm.scheduler.placement import NodeView, Ordered, able, choose, fits, large_enough
 from swarm.scheduler.run import Run, context_of
 from swarm.scheduler.shares import Shares
 from swarm.scheduler.together import (
@@ -103,16 +103,16 @@ class Placer:
         if not views:
             return False
         look = self.history.begin(self._desk.nodes.values(), GREEDY, now_ms)
-        while views and len(look.placed) < turn and (name := queue.pop()):
+        placed, ordered = look.placed, Ordered(views, needs)
+        while ordered and len(placed) < turn and (name := queue.pop()):
             entry = self._desk.waiting(*name)
             if entry is None:
                 continue
             run, step = self._ledger.runs[name[0]], name[1]
-            view = choose(views, affinities(run.sources(step), large_inputs(run, step)))
+            view = ordered.choose(near(run, step))
             actions.append(self._dispatch(run, step, entry, offer, view, now_ms))
-            look.placed.append((*name, view.node))
-            if not fits(view, needs):
-                views.remove(view)
+            placed.append((*name, view.node))
+            ordered.taken(view)
         self.history.keep(look)
         if look.placed:
             self._to_the_end(where)
@@ -180,7 +180,7 @@ class Placer:
                 elif name not in gathered and (entry := self._desk.waiting(*name)) is not None:
                     gathered.add(name)
                     run, step = self._ledger.runs[name[0]], name[1]
-                    wish = Wish(views, affinities(run.sources(step), large_inputs(run, step)))
+                    wish = Wish(views, near(run, step))
                     batch.append(_Bidder(where, queue, offer, run, step, entry, wish))
                     if len(batch) >= room:
                         break
@@ -244,14 +244,16 @@ class Placer:
     ) -> Dispatch:
         self._desk.fly(entry, view, key, now_ms, run.graph.nodes[key.step])
         order = self._told(run, offer, view, key)
-        if follower_of(run, key.step) is None or offer.signature.effects == ONCE:
+        if key.step not in run.plan.followers or offer.signature.effects == ONCE:
             return order
         return order._replace(followers=followers(self._ledger, self._desk.promises, run, key, view))
 
     def _told(self, run: Run, offer: Offer, view: NodeView, key: StepKey) -> Dispatch:
         step, node = key.step, run.graph.nodes[key.step]
         inputs = run.inputs(step, offer.gathers)
-        scatter = tuple(item for item in run.scatter(step) if item[0] in offer.scatters)
+        scatter = run.plan.scatter[step]
+        if scatter:
+            scatter = tuple(item for item in scatter if item[0] in offer.scatters)
         return Dispatch(
             view.node,
             key,

@@ -22,6 +22,9 @@ class Plan:
     scatter: tuple[tuple[tuple[str, int], ...], ...]
     feeds: tuple[tuple[tuple[str, str], ...], ...]  # (our port, feed name)
     watches: tuple[bool, ...]  # every edge in is an observe edge
+    hard: tuple[int, ...]  # how many edges hold each step back until they end
+    soft: tuple[int, ...]  # how many may hold it back a while
+    alike: tuple[int, ...]  # the first step that asks the same of a node, for each step
     observer: tuple[bool, ...]
     outlets: Mapping[int, tuple[tuple[str, str], ...]]  # by step: (outlet, its port)
     followers: Mapping[int, int]  # the one step that a step feeds, where that is fed by nothing else
@@ -54,18 +57,33 @@ def _plan(graph: Graph) -> Plan:
     outlets: dict[int, list[tuple[str, str]]] = {}
     for outlet in graph.outlets:
         outlets.setdefault(position[outlet.source.node], []).append((outlet.name, outlet.source.port))
+    watches = tuple(
+        all(bond is Bond.OBSERVE for _, _, _, bond, _ in edges) if edges else False for edges in incoming
+    )
     return Plan(
         incoming=tuple(map(tuple, incoming)),
         outgoing=tuple(map(tuple, outgoing)),
         scatter=tuple(tuple(ports.items()) for ports in leaving),
         feeds=tuple(map(tuple, feeds)),
-        watches=tuple(
-            all(bond is Bond.OBSERVE for _, _, _, bond, _ in edges) if edges else False for edges in incoming
+        watches=watches,
+        hard=tuple(
+            len(edges) if watching else sum(bond in HARD for _, _, _, bond, _ in edges)
+            for edges, watching in zip(incoming, watches, strict=True)
         ),
+        soft=tuple(sum(bond is Bond.LOOSE for _, _, _, bond, _ in edges) for edges in incoming),
+        alike=_alike(graph),
         observer=_observers(incoming, outgoing),
         outlets={step: tuple(named) for step, named in outlets.items()},
         followers=_followers(incoming, outgoing),
         branches=bool(graph.edges) and (max(map(len, outgoing)) > 1 or incoming.count([]) > 1),
+    )
+
+
+def _alike(graph: Graph) -> tuple[int, ...]:
+    first: dict[tuple[object, ...], int] = {}
+    return tuple(
+        first.setdefault((node.capability, node.layers, node.resources, node.context), step)
+        for step, node in enumerate(graph.nodes)
     )
 
 

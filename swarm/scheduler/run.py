@@ -74,13 +74,10 @@ class Run:
         self._digest: Digest | None = None
         self.plan = plan(submitted.graph)
         self.context = Context(tenant=submitted.tenant) if submitted.tenant else PLAIN
-        self._hard = [
-            len(edges) if watches else sum(bond in HARD for _, _, _, bond, _ in edges)
-            for edges, watches in zip(self.plan.incoming, self.plan.watches, strict=True)
-        ]
-        self._soft = [sum(bond is Bond.LOOSE for _, _, _, bond, _ in edges) for edges in self.plan.incoming]
+        self._hard = list(self.plan.hard)
+        self._soft = list(self.plan.soft)
         size = len(submitted.graph.nodes)
-        self.state: list[Step] = [Step.WAITING] * size
+        self.state: list[Step] = [Step.WAITING if hard else Step.READY for hard in self._hard]
         self.records: dict[int, StepRecord] = {}
         self.intents: dict[int, StepIntent] = {}  # of steps that have no result: what may be under way
         self.order: list[int] = []  # steps in the order they were recorded: the run's history
@@ -90,9 +87,6 @@ class Run:
         self.ended_ms = 0
         self.left = size
         self._main_left = size - sum(self.plan.observer)
-        for step in range(size):
-            if self._hard[step] == 0:
-                self.state[step] = Step.READY
         self._decide(submitted.at_ms)
 
     @property
@@ -121,11 +115,14 @@ class Run:
 
     # -- absorbing -----------------------------------------------------------------------
 
-    def record(self, record: StepRecord, at_ms: int) -> list[int]:
-        """Take the first result of a ready step; returns ready steps whose inputs changed."""
+    def record(self, record: StepRecord, at_ms: int) -> list[int] | None:
+        """Take the first result of a ready step; returns ready steps whose inputs changed.
+
+        None where it is not the first, or came when the step was not ready: nothing has changed then.
+        """
         step = record.step
         if self.state[step] is not Step.READY:
-            return []
+            return None
         self.records[step] = record
         self.order.append(step)
         ready: list[int] = []
@@ -135,7 +132,8 @@ class Run:
             if self.graph.on_failure is OnFailure.STOP:
                 self._stop(Status.FAILED, at_ms)
                 return []
-        self._decide(at_ms)
+        if not self._main_left:
+            self._decide(at_ms)
         return ready
 
     def intend(self, intent: StepIntent) -> None:
@@ -165,15 +163,17 @@ class Run:
     def _end(self, step: int, state: Step, ready: list[int]) -> None:
         """Move the counts of everything downstream; a loop, not a recursion: chains are long."""
         todo = [(step, state)]
+        outgoing, observer = self.plan.outgoing, self.plan.observer
         while todo:
             ended, how = todo.pop()
             if self.state[ended] >= Step.OK:
                 continue
             self.state[ended] = how
-            self.intents.pop(ended, None)
+            if self.intents:
+                self.intents.pop(ended, None)
             self.left -= 1
-            self._main_left -= not self.plan.observer[ended]
-            for target, bond in self.plan.outgoing[ended]:
+            self._main_left -= not observer[ended]
+            for target, bond in outgoing[ended]:
                 if self.state[target] >= Step.OK:
                     continue
                 if bond is Bond.STRICT and how is not Step.OK:
@@ -211,9 +211,11 @@ class Run:
 
         `without` leaves out what came from these steps.
         """
-        node = self.graph.nodes[step]
-        found: dict[str, Items] = dict(node.literals)
-        found.update((port, self.submitted.inputs[feed]) for port, feed in self.plan.feeds[step])
+        found: dict[str, Items] = dict(self.submitted.graph.nodes[step].literals)
+        for port, feed in self.plan.feeds[step]:
+            found[port] = self.submitted.inputs[feed]
+        if not many and not self.plan.incoming[step]:
+            return found
         gathered: dict[str, list[Payload]] = {}
         for source, out_port, in_port, _, slot in self.plan.incoming[step]:
             there = gathered.setdefault(in_port, [])

@@ -261,7 +261,8 @@ class ModelCluster:
                         node.withdraw(action.key)
                 case Recorded():
                     if (node := self.nodes.get(action.node)) and node.attached:
-                        node.outbox.pop(action.key, None)
+                        for key in action.keys:
+                            node.outbox.pop(key, None)
                 case Record():
                     self.proposed.append(action.record)
                 case Intend():

@@ -93,7 +93,7 @@ def test_a_failure_of_an_attempt_nobody_waits_for_changes_nothing():
     run = cluster.submit(small_graph("a"))
     stale = only_key(node)._replace(attempt=7)
     cluster.tell(AttemptFailed(cluster.now_ms, node.name, stale, AgentFailed("late"), False, 1, 1.0))
-    assert last_actions(cluster) == [Recorded(node.name, stale)]
+    assert last_actions(cluster) == [Recorded(node.name, (stale,))]
     assert cluster.leader.scheduler.place(run, 0) == (Place.FLYING, node.name)
 
 
@@ -228,7 +228,7 @@ def test_a_late_result_of_a_cancelled_run_is_forgotten_by_its_node():
     cluster.finish(node, key)
     cluster.cancel(run)
     cluster.commit()
-    assert last_actions(cluster) == [Recorded(node.name, key)]
+    assert last_actions(cluster) == [Recorded(node.name, [key])]
     assert cluster.leader.scheduler.ledger.runs[run].state == [Step.CANCELLED]
 
 

@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 
 from swarm.graph import Bond, Resources
 from swarm.ids import Digest, NodeId, RunId, StepKey
-from swarm.scheduler.placement import NodeView, able, affinities, choose, fits, large_enough, sane_load, score
+from swarm.scheduler.placement import (
+    NodeView,
+    Ordered,
+    able,
+    affinities,
+    choose,
+    fits,
+    large_enough,
+    sane_load,
+    score,
+)
 
 AGENT = Digest("a" * 64)
 
@@ -115,3 +125,26 @@ def test_fractions_of_a_processor_add_up_to_a_whole_one():
 def test_what_no_idle_node_has_is_too_much():
     assert not large_enough(sized(1_000, 2.0), Resources(memory_mb=1_001))
     assert not large_enough(sized(1_000, 2.0), Resources(cpu_cores=2.5))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4)), min_size=1, max_size=5),
+    st.lists(st.dictionaries(st.sampled_from("abcdefg"), st.floats(0.1, 1.0), max_size=3), max_size=12),
+    st.integers(0, 2),
+)
+def test_nodes_in_order_give_each_step_the_node_that_looking_at_all_of_them_gives(sizes, steps, memory_mb):
+    needs = Resources(memory_mb)
+    views = [view(name, slots) for name, (slots, _) in zip("abcdefg", sizes, strict=False)]
+    for each, (_, gives) in zip(views, sizes, strict=True):
+        each.memory_mb = gives
+    fitting = [each for each in views if fits(each, needs)]
+    ordered = Ordered(fitting, needs)
+    for step, near in enumerate(steps):
+        assert bool(ordered) == bool(fitting)
+        if not fitting:
+            return
+        best = ordered.choose(near)
+        assert best is choose(fitting, near)
+        best.take(StepKey("r", step, 1, 1), needs)
+        ordered.taken(best)
+        fitting = [each for each in fitting if fits(each, needs)]

@@ -42,7 +42,7 @@ def end(run: Run, name: str, *, ok: bool = True, outputs=None, at_ms: int = 2_00
     outputs = outputs if outputs is not None else {"out": value(name)}
     error = None if ok else AgentFailed("it raised")
     record = StepRecord(RunId("run-1"), step, 1, 1, NodeId("n"), ok, outputs if ok else {}, error, 1, 1.0)
-    return [run.graph.nodes[found].name for found in run.record(record, at_ms)]
+    return [run.graph.nodes[found].name for found in run.record(record, at_ms) or ()]
 
 
 def position(run: Run, name: str) -> int:
