@@ -69,6 +69,7 @@ def _capability_problems(capabilities: tuple[Capability, ...]) -> Iterator[Probl
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield Problem("header: capabilities", f"{name} is offered twice.", "keep one of the two.")
     for number, capability in enumerate(capabilities):
+        yield from _row_problems(capability, f"header: capabilities[{number}].rows")
         for direction, ports in (("inputs", capability.inputs), ("outputs", capability.outputs)):
             place = f"header: capabilities[{number}].{direction}"
             port_names = [port.name for port in ports]
@@ -78,6 +79,19 @@ def _capability_problems(capabilities: tuple[Capability, ...]) -> Iterator[Probl
                 if port.kind != "tensor" and (port.dtype is not None or port.shape is not None):
                     message = f"the port {port.name} is {port.kind}; dtype and shape are for tensors."
                     yield Problem(place, message, "remove them, or make it a tensor.")
+
+
+def _row_problems(capability: Capability, place: str) -> Iterator[Problem]:
+    if capability.rows is None:
+        return
+    ports = {port.name: port for port in (*capability.inputs, *capability.outputs)}
+    for name in sorted(set(capability.rows) - ports.keys()):
+        yield Problem(place, f"there is no port {name}.", "name inputs and outputs of this capability.")
+    for name in sorted(name for name in set(capability.rows) & ports.keys() if ports[name].many):
+        yield Problem(place, f"the port {name} is `many`.", "name ports that hold one value of many rows.")
+    for direction, side in (("input", capability.inputs), ("output", capability.outputs)):
+        if not {port.name for port in side} & set(capability.rows):
+            yield Problem(place, f"no {direction} is named.", f"name the {direction} that holds the rows.")
 
 
 def _resource_problems(header: Header) -> Iterator[Problem]:

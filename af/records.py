@@ -47,6 +47,8 @@ class Capability:
     The description is what sentences are matched against; without one the agent's own stands for it.
     `switches_context` says that it may give data to a less secret context, where a policy lets it.
     `reconcile` names the agent's own capability that tells what became of an attempt at this one.
+    `rows` names the ports, in and out, that hold one row for each item of a batch: each row that comes out is
+    made of the same row of those that go in and of the other inputs, so a batch may be dealt out in parts.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -59,3 +61,4 @@ class Capability:
     switches_context: Flag | None = None  # left out of files it says nothing in: they were signed without it
     description: Annotated[str, Strict(), StringConstraints(max_length=TEXT_CHARS_MAX)] | None = None
     reconcile: CapabilityName | None = None
+    rows: Annotated[tuple[Name, ...], Field(max_length=2 * PORTS_MAX)] | None = None  # left out likewise

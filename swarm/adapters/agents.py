@@ -157,6 +157,7 @@ def _signature(capability: af.Capability, of_agent: str) -> Signature:
         switches_context=bool(capability.switches_context),
         description=capability.description or of_agent,
         reconcile=capability.reconcile or "",
+        rows=frozenset(map(PortName, capability.rows or ())),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from swarm.adapters.minilm import minilm
+from swarm.cli.engines import encoder_named
 from swarm.cli.options import Json
 from swarm.cli.output import Output
 from swarm.decompose.learn.codec import encode_model
@@ -70,8 +70,12 @@ def train(
         typer.Option(help="stacked: best on little data. neural: a transformer, needs torch."),
     ] = TrainedEngine.STACKED,
     encoder: Annotated[
-        bool, typer.Option("--encoder", help="Use the pretrained sentence encoder of the extra `encoder`.")
-    ] = False,
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Use pretrained weights: minilm, of the extra `encoder`; or plugin:NAME, a neural plugin's.",
+        ),
+    ] = "",
     size: Annotated[
         SizeName, typer.Option(help="Of the neural engine; specified: 768 x 12 x 12 and 1024 x 8.")
     ] = SizeName.SMALL,
@@ -86,7 +90,7 @@ def train(
             f"{len(material)} examples", place=str(examples), remedy=f"give at least {EXAMPLES_MIN}"
         )
     console = Output(as_json=as_json)
-    helper = minilm() if encoder else None
+    helper = encoder_named(encoder)
     if engine is TrainedEngine.STACKED:
         if importlib.util.find_spec("sklearn") is None:
             raise NotBuilt(

@@ -12,7 +12,10 @@ import typer
 from swarm.adapters.chat import OpenAiChat
 from swarm.adapters.minilm import has_minilm, minilm
 from swarm.adapters.pairscorer import shipped_scorer
+from swarm.decompose.batches import PARTS_MAX
 from swarm.decompose.building import capabilities_of
+from swarm.decompose.encoder.port import TextEncoder
+from swarm.decompose.learn.arrays import encoder_needed
 from swarm.decompose.learn.codec import decode_model
 from swarm.decompose.neural.codec import BYTES_MAX, MAGIC, decode_neural
 from swarm.decompose.records import Capability, Engine
@@ -23,10 +26,9 @@ from swarm.decompose.strategies.neural import NeuralEngine
 from swarm.decompose.strategies.stacked import StackedEngine
 from swarm.errors import ConfigRefused, Mistake
 from swarm.graph import Catalogue
-from swarm.plugins import engine_plugin
+from swarm.plugins import PLUGIN_MARK, encoder_plugin, engine_plugin
 
-PLUGIN_MARK: Final = "plugin:"
-
+MINILM: Final = "minilm"
 LLM_MODEL: Final = "default"
 
 
@@ -75,6 +77,18 @@ LlmKey = Annotated[
 ]
 
 
+Parts = Annotated[
+    int,
+    typer.Option(
+        "--parts",
+        min=1,
+        max=PARTS_MAX,
+        metavar="N",
+        help="Deal the rows of steps that work row by row out in N parts, so that N of them run at once.",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """How a sentence is to be understood."""
@@ -83,6 +97,7 @@ class Wanted:
     model: Path | None = None
     llm: str = ""
     llm_key: str = ""
+    parts: int = 1  # that the rows of steps which work row by row are dealt out in
 
 
 def engine_for(catalogue: Catalogue, wanted: Wanted) -> Engine:
@@ -108,13 +123,36 @@ def engine_for(catalogue: Catalogue, wanted: Wanted) -> Engine:
 
 def _trained(capabilities: list[Capability], path: Path) -> Engine:
     data = _read(path)
-    encoder = minilm() if has_minilm() else None
+    encoder = _encoder_of(data)
     learnt = (
         NeuralEngine(decode_neural(data, encoder))
         if data.startswith(MAGIC)
         else StackedEngine(decode_model(data, encoder))
     )
     return HybridEngine(capabilities, learnt)
+
+
+def encoder_named(name: str) -> TextEncoder | None:
+    """The encoder of this name: none for an empty one, the extra's, or a plugin's."""
+    if name in {"", "none"}:
+        return None
+    if name == MINILM:
+        return minilm()
+    if name.startswith(PLUGIN_MARK):
+        return encoder_plugin(name.removeprefix(PLUGIN_MARK))
+    raise Mistake(
+        f"there is no encoder {name!r}",
+        place="--encoder",
+        remedy=f"say {MINILM}, or {PLUGIN_MARK}NAME; `swarm plugins list` has the names",
+    )
+
+
+def _encoder_of(model: bytes) -> TextEncoder | None:
+    """What the model was trained with, if it is here; what is missing is told when the model is read."""
+    needed = encoder_needed(model)
+    if needed.startswith(PLUGIN_MARK):
+        return encoder_plugin(needed.removeprefix(PLUGIN_MARK).partition("#")[0])
+    return minilm() if needed and has_minilm() else None
 
 
 def _read(model: Path) -> bytes:

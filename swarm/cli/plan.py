@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from swarm.cli.engines import EngineChoice, EngineName, LlmKey, LlmUrl, ModelFile, Wanted
+from swarm.cli.engines import EngineChoice, EngineName, LlmKey, LlmUrl, ModelFile, Parts, Wanted
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output
 from swarm.cli.understanding import TaskText, catalogue_of, document_of, show, understand
@@ -20,7 +20,7 @@ EXAMPLES: Final = """\
 """
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     task: TaskText,
     explain: Annotated[
         bool,
@@ -30,12 +30,13 @@ def plan(
     model: ModelFile = None,
     llm: LlmUrl = "",
     llm_key: LlmKey = "",
+    parts: Parts = 1,
     cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
     """Show the graph that a task means over the agents deployed, and what of it could not be mapped."""
     with Swarm.open(cluster) as swarm:
-        found = understand(task, catalogue_of(swarm.agents()), Wanted(engine, model, llm, llm_key))
+        found = understand(task, catalogue_of(swarm.agents()), Wanted(engine, model, llm, llm_key, parts))
     out = Output(as_json=as_json)
     if as_json:
         out.give(document_of(found, explained=explain))

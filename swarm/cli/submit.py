@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from swarm.cli.engines import EngineChoice, EngineName, LlmKey, LlmUrl, ModelFile, Wanted
+from swarm.cli.engines import EngineChoice, EngineName, LlmKey, LlmUrl, ModelFile, Parts, Wanted
 from swarm.cli.inputs import INPUT_HELP, read_inputs
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output
@@ -63,6 +63,7 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     model: ModelFile = None,
     llm: LlmUrl = "",
     llm_key: LlmKey = "",
+    parts: Parts = 1,
     cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
@@ -77,7 +78,7 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     with Swarm.open(cluster) as swarm:
         document = graph or _agreed(
             out,
-            understand(task, catalogue_of(swarm.agents()), Wanted(engine, model, llm, llm_key)),
+            understand(task, catalogue_of(swarm.agents()), Wanted(engine, model, llm, llm_key, parts)),
             values,
             yes=yes,
         )

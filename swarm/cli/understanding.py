@@ -6,8 +6,7 @@ steps is read by what it says. `swarm plan` and `swarm submit` share this, so wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -20,18 +19,16 @@ from swarm.cli.output import Output, table
 from swarm.client import AgentInfo
 from swarm.decompose.analysis.describe import Analysis, analyze, describe
 from swarm.decompose.analysis.describe import document_of as analysis_document
-from swarm.decompose.building import Built, build_graph
-from swarm.decompose.optimizing import optimize
+from swarm.decompose.building import build_graph
 from swarm.decompose.parse.code import parse_code
 from swarm.decompose.parse.steps import SOURCE_CHARS_MAX, StepList
 from swarm.decompose.parse.structured import Form, load_structured, parse_structured
 from swarm.decompose.parse.syntax import parse_syntax
-from swarm.decompose.records import SubTask
 from swarm.decompose.stepgraph import build_steps
-from swarm.errors import ConfigRefused, GraphRefused, Mistake, TooLarge
-from swarm.graph import Catalogue, Graph, NodeName, problems, unsupported
+from swarm.decompose.taskgraph import TaskGraph, finished, title_of
+from swarm.errors import ConfigRefused, Mistake, TooLarge
+from swarm.graph import Catalogue, Graph, NodeName
 
-TITLE_CHARS: Final = 60
 LANGUAGE_OF: Final = {
     ".js": "javascript",
     ".mjs": "javascript",
@@ -62,25 +59,19 @@ TaskText = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A task, what it was taken to ask for, and the graph that would run."""
+    """A task that was understood, and over what."""
 
-    request: str
-    engine: str  # what understood it: an engine for sentences, the form of a document, a language
-    confidence: float
-    graph: Graph
+    found: TaskGraph
     catalogue: Catalogue
-    origins: Mapping[NodeName, SubTask] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
 
     @property
-    def spoken(self) -> bool:
-        """Whether it was a sentence, which may have been misunderstood."""
-        return self.engine in {"heuristic", "stacked", "neural", "hybrid", "llm"}
+    def graph(self) -> Graph:
+        return self.found.graph
 
     def analysis(self) -> Analysis:
         """What the analysis layer says of it."""
-        return analyze(self.request, self.graph, self.catalogue, spoken=self.spoken)
+        found = self.found
+        return analyze(found.task, found.graph, self.catalogue, spoken=found.spoken is not None)
 
 
 def catalogue_of(agents: list[AgentInfo]) -> Catalogue:
@@ -113,28 +104,18 @@ def native_graph(task: str) -> Graph | None:
 def understand(task: str, catalogue: Catalogue, wanted: Wanted) -> Understood:
     """The graph of a task; raises if nothing of it can be mapped or the graph could not run."""
     if graph := native_graph(task):
-        return Understood(task, "document", 1.0, graph, catalogue)
+        return Understood(TaskGraph(task, "document", 1.0, graph), catalogue)
     if is_sentence(task):
-        decomposition = engine_for(catalogue, wanted).decompose(task)
-        built = build_graph(decomposition, catalogue, _title(task))
-        return _finished(task, decomposition.engine, decomposition.confidence, built, catalogue)
+        said = engine_for(catalogue, wanted).decompose(task)
+        built = build_graph(said, catalogue, title_of(task))
+        sure, parts = said.confidence, wanted.parts
+        found = finished(task, said.engine, sure, built, catalogue, parts=parts, spoken=said)
+        return Understood(found, catalogue)
     path = Path(task)
     steps = _steps(path)
-    built = build_steps(steps, catalogue, _title(path.stem))
+    built = build_steps(steps, catalogue, title_of(path.stem))
     sure = min(each.confidence for each in built.origins.values())
-    return _finished(task, steps.form, sure, built, catalogue)
-
-
-def _finished(task: str, engine: str, sure: float, built: Built, catalogue: Catalogue) -> Understood:
-    better = optimize(built.graph, catalogue)
-    wrong = [*problems(better.graph, catalogue), *unsupported(better.graph)]
-    if wrong:
-        raise GraphRefused(
-            "the graph of this request cannot run", place="request", remedy=wrong[0].remedy, problems=wrong
-        )
-    return Understood(
-        task, engine, sure, better.graph, catalogue, built.origins, built.left_out, better.changes
-    )
+    return Understood(finished(task, steps.form, sure, built, catalogue, parts=wanted.parts), catalogue)
 
 
 def _steps(path: Path) -> StepList:
@@ -164,11 +145,11 @@ def _source(path: Path) -> str:
         ) from error
 
 
-def document_of(found: Understood, *, explained: bool = False) -> dict[str, object]:
+def document_of(understood: Understood, *, explained: bool = False) -> dict[str, object]:
     """What was understood, for a program."""
-    graph = found.graph
+    found, graph = understood.found, understood.graph
     document: dict[str, object] = {
-        "request": found.request,
+        "request": found.task,
         "engine": found.engine,
         "confidence": round(found.confidence, 3),
         "steps": [
@@ -181,17 +162,17 @@ def document_of(found: Understood, *, explained: bool = False) -> dict[str, obje
         "left_out": found.left_out,
         "changes": found.changes,
     }
-    return document | ({"analysis": analysis_document(found.analysis())} if explained else {})
+    return document | ({"analysis": analysis_document(understood.analysis())} if explained else {})
 
 
-def _origin(found: Understood, name: NodeName) -> dict[str, Any]:
+def _origin(found: TaskGraph, name: NodeName) -> dict[str, Any]:
     origin = found.origins.get(name)
     return {"words": origin.words, "confidence": round(origin.confidence, 3)} if origin else {}
 
 
-def show(out: Output, found: Understood, *, explained: bool = False) -> None:
+def show(out: Output, understood: Understood, *, explained: bool = False) -> None:
     """What was understood, for a person."""
-    graph = found.graph
+    found, graph = understood.found, understood.graph
     out.console.print(_table(found))
     out.say(f"takes {', '.join(sorted({feed.name for feed in graph.feeds})) or 'nothing'}")
     out.say(f"gives {', '.join(outlet.name for outlet in graph.outlets) or 'nothing'}")
@@ -199,11 +180,11 @@ def show(out: Output, found: Understood, *, explained: bool = False) -> None:
         out.say(f"better: {change}")
     for text in found.left_out:
         out.say(f"not mapped: {text}", "yellow")
-    for line in describe(found.analysis()) if explained else ():
+    for line in describe(understood.analysis()) if explained else ():
         out.say(line)
 
 
-def _table(found: Understood) -> Table:
+def _table(found: TaskGraph) -> Table:
     rows = []
     for node in found.graph.nodes:
         origin = found.origins.get(node.name)
@@ -217,8 +198,3 @@ def _table(found: Understood) -> Table:
         sure, words = (f"{origin.confidence:.0%}", origin.words) if origin else ("", "")
         rows.append((node.name, node.capability, ", ".join(takes), sure, words))
     return table("step", "capability", "takes", "sure#", "because of", rows=rows)
-
-
-def _title(sentence: str) -> str:
-    text = " ".join(word for word in sentence.split() if word.isprintable())
-    return text[:TITLE_CHARS].strip() or "request"

@@ -18,9 +18,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
@@ -28,34 +27,19 @@ from typing import Final, Literal, Self, TypeAlias
 from swarm.client.door import Swarm
 from swarm.client.profile import ClusterProfile
 from swarm.client.records import AgentInfo
-from swarm.decompose.building import Built, build_graph, capabilities_of
+from swarm.decompose.building import build_graph, capabilities_of
 from swarm.decompose.cache import BYTES_MAX, TTL_MS, CachedEngine, DecompositionCache
-from swarm.decompose.optimizing import optimize
 from swarm.decompose.parse.code import parse_code
 from swarm.decompose.parse.structured import parse_structured
-from swarm.decompose.records import Capability, Engine, SubTask
+from swarm.decompose.records import Capability, Engine
 from swarm.decompose.stepgraph import build_steps
 from swarm.decompose.strategies.heuristic import HeuristicEngine
-from swarm.errors import GraphRefused
-from swarm.graph import Catalogue, Graph, NodeName, problems, unsupported
+from swarm.decompose.taskgraph import TaskGraph, finished, title_of
+from swarm.graph import Catalogue
 from swarm.plugins import engine_plugin
 
 Kind: TypeAlias = Literal["sentence", "code", "data"]
-TITLE_CHARS: Final = 60
 AHEAD: Final = 8  # tasks of a stream that are looked at before the first of them is taken
-
-
-@dataclass(frozen=True, slots=True)
-class TaskGraph:
-    """A task, and the graph that would run for it."""
-
-    task: str
-    engine: str  # what understood it
-    confidence: float
-    graph: Graph
-    origins: Mapping[NodeName, SubTask] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()  # what of the task it does not do, in plain words
-    changes: tuple[str, ...] = ()  # what the optimizer did
 
 
 class TaskDecomposer:
@@ -69,11 +53,15 @@ class TaskDecomposer:
         engine: Callable[[Sequence[Capability]], Engine] | str = HeuristicEngine,
         cache_bytes_max: int = BYTES_MAX,
         cache_ttl_ms: int = TTL_MS,
+        parts: int = 1,
     ) -> None:
-        """`engine`: what makes one for the capabilities there are, or the name of a plugin."""
+        """`engine`: what makes one for the capabilities there are, or the name of a plugin. `parts`: into how
+        many the rows of steps that work row by row are dealt out.
+        """
         self._profile = profile
         self._catalogue = catalogue
         self._engine_for = engine_plugin(engine) if isinstance(engine, str) else engine
+        self._parts = parts
         self._engine: Engine | None = None
         self._learning = asyncio.Lock()
         self._guard = threading.Lock()
@@ -142,26 +130,14 @@ class TaskDecomposer:
                 engine = self._engine_for(capabilities_of(catalogue))
                 self._engine = CachedEngine(engine, self._cache, self._guard)
             found = self._engine.decompose(task)
-            built = build_graph(found, catalogue, _title(task))
-            return _finished(task, found.engine, found.confidence, built, catalogue)
+            built = build_graph(found, catalogue, title_of(task))
+            return finished(
+                task, found.engine, found.confidence, built, catalogue, parts=self._parts, spoken=found
+            )
         steps = parse_code(task) if kind == "code" else parse_structured(task, "")
         built = build_steps(steps, catalogue, kind)
         sure = min((each.confidence for each in built.origins.values()), default=1.0)
-        return _finished(task, steps.form, sure, built, catalogue)
-
-
-def _finished(task: str, engine: str, sure: float, built: Built, catalogue: Catalogue) -> TaskGraph:
-    better = optimize(built.graph, catalogue)
-    if wrong := [*problems(better.graph, catalogue), *unsupported(better.graph)]:
-        raise GraphRefused(
-            "the graph of this task cannot run", place="task", remedy=wrong[0].remedy, problems=wrong
-        )
-    return TaskGraph(task, engine, sure, better.graph, built.origins, built.left_out, better.changes)
-
-
-def _title(sentence: str) -> str:
-    text = " ".join(word for word in sentence.split() if word.isprintable())
-    return text[:TITLE_CHARS].strip() or "task"
+        return finished(task, steps.form, sure, built, catalogue, parts=self._parts)
 
 
 async def _each(tasks: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str, None]:

@@ -1,9 +1,10 @@
 """Optimizer: graphs that give the same results for less work.
 
-Two passes change the graph: steps that must give the same result because they are the same
+Two passes always change the graph: steps that must give the same result because they are the same
 deterministic capability on the same inputs become one, and steps whose result nobody can see are
-dropped. A third only marks: chains of steps with one successor and one predecessor are named in an
-annotation, which is no part of a graph's digest. What has effects is never merged and never dropped.
+dropped. Where parts are asked for, a third deals the rows of what works row by row out (`batches`). The last
+only marks: chains of steps with one successor and one predecessor are named in an
+annotation, which is no part of a graph's digest. What has effects is never merged, dropped or split.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from swarm.decompose.batches import split_rows
 from swarm.graph import Bond, Catalogue, Edge, Endpoint, Firing, Graph, Node, NodeName
 
 CHAINS: Final = "chains"  # the annotation: `a>b>c d>e`
@@ -27,7 +29,7 @@ class Optimized:
     changes: tuple[str, ...]
 
 
-def optimize(graph: Graph, catalogue: Catalogue) -> Optimized:
+def optimize(graph: Graph, catalogue: Catalogue, parts: int = 1) -> Optimized:
     """All passes over a graph without loops; one with loops or other firing rules is given back as it is."""
     order = _order(graph)
     if order is None or any(node.firing is not Firing.ONCE for node in graph.nodes):
@@ -35,7 +37,9 @@ def optimize(graph: Graph, catalogue: Catalogue) -> Optimized:
     changes: list[str] = []
     merged = _merge(graph, catalogue, order, changes)
     kept = _drop(merged, catalogue, changes)
-    return Optimized(_mark(kept), tuple(changes))
+    remaining = {node.name for node in kept.nodes}
+    dealt = split_rows(kept, catalogue, [name for name in order if name in remaining], parts, changes)
+    return Optimized(_mark(dealt), tuple(changes))
 
 
 def _order(graph: Graph) -> list[NodeName] | None:

@@ -120,6 +120,7 @@ class Signature:
     switches_context: bool = False  # its author says that it may let data out of its context
     switches: tuple[Transition, ...] = ()  # how a policy lets it; empty where there is none
     reconcile: str = ""  # the agent's capability that tells what became of an attempt with effects
+    rows: frozenset[PortName] = frozenset()  # ports with one row per item, each worked on by itself
 
     def input(self, name: PortName) -> Port | None:
         return next((port for port in self.inputs if port.name == name), None)

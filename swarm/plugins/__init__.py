@@ -15,7 +15,9 @@ from swarm.plugins.contract import API as API
 from swarm.plugins.contract import DecompositionPlugin as DecompositionPlugin
 from swarm.plugins.contract import NeuralPlugin as NeuralPlugin
 from swarm.plugins.contract import Plugin as Plugin
+from swarm.plugins.registry import PLUGIN_MARK as PLUGIN_MARK
 from swarm.plugins.registry import PluginInfo as PluginInfo
+from swarm.plugins.registry import encoder_plugin as encoder_plugin
 from swarm.plugins.registry import engine_plugin as engine_plugin
 from swarm.plugins.registry import list_plugins as list_plugins
 from swarm.plugins.registry import load_plugin as load_plugin

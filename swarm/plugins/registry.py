@@ -14,8 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import Final, TypeVar
 
+import numpy as np
+
+from swarm.decompose.encoder.port import Floats, TextEncoder
 from swarm.decompose.records import Capability, Decomposition, Engine
 from swarm.errors import NotFound, PluginFailed, PluginRefused
 from swarm.plugins.contract import GROUPS, DecompositionPlugin, Kind, NeuralPlugin, Plugin, misfit
@@ -23,7 +26,9 @@ from swarm.plugins.contract import GROUPS, DecompositionPlugin, Kind, NeuralPlug
 PLUGINS_MAX: Final = 100
 TRY_S: Final = 30.0  # what importing a plugin may take
 SAID_CHARS_MAX: Final = 300
-_MARK: Final = "plugin:"
+PLUGIN_MARK: Final = "plugin:"  # before the name of a plugin, where other things may stand too
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +89,58 @@ def engine_plugin(name: str) -> Callable[[Sequence[Capability]], Engine]:
     return made
 
 
+def encoder_plugin(name: str) -> TextEncoder:
+    """The encoder of a neural plugin, watched, see `PluginEncoder`."""
+    plugin = load_plugin("neural", name)
+    assert isinstance(plugin, NeuralPlugin)
+    try:
+        return PluginEncoder(plugin, plugin.encoder())
+    except Exception as error:
+        raise _failed(f"plugin {name}", error) from error
+
+
+class PluginEncoder:
+    """An encoder of a plugin. What it raises is told as its failure; what it gives is checked.
+
+    Its name holds the plugin's, so that a model that was trained with it says which plugin it needs.
+    """
+
+    def __init__(self, plugin: NeuralPlugin, inner: TextEncoder) -> None:
+        self.name = f"{PLUGIN_MARK}{plugin.name}#{inner.name}"
+        self.size = int(inner.size)
+        self._inner = inner
+
+    def states(self, texts: Sequence[str]) -> list[Floats]:
+        """One row per token of each text."""
+        return [self._checked(rows, None) for rows in self._asked(self._inner.states, texts)]
+
+    def vectors(self, texts: Sequence[str]) -> Floats:
+        """One row of length 1 per text."""
+        return self._checked(self._asked(self._inner.vectors, texts), len(texts))
+
+    def _asked(self, ask: Callable[[Sequence[str]], _Answer], texts: Sequence[str]) -> _Answer:
+        try:
+            return ask(texts)
+        except Exception as error:
+            raise _failed(self.name, error) from error
+
+    def _checked(self, rows: object, count: int | None) -> Floats:
+        try:
+            found = np.asarray(rows, np.float32)
+        except (TypeError, ValueError) as error:
+            raise _failed(self.name, error) from error
+        if found.ndim != 2 or found.shape[1] != self.size or (count is not None and len(found) != count):
+            raise PluginFailed(f"it gave an array of shape {found.shape}", place=self.name)
+        return found
+
+
 class PluginEngine:
     """An engine of a plugin. What it raises is told as its failure; what it says is checked."""
 
     def __init__(
         self, plugin: DecompositionPlugin, inner: Engine, capabilities: Sequence[Capability]
     ) -> None:
-        self.name = _MARK + plugin.name
+        self.name = PLUGIN_MARK + plugin.name
         self.capabilities = capabilities
         self._inner = inner
         self._known = frozenset(each.name for each in capabilities)

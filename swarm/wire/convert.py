@@ -149,6 +149,7 @@ def _signature_to_pb(signature: Signature) -> pb.Capability:
         switches_context=signature.switches_context,
         switches=map(transition_to_pb, signature.switches),
         reconcile=signature.reconcile,
+        rows=sorted(signature.rows),
     )
 
 
@@ -163,6 +164,7 @@ def _signature_from_pb(capability: pb.Capability) -> Signature:
         switches_context=capability.switches_context,
         switches=tuple(map(transition_from_pb, capability.switches)),
         reconcile=capability.reconcile,
+        rows=frozenset(map(PortName, capability.rows)),
     )
 
 

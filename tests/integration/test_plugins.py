@@ -10,6 +10,7 @@ import pytest
 
 from swarm import TaskDecomposer
 from swarm.cli import run
+from swarm.decompose.learn.arrays import encoder_needed
 from swarm.errors import NotFound, PluginFailed, PluginRefused
 from swarm.plugins import engine_plugin, list_plugins, load_plugin
 
@@ -101,3 +102,29 @@ def test_two_packages_that_offer_one_name_are_both_refused(installed, tmp_path, 
     twins = [each for each in list_plugins() if each.name == "last-word"]
     assert {each.status for each in twins} == {"refused"}
     assert len(twins) == 2
+
+
+def test_a_model_is_trained_with_a_plugins_encoder_and_finds_it_again(
+    installed, whole_cluster, command, tmp_path
+):
+    tools, requests, model = tmp_path / "tools.json", tmp_path / "requests.jsonl", tmp_path / "letters.model"
+    tools.write_text(
+        json.dumps(
+            [
+                {"name": "test:slow", "description": "waits"},
+                {"name": "test:echo", "description": "says it again"},
+            ]
+        )
+    )
+    words = [("wait a while", "test:slow"), ("repeat these words", "test:echo")]
+    requests.write_text("".join(
+        json.dumps({"text": f"{text} number {at}", "nodes": [name], "links": []}) + "\n"
+        for at in range(15) for text, name in words
+    ))  # fmt: skip
+    options = ["--capabilities", str(tools), "--examples", str(requests), "--out", str(model)]
+    assert run(["decompose", "train", *options, "--encoder", "plugin:letters", "--json"]) == 0
+    assert encoder_needed(model.read_bytes()) == "plugin:letters#letters-26"
+    code, plan = command("plan", "wait a while number 3", "--model", str(model))
+    assert (code, [step["capability"] for step in plan["steps"]]) == (0, ["test:slow"])
+    assert run(["decompose", "train", *options, "--encoder", "nobody"]) == 2
+    assert run(["decompose", "train", *options, "--encoder", "plugin:nobody"]) != 0

@@ -3,8 +3,12 @@ told.
 """
 
 import json
+from collections import Counter
+from pathlib import Path
 
 import pytest
+
+ROWS_AGENT = Path(__file__).parents[2] / "agents" / "rows" / "rows.af"
 
 NOTES_AGENT = b"""\
 version: '1.0'
@@ -23,6 +27,7 @@ capabilities:
   - {name: notes, kind: json}
   outputs:
   - {name: notes, kind: json}
+  rows: [notes]
 - name: text:translate
   description: Translates the notes that are in a given language into English.
   deterministic: true
@@ -31,6 +36,7 @@ capabilities:
   - {name: instruction, kind: json}
   outputs:
   - {name: notes, kind: json}
+  rows: [notes]
 - name: text:count
   description: Counts how many notes mention a word.
   deterministic: true
@@ -93,6 +99,24 @@ def test_the_sentence_runs_once_agreed_to(command, given):
     assert "--yes" in out["error"]["remedy"]
     code, out = command("submit", SENTENCE, "--input", given, "--yes", "--wait")
     assert (code, out["outputs"]) == (0, {"count": 2})
+
+
+def test_steps_that_work_row_by_row_run_in_parts_and_give_the_same(swarm, command, given):
+    code, out = command("plan", SENTENCE, "--parts", "3")
+    assert code == 2
+    assert "rows.af" in out["error"]["remedy"]
+    swarm.deploy(ROWS_AGENT.read_bytes())
+    try:
+        code, plan = command("plan", SENTENCE, "--parts", "3")
+        kinds = Counter(step["capability"] for step in plan["steps"])
+        assert code == 0
+        assert kinds == {
+            "text:language": 3, "text:translate": 3, "text:count": 1, "rows:split": 1, "rows:join": 1
+        }  # fmt: skip
+        code, out = command("submit", SENTENCE, "--parts", "3", "--input", given, "--yes", "--wait")
+        assert (code, out["outputs"]) == (0, {"count": 2})
+    finally:
+        swarm.remove_agent("rows")
 
 
 def test_what_no_agent_can_do_is_told_and_the_rest_runs(command, given):

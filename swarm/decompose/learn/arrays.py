@@ -64,6 +64,17 @@ def unpack(magic: bytes, data: bytes) -> tuple[dict[str, Any], Arrays]:
     return head, arrays
 
 
+def encoder_needed(data: bytes) -> str:
+    """Which encoder the model in `data` was trained with; empty where it needs none or is no model."""
+    try:
+        (length,) = _HEAD.unpack_from(data, MAGIC_BYTES)
+        start = MAGIC_BYTES + _HEAD.size
+        named = json.loads(data[start : start + length]).get("encoder")
+        return str(named[0]) if named else ""
+    except (*BROKEN, AttributeError):
+        return ""
+
+
 def hold(arrays: Arrays, expected: Mapping[str, tuple[int, ...]]) -> None:
     """Raises one of BROKEN where an array is missing or has another shape."""
     for name, shape in expected.items():

@@ -17,6 +17,7 @@ LEAVES: Final = 15
 LEARNING_RATE: Final = 0.06
 LEAF_ROWS_MIN: Final = 20
 SHRINKAGE: Final = 3.0
+CHANCE_MIN: Final = 1e-4  # of what was never, or always, seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,18 @@ class Forest:
 
 
 def fit_forest(
-    rows: NDArray[np.float64], labels: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+    rows: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    weights: NDArray[np.float64] | None = None,
+    seed: int = 0,
 ) -> Forest:
-    """Trees that tell the rows labelled 1 from those labelled 0."""
+    """Trees that tell the rows labelled 1 from those labelled 0; none where all are labelled alike."""
+    if len(set(labels.tolist())) < 2:
+        return constant(float(labels.mean()) if len(labels) else 0.0)
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415 - of the extra `train`
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
 
-    trained = HistGradientBoostingClassifier(
+    model = HistGradientBoostingClassifier(
         max_iter=ROUNDS,
         max_leaf_nodes=LEAVES,
         learning_rate=LEARNING_RATE,
@@ -58,9 +65,18 @@ def fit_forest(
         l2_regularization=SHRINKAGE,
         early_stopping=False,
         max_features=0.5,
-        random_state=0,
-    ).fit(rows, labels, sample_weight=weights)
-    return _flattened(trained)
+        random_state=seed,
+    )
+    # OpenMP's threads spin while they wait: where others share the processors, two are far slower than one.
+    with threadpool_limits(limits=1, user_api="openmp"):
+        return _flattened(model.fit(rows, labels, sample_weight=weights))
+
+
+def constant(chance: float) -> Forest:
+    """No tree at all: every row has the same probability."""
+    none, nothing = np.zeros(0, np.int32), np.zeros(0)
+    held = min(max(chance, CHANCE_MIN), 1 - CHANCE_MIN)
+    return Forest(none, none, nothing, none, none, nothing, float(np.log(held / (1 - held))), 0)
 
 
 def _flattened(trained: Any) -> Forest:

@@ -20,7 +20,7 @@ from swarm.decompose.learn.calibration import Calibration, fit_calibration
 from swarm.decompose.learn.decode import Taste, choose_links
 from swarm.decompose.learn.evidence import Base, Evidence, fit_base
 from swarm.decompose.learn.features import Array, Kinds, kinds_of_catalogue, node_rows, second_rows
-from swarm.decompose.learn.forest import Forest, fit_forest
+from swarm.decompose.learn.forest import Forest, constant, fit_forest
 from swarm.decompose.learn.links import link_rows
 from swarm.decompose.learn.model import StackedModel, candidates, pick, raw_confidence
 from swarm.decompose.records import Capability, Example
@@ -163,6 +163,8 @@ def _links(cases: Sequence[_Case], kinds: Kinds, index: dict[str, int], taste: T
             if found:
                 pairs += [(at, pair, nodes is chosen) for pair in found]
                 tables.append(rows)
+    if not tables:
+        return constant(0.0), THRESHOLDS[-1]  # no example has two steps
     table = np.vstack(tables)
     gold = [{(index[a], index[b]) for a, b in case.example.links} for case in cases]
     labels = np.array([float(pair in gold[at]) for at, pair, _ in pairs])

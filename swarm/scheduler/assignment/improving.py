@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import exp
+from math import inf, log
 from typing import Final
 
 import numpy as np
@@ -20,10 +20,11 @@ import numpy as np
 from swarm.scheduler.assignment.jobs import Schedule, Shape
 
 HEAT: Final = 0.003  # of the length: how much worse a step may be at the beginning, about
-PLACEMENTS_MAX: Final = 2_000_000  # tasks put on a machine, in all: some seconds
+PLACEMENTS_MAX: Final = 6_000_000  # tasks put on a machine, in all: about ten seconds
 ELSEWHERE: Final = 0.65  # of all moves go to another machine; the others stay and change the order
 TOGETHER: Final = 0.25  # of all moves take the whole line along that the task is in
 NEAR: Final = 0.15  # of the order: how far a task is moved in it at most
+ROUNDING: Final = 1e-12  # of the length: sums of floats in another order differ by so much
 PATIENCE: Final = 0.25  # of all rounds without a better plan; then the search goes back to the best
 
 
@@ -53,56 +54,77 @@ def improve(
         return schedule
     chance = np.random.default_rng(seed)
     place = sorted(range(count), key=lambda task: (schedule.start[task], schedule.end[task]))
-    now = _read(shape, list(schedule.machine), _sound(shape, place))
+    reader = _Reader(shape)
+    now = reader.read(list(schedule.machine), _sound(shape, place), inf)
+    assert now is not None
     best = now
-    rounds = max(placements_max // count, 1)
-    quiet = 0
-    for number in range(rounds):
+    quiet = number = 0
+    while reader.placements < placements_max:
         if best.length <= bound or (number % 32 == 0 and stop()):
             break
-        heat = HEAT * best.length * (1.0 - number / rounds)
-        other = _moved(shape, now, chance)
-        if other is None:
-            continue
-        worse = other.length - now.length
-        if worse <= 0 or (heat > 0 and chance.random() < exp(-worse / heat)):
+        number += 1
+        reader.placements += 1  # a move that changes nothing costs something too
+        heat = HEAT * best.length * (1.0 - reader.placements / placements_max)
+        # The dice say first how much worse it may be, so that what is too long is not read to its end.
+        limit = now.length * (1.0 + ROUNDING) - heat * log(1.0 - chance.random())
+        spent = reader.placements
+        other = _moved(reader, now, chance, limit)
+        quiet += reader.placements - spent
+        if other is not None:
             now = other
-        quiet += 1
-        if now.length < best.length - 1e-12:
-            best, quiet = now, 0
-        elif quiet > PATIENCE * rounds:
+            if now.length < best.length - 1e-12:
+                best, quiet = now, 0
+        if quiet > PATIENCE * placements_max:
             now, quiet = best, 0
     if best.length >= schedule.makespan:
         return schedule
     return Schedule(tuple(best.machine), tuple(best.start), tuple(best.end))
 
 
-def _read(shape: Shape, machine: list[int], order: list[int]) -> _Plan:
-    """The schedule a plan stands for."""
-    durations, before = shape.job.durations, shape.before
-    start, end = [0.0] * len(order), [0.0] * len(order)
-    cause = [-1] * len(order)
-    slots: list[list[tuple[float, float, int]]] = [[] for _ in range(shape.job.machines)]
-    for task in order:
-        where = machine[task]
-        begin, why = 0.0, -1
-        for source, move in before[task]:
-            there = end[source] if machine[source] == where else end[source] + move
-            if there > begin:
-                begin, why = there, source
-        duration = durations[task][where]
-        busy = slots[where]
-        if duration > 0:
-            at = bisect_right(busy, (begin, float("inf"), 0))
-            if at and busy[at - 1][1] > begin:
-                begin, why = busy[at - 1][1], busy[at - 1][2]
-            while at < len(busy) and begin + duration > busy[at][0]:
-                if busy[at][1] > begin:
-                    begin, why = busy[at][1], busy[at][2]
-                at += 1
-            insort(busy, (begin, begin + duration, task))
-        start[task], end[task], cause[task] = begin, begin + duration, why
-    return _Plan(machine, order, start, end, cause, max(end))
+class _Reader:
+    """Turns plans into schedules, and gives a plan up as soon as it is certain to be longer than allowed."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.placements = 0
+        self._left = [0.0] * len(shape.order)  # from the end of a task to the end of all, at best
+        for task in reversed(shape.order):
+            ways = (self._left[target] + min(shape.job.durations[target]) for target, _ in shape.after[task])
+            self._left[task] = max(ways, default=0.0)
+
+    def read(self, machine: list[int], order: list[int], limit: float) -> _Plan | None:
+        """The schedule a plan stands for; None if it is longer than `limit`."""
+        durations, before, left = self.shape.job.durations, self.shape.before, self._left
+        start, end = [0.0] * len(order), [0.0] * len(order)
+        cause = [-1] * len(order)
+        slots: list[list[tuple[float, float, int]]] = [[] for _ in range(self.shape.job.machines)]
+        for number, task in enumerate(order):
+            where = machine[task]
+            begin, why = 0.0, -1
+            for source, move in before[task]:
+                there = end[source] if machine[source] == where else end[source] + move
+                if there > begin:
+                    begin, why = there, source
+            duration = durations[task][where]
+            if begin + duration + left[task] > limit:
+                self.placements += number
+                return None
+            busy = slots[where]
+            if duration > 0:
+                at = bisect_right(busy, (begin, inf, 0))
+                if at and busy[at - 1][1] > begin:
+                    begin, why = busy[at - 1][1], busy[at - 1][2]
+                while at < len(busy) and begin + duration > busy[at][0]:
+                    if busy[at][1] > begin:
+                        begin, why = busy[at][1], busy[at][2]
+                    at += 1
+                if begin + duration + left[task] > limit:
+                    self.placements += number
+                    return None
+                insort(busy, (begin, begin + duration, task))
+            start[task], end[task], cause[task] = begin, begin + duration, why
+        self.placements += len(order)
+        return _Plan(machine, order, start, end, cause, max(end))
 
 
 def _sound(shape: Shape, place: Sequence[int]) -> list[int]:
@@ -124,8 +146,9 @@ def _sound(shape: Shape, place: Sequence[int]) -> list[int]:
     return order
 
 
-def _moved(shape: Shape, plan: _Plan, chance: np.random.Generator) -> _Plan | None:
-    """A plan beside this one, or None where the dice chose nothing that changes it."""
+def _moved(reader: _Reader, plan: _Plan, chance: np.random.Generator, limit: float) -> _Plan | None:
+    """A plan beside this one, or None where the dice chose nothing that changes it or what is too long."""
+    shape = reader.shape
     task = _critical(plan, chance)
     kind = chance.random()
     if kind < ELSEWHERE:
@@ -143,9 +166,9 @@ def _moved(shape: Shape, plan: _Plan, chance: np.random.Generator) -> _Plan | No
             if shape.job.durations[one][there] == float("inf"):
                 return None
             machine[one] = there
-        return _read(shape, machine, plan.order)
+        return reader.read(machine, plan.order, limit)
     order = _shifted(shape, plan, task, chance)
-    return None if order is plan.order else _read(shape, plan.machine, order)
+    return None if order is plan.order else reader.read(plan.machine, order, limit)
 
 
 def _line(shape: Shape, task: int) -> list[int]:

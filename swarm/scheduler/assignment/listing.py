@@ -21,6 +21,7 @@ from swarm.scheduler.assignment.jobs import Schedule, Shape, lower_bound
 TRIES: Final = 60  # of `search`, beyond its starting points
 NOISE: Final = (0.02, 0.08, 0.25)  # how far urgencies are disturbed, in turn
 AHEAD_TASKS_MAX: Final = 300  # lookahead costs the square of the machines for every flow
+PLACEMENTS_PER_TASK: Final = 40_000
 SMALL_TASKS: Final = 60  # up to so many it pays to improve several times from the same start
 STARTS: Final = 4
 CLOSE: Final = 1.0005  # times the lower bound is good enough
@@ -115,7 +116,11 @@ def _after(shape: Shape, task: int, where: int, finish: float, slots: list[Slots
 
 
 def search(shape: Shape, seed: int = 0, tries: int = TRIES, placements_max: int = PLACEMENTS_MAX) -> Schedule:
-    """The best schedule of HEFT's and of many like it, improved within so many placements of a task."""
+    """The best schedule of HEFT's and of many like it, improved within so many placements of a task.
+
+    Small graphs need fewer: PLACEMENTS_PER_TASK. A task put on a machine takes one or two microseconds.
+    """
+    placements_max = min(placements_max, PLACEMENTS_PER_TASK * len(shape.order))
     bound = lower_bound(shape) * CLOSE
     ranks = [
         urgency(shape, mean),

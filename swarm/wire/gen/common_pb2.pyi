@@ -151,7 +151,7 @@ class Clearance(_message.Message):
     def __init__(self, level: _Optional[int] = ..., any_domain: _Optional[bool] = ..., domains: _Optional[_Iterable[str]] = ..., any_tenant: _Optional[bool] = ..., tenants: _Optional[_Iterable[str]] = ..., any_permission: _Optional[bool] = ..., permissions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Capability(_message.Message):
-    __slots__ = ("name", "inputs", "outputs", "deterministic", "effects", "description", "switches_context", "switches", "reconcile")
+    __slots__ = ("name", "inputs", "outputs", "deterministic", "effects", "description", "switches_context", "switches", "reconcile", "rows")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -161,6 +161,7 @@ class Capability(_message.Message):
     SWITCHES_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     SWITCHES_FIELD_NUMBER: _ClassVar[int]
     RECONCILE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedCompositeFieldContainer[Port]
     outputs: _containers.RepeatedCompositeFieldContainer[Port]
@@ -170,7 +171,8 @@ class Capability(_message.Message):
     switches_context: bool
     switches: _containers.RepeatedCompositeFieldContainer[Transition]
     reconcile: str
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., deterministic: _Optional[bool] = ..., effects: _Optional[str] = ..., description: _Optional[str] = ..., switches_context: _Optional[bool] = ..., switches: _Optional[_Iterable[_Union[Transition, _Mapping]]] = ..., reconcile: _Optional[str] = ...) -> None: ...
+    rows: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., deterministic: _Optional[bool] = ..., effects: _Optional[str] = ..., description: _Optional[str] = ..., switches_context: _Optional[bool] = ..., switches: _Optional[_Iterable[_Union[Transition, _Mapping]]] = ..., reconcile: _Optional[str] = ..., rows: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Agent(_message.Message):
     __slots__ = ("name", "version", "digest", "kind", "size_bytes", "capabilities", "memory_mb", "cpu_cores", "layers", "needs")

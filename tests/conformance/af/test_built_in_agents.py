@@ -11,14 +11,15 @@ import af
 from af.source import build
 
 AGENTS = Path(__file__).resolve().parents[3] / "agents"
-PYTHON_AGENTS = ("doubtful", "report", "split")
+PYTHON_AGENTS = ("doubtful", "report", "rows", "split")
 
 
 def examples():
     for name in PYTHON_AGENTS:
         document = json.loads((AGENTS / name / "examples.json").read_text())
         for example in document["examples"]:
-            yield pytest.param(name, document["capability"], example, id=f"{name}: {example['name']}")
+            capability = example.get("capability") or document["capability"]
+            yield pytest.param(name, capability, example, id=f"{name}: {example['name']}")
 
 
 def load(name):
@@ -81,6 +82,18 @@ def test_report_takes_labels_of_any_integer_type(labels):
     scores = [np.eye(10, dtype=np.float32)[[3, 1]]]
     outputs = agent.process_input("report:per-digit", {"scores": scores, "labels": labels, "doubtful": []})
     assert outputs["report"]["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("rows", [np.arange(6.0).reshape(3, 2), np.zeros((0, 2)), np.arange(4)])
+def test_rows_of_tensors_are_dealt_out_and_joined_again(rows, count):
+    agent, _ = load("rows")
+    parts = agent.process_input("rows:split", {"rows": rows, "parts_count": count})["parts"]
+    assert len(parts) == count
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    joined = agent.process_input("rows:join", {"parts": parts})["rows"]
+    np.testing.assert_array_equal(joined, rows)
+    assert joined.dtype == rows.dtype
 
 
 def test_no_agent_folder_is_an_import_package():

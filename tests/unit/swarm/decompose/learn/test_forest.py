@@ -24,3 +24,10 @@ def test_the_arrays_answer_like_the_trained_model(monkeypatch):
     ours = forest.fit_forest(rows, labels).probabilities(rows)
     np.testing.assert_allclose(ours, trained[0].predict_proba(rows)[:, 1], atol=1e-9)
     assert np.mean((ours > 0.5) == labels) > 0.9
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_where_all_rows_are_alike_no_tree_is_needed(label):
+    found = forest.fit_forest(np.ones((30, 2)), np.full(30, label)).probabilities(np.ones((3, 2)))
+    assert found.shape == (3,)
+    assert np.allclose(found, label, atol=1e-3)
