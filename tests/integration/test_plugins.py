@@ -122,9 +122,11 @@ def test_a_model_is_trained_with_a_plugins_encoder_and_finds_it_again(
         for at in range(15) for text, name in words
     ))  # fmt: skip
     options = ["--capabilities", str(tools), "--examples", str(requests), "--out", str(model)]
-    assert run(["decompose", "train", *options, "--encoder", "plugin:letters", "--json"]) == 0
+    assert command("decompose", "train", *options, "--encoder", "plugin:letters")[0] == 0
     assert encoder_needed(model.read_bytes()) == "plugin:letters#letters-26"
     code, plan = command("plan", "wait a while number 3", "--model", str(model))
     assert (code, [step["capability"] for step in plan["steps"]]) == (0, ["test:slow"])
-    assert run(["decompose", "train", *options, "--encoder", "nobody"]) == 2
-    assert run(["decompose", "train", *options, "--encoder", "plugin:nobody"]) != 0
+    code, out = command("decompose", "train", *options, "--encoder", "nobody")
+    assert (code, out["error"]["place"]) == (2, "--encoder")
+    code, out = command("decompose", "train", *options, "--encoder", "plugin:nobody")
+    assert "letters" in out["error"]["remedy"]
