@@ -18,6 +18,7 @@ from sandbox.broker import Broker
 from sandbox.calls import Calls
 from sandbox.cgroups import Group
 from sandbox.channel import Answer, Channel
+from sandbox.copies import Copies
 from sandbox.errors import Broken, CellError, Exceeded
 from sandbox.frames import Kind
 from sandbox.messages import write_load
@@ -25,6 +26,7 @@ from sandbox.nursery import Exit
 from sandbox.process import Process
 from sandbox.shared import Lender
 from sandbox.spec import CellSpec, Usage
+from sandbox.vigil import Vigil
 
 LOAD_S: Final = 30.0  # to lock down, and again to load the agent
 GRACE_MS: Final = 200  # to finish what it has been asked
@@ -58,11 +60,18 @@ class Cell(Calls):
     """An agent ready to be called. Made by `Warden.spawn`; `closed` resolves to the reason of its end."""
 
     def __init__(
-        self, spec: CellSpec, stream: socket.socket, output: int, group: Group, broker: Broker | None = None
+        self,
+        spec: CellSpec,
+        stream: socket.socket,
+        output: int,
+        group: Group,
+        broker: Broker | None = None,
+        vigil: Vigil | None = None,
+        copies: Copies | None = None,
     ) -> None:
-        lender = Lender(spec.limits.memory_bytes)
+        lender = Lender(spec.limits.memory_bytes, copies)
         connect = broker.admit(spec, self._stop).open if broker is not None and spec.egress else None
-        channel = Channel(stream, spec.limits.output_bytes, self._late, self._broken, lender, connect)
+        channel = Channel(stream, spec.limits.output_bytes, self._late, self._broken, lender, connect, vigil)
         super().__init__(spec, channel)
         self._process = Process(spec, output, group, self._stop)
         self._reason: CellError | None = None

@@ -24,6 +24,7 @@ from sandbox.rows import Payable
 from sandbox.shared import GRANT, HELD_BYTES, WANT, Lender, Piece, fill, load
 from sandbox.spec import PIECE_BYTES_MAX, PLACE_BYTES_MAX
 from sandbox.tensors import Encoded
+from sandbox.vigil import AWAKE_S, Habit, Vigil
 
 CALLS_MAX: Final = 1024  # outstanding in one cell
 QUEUED_BYTES_MAX: Final = 512 << 20  # not yet taken by the socket
@@ -93,6 +94,7 @@ class Channel:
         on_broken: Callable[[CellError | None], None],
         lender: Lender | None = None,
         connect: Callable[[str], socket.socket] | None = None,
+        vigil: Vigil | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stream = stream
@@ -109,6 +111,11 @@ class Channel:
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._vigil = vigil or Vigil()
+        self._habit = Habit(allowed=self._vigil.allowed)
+        self._is_alone = False  # the call under way is the only one, here and in all cells
+        self._awake_until = 0.0
+        self._is_awake = False
         self.bytes_in = 0
         self.bytes_out = 0
         stream.setblocking(False)
@@ -136,6 +143,9 @@ class Channel:
             raise Exceeded("queued_bytes", QUEUED_BYTES_MAX, self._queued_bytes + len(frame))
         answer = self.expect(wall_s, self._number, piece, held=held)
         self._send(frame)
+        self._is_alone = self._vigil.waiting == len(self._calls) == 1
+        if self._is_alone and self._habit.is_awake:
+            self._stay_awake()
         return answer
 
     def tell(self, kind: Kind) -> None:
@@ -150,6 +160,7 @@ class Channel:
         call = _Call(number, answer, wall_s, self._loop.time(), piece, held)
         self._calls.append(call)
         if len(self._calls) == 1:
+            self._vigil.waiting += 1
             self._arm(call)
         return answer
 
@@ -222,6 +233,20 @@ class Channel:
         if not self._queue:
             self._loop.remove_writer(self._stream.fileno())
 
+    def _stay_awake(self) -> None:
+        """Look out for an answer that will be here at once; everything else in the loop has its turns."""
+        self._awake_until = self._loop.time() + AWAKE_S
+        if not self._is_awake:
+            self._is_awake = True
+            self._loop.call_soon(self._look_out)
+
+    def _look_out(self) -> None:
+        if self._vigil.waiting == len(self._calls) == 1 and self._loop.time() < self._awake_until:
+            self._receive()
+            self._loop.call_soon(self._look_out)
+        else:
+            self._is_awake = False
+
     def _receive(self) -> None:
         try:
             count = self._stream.recv_into(self._reader.space())
@@ -256,10 +281,14 @@ class Channel:
         if call.piece:
             self.lender.take_back(call.piece, kept=kind != _ANSWER)
         self._granted = 0
+        now = self._loop.time()
+        if self._is_alone:
+            self._habit.waited(now - call.began)
         if calls:
-            head = calls[0]
-            head.began = self._loop.time()
-            self._arm(head)
+            calls[0].began = now
+            self._arm(calls[0])
+        else:
+            self._vigil.waiting -= 1
         if call.answer.done():  # the caller has gone away
             if isinstance(result, Answer) and result.held is not None:
                 result.held[0].close()
@@ -310,6 +339,7 @@ class Channel:
     def _detach(self) -> None:
         self._loop.remove_reader(self._stream.fileno())
         self._loop.remove_writer(self._stream.fileno())
+        self._awake_until = 0.0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -323,6 +353,7 @@ class Channel:
             if unsent.descriptor >= 0:
                 os.close(unsent.descriptor)
         self._queue.clear()
+        self._vigil.waiting -= bool(self._calls)
         while self._calls:
             call = self._calls.popleft()
             if not call.answer.done():

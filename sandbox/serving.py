@@ -7,11 +7,13 @@ problem to report.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias, cast
@@ -30,6 +32,7 @@ from sandbox.shared import GRANT, WANT, Borrower
 from sandbox.single import Seen, as_result, write_result
 from sandbox.spec import PIECE_BYTES_MAX, PLACE_BYTES_MAX
 from sandbox.tensors import Encoded
+from sandbox.vigil import AWAKE_S, Habit, has_room
 
 BatchCall: TypeAlias = Callable[[str, Sequence[Ports]], list[dict[str, Items] | CellError]]
 
@@ -44,7 +47,8 @@ def serve(stream: socket.socket, order: Order, base: Base) -> None:
     if "numpy.random" in sys.modules:
         sys.modules["numpy"].random.seed()  # every fork would draw the same numbers
     threading.stack_size(THREAD_STACK_BYTES)
-    link = _Link(stream)
+    # Where less than a processor is allowed, what is spent on waiting would be missing for the work.
+    link = _Link(stream, Habit(allowed=order.cpu_cores >= 1 and has_room()))
     egress.serve(link.connect)
     resident = _Resident(order, base, link)
     while (frame := link.next()) is not None and frame.kind != _QUIT:
@@ -54,8 +58,9 @@ def serve(stream: socket.socket, order: Order, base: Base) -> None:
 class _Link:
     """What comes from the daemon, in order; pieces of shared memory are mapped in passing."""
 
-    def __init__(self, stream: socket.socket) -> None:
+    def __init__(self, stream: socket.socket, habit: Habit) -> None:
         self._stream = stream
+        self._habit = habit
         self._reader = FrameReader(FRAME_BYTES_MAX)
         self._frames: deque[Frame] = deque()
         self._descriptors: deque[int] = deque()
@@ -67,15 +72,29 @@ class _Link:
     def next(self) -> Frame | None:
         """The next call, or None when the daemon is gone."""
         while not self._frames:
-            if not self._receive():
+            if not self._await():
                 return None
         frame = self._frames.popleft()
         self._call = frame.call
         return frame
 
-    def _receive(self) -> bool:
+    def _await(self) -> bool:
+        """Receive; where calls have come quickly, first awake and then asleep."""
+        began = now = time.monotonic()
+        heard = None
+        while self._habit.is_awake and heard is None and now - began < AWAKE_S:
+            with contextlib.suppress(BlockingIOError):
+                heard = self._receive(socket.MSG_DONTWAIT)
+            now = time.monotonic()
+        if heard is None:
+            heard = self._receive()
+            now = time.monotonic()
+        self._habit.waited(now - began)
+        return heard
+
+    def _receive(self, flags: int = 0) -> bool:
         """Wait for bytes; says whether there were any."""
-        count, extra, _, _ = self._stream.recvmsg_into((self._reader.space(),), _EXTRA_BYTES)
+        count, extra, _, _ = self._stream.recvmsg_into((self._reader.space(),), _EXTRA_BYTES, flags)
         for _, _, data in extra:
             self._descriptors.extend(memoryview(data).cast("i"))
         for frame in self._reader.filled(count) if count else ():

@@ -20,30 +20,27 @@ and a cell maps of its answer only what it writes at the moment.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
-import functools
 import mmap
 import os
 import struct
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from sandbox.copies import Copies, copy
 from sandbox.frames import Data
 from sandbox.outside import Stored
 from sandbox.rows import Bulk
 from sandbox.spec import INPUT_PIECES_MAX, PIECE_BYTES_MAX
-from sandbox.tensors import Array, Encoded
+from sandbox.tensors import Encoded
 
 GRANT: Final = struct.Struct(
     "<QBB6x"
 )  # body of a PIECE frame: bytes of the piece, whether a descriptor comes along, whether it serves one call
 WANT: Final = struct.Struct("<Q")
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-_HUGE_BYTES: Final = 2 << 20
 _HALVED_BYTES: Final = 8 << 20  # from here on, a second processor is worth waking
 KEPT_BYTES_MAX: Final = 256 << 20  # a piece for more serves one call: what is kept mapped has a bound
 HELD_BYTES: Final = 32 << 20  # so does one for so much, where its caller wants it outside of this process
@@ -84,7 +81,8 @@ class Piece:
 class Lender:
     """All pieces of one cell, on the daemon's side."""
 
-    def __init__(self, kept_bytes_max: int) -> None:
+    def __init__(self, kept_bytes_max: int, copies: Copies | None = None) -> None:
+        self._copies = copies or Copies()
         self._kept_bytes_left = kept_bytes_max
         self._free: list[Piece] = []
         self._lent: dict[int, Piece] = {}
@@ -135,7 +133,7 @@ class Lender:
     def take(self, size: int) -> bytes:
         """A private copy of the answer in the room that was granted."""
         assert self._answers is not None
-        copied = private_copy(memoryview(self._answers.memory)[:size])
+        copied = self._copies.make(memoryview(self._answers.memory)[:size])
         if self._answers.once:
             self.give_away().close()
         return copied
@@ -202,45 +200,6 @@ def _fill_in_windows(memory: mmap.mmap, payloads: Sequence[Data | Encoded]) -> N
                 if whole:
                     memory.madvise(mmap.MADV_DONTNEED, gone, whole)
                     gone += whole
-
-
-@functools.cache
-def _helper() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="copy")
-
-
-def copy(target: Array, source: Array) -> None:
-    """Copy many bytes, half of them on another processor if there is one to be had."""
-    middle = len(target) // 2
-    try:
-        other = _helper().submit(np.copyto, target[:middle], source[:middle])
-    except RuntimeError:  # the cell has all the threads it may have
-        np.copyto(target, source)
-        return
-    np.copyto(target[middle:], source[middle:])
-    other.result()
-
-
-def private_copy(view: memoryview) -> bytes:
-    """The bytes of a view as they are now; large ones go to huge pages, which is several times faster."""
-    size = len(view)
-    if size < 2 * _HUGE_BYTES:
-        return bytes(view)
-    # New bytes may be filled before anybody else has seen them: the C interface says so.
-    make = ctypes.pythonapi.PyBytes_FromStringAndSize
-    make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_ssize_t)
-    made: bytes = make(None, size)
-    address = id(made) + bytes.__basicsize__ - 1
-    start = -(-address // _HUGE_BYTES) * _HUGE_BYTES
-    length = (address + size - start) // mmap.PAGESIZE * mmap.PAGESIZE
-    _madvise(start, length, mmap.MADV_HUGEPAGE)  # advice: where it is not taken, the copy is only slower
-    place = (ctypes.c_char * size).from_address(address)
-    copy(np.frombuffer(memoryview(place).cast("B"), np.uint8), np.frombuffer(view, np.uint8))
-    return made
-
-
-_madvise: Final[Any] = ctypes.CDLL(None).madvise
-_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class Borrower:

@@ -18,11 +18,13 @@ from sandbox import doctor, linux, trials
 from sandbox.broker import Broker
 from sandbox.cell import Cell
 from sandbox.cgroups import Cgroups, Group
+from sandbox.copies import Copies
 from sandbox.errors import Broken, CellError, Exceeded, Refused
 from sandbox.lockdown import Order
 from sandbox.nursery import FIRST_ID, Nursery
 from sandbox.pool import Phase, Pool
 from sandbox.spec import Attestation, CellSpec, Missing, Profile, Tier
+from sandbox.vigil import Vigil
 
 Programs: TypeAlias = Mapping[Profile, tuple[bytes, bytes]]
 
@@ -55,6 +57,8 @@ class Warden:
         self.broker: Broker | None = None  # without one, no agent reaches a network
         self._cells: set[Cell] = set()
         self._serial = 0
+        self._vigil = Vigil()
+        self._copies = Copies()
         self._closed = False
         self._attesting = asyncio.Lock()
         self._attested: set[Profile] | None = None  # None: nobody has asked for attestation
@@ -184,7 +188,7 @@ class Warden:
         ours, theirs = socket.socketpair()
         output, output_end = os.pipe2(_PIPE_FLAGS)
         os.set_blocking(output, False)
-        cell = Cell(spec, ours, output, group, self.broker)
+        cell = Cell(spec, ours, output, group, self.broker, self._vigil, self._copies)
         self._cells.add(cell)
         cell.closed.add_done_callback(lambda _: self._forget(cell, group))
         ready = cell.begin()
@@ -233,6 +237,8 @@ class Warden:
     def _forget(self, cell: Cell, group: Group) -> None:
         self._cells.discard(cell)
         self._cgroups.leave(group)
+        if not self._cells:
+            self._copies.clear()
         if self._retired and not self._closed:
             self._do(self._bury())
 

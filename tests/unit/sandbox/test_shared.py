@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sandbox import tensors
-from sandbox.shared import KEPT_BYTES_MAX, Borrower, Lender, Piece, fill, private_copy
+from sandbox.shared import KEPT_BYTES_MAX, Borrower, Lender, Piece, fill
 from sandbox.spec import INPUT_PIECES_MAX, PIECE_BYTES_MAX
 
 MIB = 1 << 20
@@ -54,12 +54,6 @@ def test_an_answer_is_copied_before_it_is_read(size: int) -> None:
     piece.memory[:4] = b"evil"
     assert answer[:4] != b"evil"
     lender.close()
-
-
-@pytest.mark.parametrize("size", [0, 1, MIB, 4 * MIB - 1, 4 * MIB, 9 * MIB + 5])
-def test_a_private_copy_has_the_same_bytes(size: int) -> None:
-    source = bytearray(os.urandom(size))
-    assert private_copy(memoryview(source)) == source
 
 
 def test_pieces_are_used_again_and_only_so_many_are_lent() -> None:
