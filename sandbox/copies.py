@@ -1,9 +1,9 @@
 """Private copies of what cells left in shared memory, in memory that was used before where there is some.
 
-New memory is what a large copy spends most of its time on: the kernel has to find it, clear it and map it, and
-under a virtual machine the host as well. A copy that its caller has let go of is memory that is mapped and warm,
-so the latest ones are kept. One is written again when nobody but its keeper refers to it, which is when it would
-have been freed: to everybody else it is new memory at an old address.
+New memory is what a large copy spends most of its time on: the kernel has to find it, clear it and map it,
+and under a virtual machine the host as well. A copy that its caller has let go of is memory that is mapped
+and warm, so the latest ones are kept. One is written again when nobody but its keeper refers to it, which is
+when it would have been freed: to everybody else it is new memory at an old address.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Waiting awake: who expects an answer at once looks out for it for a moment before it sleeps.
 
 A processor with nothing to do goes to sleep, and waking it takes tens of microseconds, on a virtual machine
-above all: more than a small call takes. So either end of a channel stays awake for what comes next, for `AWAKE_S`
-at most and only while that is worth it. A wait that is not quick costs it some waits asleep; one so long that
-others must have had the processors, or that nobody called, costs it many, and twice as many each time that happens
-again soon. So cells that are called now and then sleep in between, and on a busy machine, where who looks out
-keeps the other end from running, nobody does. The daemon stays awake only while it waits for one cell alone: with
-more of them to hear from it is busy, or should leave them the processors.
+above all: more than a small call takes. So either end of a channel stays awake for what comes next, for
+`AWAKE_S` at most and only while that is worth it. A wait that is not quick costs it some waits asleep; one
+so long that others must have had the processors, or that nobody called, costs it many, and twice as many
+each time that happens again soon. So cells that are called now and then sleep in between, and on a busy
+machine, where who looks out keeps the other end from running, nobody does. The daemon stays awake only while
+it waits for one cell alone: with more of them to hear from it is busy, or should leave them the processors.
 """
 
 from __future__ import annotations

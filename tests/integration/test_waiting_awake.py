@@ -27,7 +27,7 @@ class Quick:
 
 
 class Ends:
-    """Both ends of a channel of which the selector says nothing: answers are found by looking out, or never."""
+    """Both ends of a channel that the selector is silent about: answers are found by looking out."""
 
     def __init__(self, stack: ExitStack, vigil: Vigil) -> None:
         ours, self.cell = socket.socketpair()
