@@ -21,12 +21,12 @@ from sandbox.channel import Answer, Channel
 from sandbox.copies import Copies
 from sandbox.errors import Broken, CellError, Exceeded
 from sandbox.frames import Kind
+from sandbox.lookout import Vigil
 from sandbox.messages import write_load
 from sandbox.nursery import Exit
 from sandbox.process import Process
 from sandbox.shared import Lender
 from sandbox.spec import CellSpec, Usage
-from sandbox.vigil import Vigil
 
 LOAD_S: Final = 30.0  # to lock down, and again to load the agent
 GRACE_MS: Final = 200  # to finish what it has been asked

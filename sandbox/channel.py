@@ -20,11 +20,11 @@ from sandbox import failures
 from sandbox.bodies import MessageError
 from sandbox.errors import Broken, CellError, Exceeded, Refused
 from sandbox.frames import Data, Frame, FrameError, FrameReader, Kind, pack
+from sandbox.lookout import Lookout, Vigil
 from sandbox.rows import Payable
 from sandbox.shared import GRANT, HELD_BYTES, WANT, Lender, Piece, fill, load
 from sandbox.spec import PIECE_BYTES_MAX, PLACE_BYTES_MAX
 from sandbox.tensors import Encoded
-from sandbox.vigil import AWAKE_S, Habit, Vigil
 
 CALLS_MAX: Final = 1024  # outstanding in one cell
 QUEUED_BYTES_MAX: Final = 512 << 20  # not yet taken by the socket
@@ -112,10 +112,7 @@ class Channel:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._vigil = vigil or Vigil()
-        self._habit = Habit(allowed=self._vigil.allowed)
-        self._is_alone = False  # the call under way is the only one, here and in all cells
-        self._awake_until = 0.0
-        self._is_awake = False
+        self._lookout = Lookout(self._loop, self._vigil, self._receive)
         self.bytes_in = 0
         self.bytes_out = 0
         stream.setblocking(False)
@@ -143,9 +140,7 @@ class Channel:
             raise Exceeded("queued_bytes", QUEUED_BYTES_MAX, self._queued_bytes + len(frame))
         answer = self.expect(wall_s, self._number, piece, held=held)
         self._send(frame)
-        self._is_alone = self._vigil.waiting == len(self._calls) == 1
-        if self._is_alone and self._habit.is_awake:
-            self._stay_awake()
+        self._lookout.begin(len(self._calls))
         return answer
 
     def tell(self, kind: Kind) -> None:
@@ -233,20 +228,6 @@ class Channel:
         if not self._queue:
             self._loop.remove_writer(self._stream.fileno())
 
-    def _stay_awake(self) -> None:
-        """Look out for an answer that will be here at once; everything else in the loop has its turns."""
-        self._awake_until = self._loop.time() + AWAKE_S
-        if not self._is_awake:
-            self._is_awake = True
-            self._loop.call_soon(self._look_out)
-
-    def _look_out(self) -> None:
-        if self._vigil.waiting == len(self._calls) == 1 and self._loop.time() < self._awake_until:
-            self._receive()
-            self._loop.call_soon(self._look_out)
-        else:
-            self._is_awake = False
-
     def _receive(self) -> None:
         try:
             count = self._stream.recv_into(self._reader.space())
@@ -282,8 +263,7 @@ class Channel:
             self.lender.take_back(call.piece, kept=kind != _ANSWER)
         self._granted = 0
         now = self._loop.time()
-        if self._is_alone:
-            self._habit.waited(now - call.began)
+        self._lookout.end(now - call.began)
         if calls:
             calls[0].began = now
             self._arm(calls[0])
@@ -339,7 +319,7 @@ class Channel:
     def _detach(self) -> None:
         self._loop.remove_reader(self._stream.fileno())
         self._loop.remove_writer(self._stream.fileno())
-        self._awake_until = 0.0
+        self._lookout.stop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

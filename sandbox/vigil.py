@@ -59,13 +59,3 @@ class Habit:
             self._pause = max(self._pause, PAUSE_WAITS)
         elif self._pause:
             self._pause -= 1
-
-
-class Vigil:
-    """What the channels of one daemon have to know of each other: how many of them wait for answers."""
-
-    __slots__ = ("allowed", "waiting")
-
-    def __init__(self, *, allowed: bool | None = None) -> None:
-        self.allowed = has_room() if allowed is None else allowed
-        self.waiting = 0

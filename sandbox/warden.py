@@ -21,10 +21,10 @@ from sandbox.cgroups import Cgroups, Group
 from sandbox.copies import Copies
 from sandbox.errors import Broken, CellError, Exceeded, Refused
 from sandbox.lockdown import Order
+from sandbox.lookout import Vigil
 from sandbox.nursery import FIRST_ID, Nursery
 from sandbox.pool import Phase, Pool
 from sandbox.spec import Attestation, CellSpec, Missing, Profile, Tier
-from sandbox.vigil import Vigil
 
 Programs: TypeAlias = Mapping[Profile, tuple[bytes, bytes]]
 

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from sandbox import channel as channels
+from sandbox import lookout
 from sandbox.channel import Answer, Channel
 from sandbox.errors import Broken
 from sandbox.frames import Kind, pack
-from sandbox.vigil import Vigil
+from sandbox.lookout import Vigil
 
 TURNS = 50
 LONG_S = 600.0
@@ -33,7 +33,7 @@ class Ends:
         ours, self.cell = socket.socketpair()
         stack.enter_context(self.cell)
         self.channel = Channel(ours, 1 << 20, lambda _: None, lambda _: None, vigil=vigil)
-        self.channel._habit = Quick()  # type: ignore[assignment]
+        self.channel._lookout._habit = Quick()  # type: ignore[assignment]
         asyncio.get_running_loop().remove_reader(ours)
         stack.callback(self.channel.close, lambda: Broken("closed"))
 
@@ -49,7 +49,7 @@ Scenario = Callable[[ExitStack, Vigil], Awaitable[None]]
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], Vigil]:
-    monkeypatch.setattr(channels, "AWAKE_S", LONG_S)
+    monkeypatch.setattr(lookout, "AWAKE_S", LONG_S)
 
     def run(scenario: Scenario) -> Vigil:
         async def whole() -> Vigil:
@@ -79,11 +79,11 @@ def test_who_is_awake_finds_the_answer_and_the_loop_goes_on_meanwhile(
             waiting = ends.call()
             await turns()
             assert not waiting.done()
-            assert ends.channel._is_awake
+            assert ends.channel._lookout.is_out
             ends.answer(number)
             assert (await asyncio.wait_for(waiting, 60)).body == b"y"
             await turns()
-            assert not ends.channel._is_awake
+            assert not ends.channel._lookout.is_out
 
     assert play(scenario).waiting == 0
 
@@ -93,11 +93,11 @@ def test_nobody_stays_awake_while_two_cells_are_waited_for(play: Callable[[Scena
         first, second = Ends(stack, vigil), Ends(stack, vigil)
         waiting = first.call()
         await turns()
-        assert first.channel._is_awake
+        assert first.channel._lookout.is_out
         others = second.call()
         await turns()
-        assert not first.channel._is_awake
-        assert not second.channel._is_awake
+        assert not first.channel._lookout.is_out
+        assert not second.channel._lookout.is_out
         assert not waiting.done()
         assert not others.done()
         first.answer()
@@ -114,7 +114,7 @@ def test_nobody_stays_awake_for_a_second_call_of_the_same_cell(play: Callable[[S
         ends.call().add_done_callback(lambda done: done.exception())
         ends.call().add_done_callback(lambda done: done.exception())
         await turns()
-        assert not ends.channel._is_awake
+        assert not ends.channel._lookout.is_out
 
     assert play(scenario).waiting == 0
 
@@ -122,13 +122,13 @@ def test_nobody_stays_awake_for_a_second_call_of_the_same_cell(play: Callable[[S
 def test_it_ends_when_its_time_is_up(
     play: Callable[[Scenario], Vigil], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channels, "AWAKE_S", 0.0)
+    monkeypatch.setattr(lookout, "AWAKE_S", 0.0)
 
     async def scenario(stack: ExitStack, vigil: Vigil) -> None:
         ends = Ends(stack, vigil)
         ends.call().add_done_callback(lambda done: done.exception())
         await turns()
-        assert not ends.channel._is_awake
+        assert not ends.channel._lookout.is_out
 
     assert play(scenario).waiting == 0
 
@@ -140,7 +140,7 @@ def test_it_ends_with_the_channel(play: Callable[[Scenario], Vigil]) -> None:
         await turns()
         ends.cell.close()
         await turns()
-        assert not ends.channel._is_awake
+        assert not ends.channel._lookout.is_out
         ends.channel.close(lambda: Broken("gone"))
         with pytest.raises(Broken, match="gone"):
             await waiting

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox import AgentImage, Cell, CellLimits, CellSpec, Items, Warden
 
-TEST_S = 60
+TEST_S = 110
 MIB = 1 << 20
 
 

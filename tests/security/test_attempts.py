@@ -15,7 +15,7 @@ from tests.security import expected
 from tests.security.battery import ALL
 from tests.security.unprivileged import REPOSITORY
 
-BATTERY_S = 110
+BATTERY_S = 400
 ROOT = os.geteuid() == 0
 
 

@@ -43,7 +43,7 @@ def start(before: str, tier: str = "auto", *, unprivileged: bool = False) -> str
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -140,7 +140,7 @@ def test_the_self_test_prints_a_line_for_each_attempt() -> None:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]

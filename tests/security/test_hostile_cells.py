@@ -235,7 +235,7 @@ def test_a_cell_that_ignores_every_signal_still_ends_at_its_wall_clock(house: Ho
             await cell.process_input(capability, {}, wall_ms=200)
         assert caught.value.limit == "wall_ms"
         await cell.closed
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 50  # it would have gone on for a minute
 
     house.with_cell(spec(SPEAKER), body)
 
@@ -276,16 +276,18 @@ class Agent:
         began, used = time.monotonic(), time.process_time()
         while time.monotonic() - began < 1.5:
             pass
-        return {"cpu_s": time.process_time() - used}
+        return {"cpu_s": time.process_time() - used, "wall_s": time.monotonic() - began}
 """
 
     async def body(warden: Warden) -> None:
         if "cpu" not in warden.attestation.cgroup_controllers:
             pytest.skip("no cpu controller is delegated here")
         async with await warden.spawn(spec(source, cpu_cores=0.25)) as cell:
-            used = value((await cell.process_input("spin", {}))["cpu_s"])
+            answer = await cell.process_input("spin", {})
+            used, wall = value(answer["cpu_s"]), value(answer["wall_s"])
             assert isinstance(used, float)
-            assert used < 0.25 * 1.5 + 0.2
+            assert isinstance(wall, float)
+            assert used < 0.25 * wall + 0.2
 
     house.run(body)
 

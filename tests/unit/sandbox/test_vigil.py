@@ -1,6 +1,7 @@
 import pytest
 
 from sandbox import vigil
+from sandbox.lookout import Vigil
 from sandbox.vigil import (
     AWAKE_S,
     FORGOTTEN_WAITS,
@@ -10,7 +11,6 @@ from sandbox.vigil import (
     PAUSE_WAITS,
     QUICK_S,
     Habit,
-    Vigil,
 )
 
 QUICK = AWAKE_S / 2
