@@ -12,6 +12,7 @@ import typer
 from swarm.adapters.chat import OpenAiChat
 from swarm.adapters.minilm import has_minilm, minilm
 from swarm.adapters.pairscorer import shipped_scorer
+from swarm.cli.lessons import Lessons
 from swarm.decompose.batches import PARTS_MAX
 from swarm.decompose.building import capabilities_of
 from swarm.decompose.encoder.port import TextEncoder
@@ -19,6 +20,7 @@ from swarm.decompose.learn.arrays import encoder_needed
 from swarm.decompose.learn.codec import decode_model
 from swarm.decompose.neural.codec import BYTES_MAX, MAGIC, decode_neural
 from swarm.decompose.records import Capability, Engine
+from swarm.decompose.strategies.adaptive import AdaptiveEngine
 from swarm.decompose.strategies.heuristic import HeuristicEngine
 from swarm.decompose.strategies.hybrid import HybridEngine
 from swarm.decompose.strategies.llm import LlmEngine
@@ -36,6 +38,7 @@ class EngineName(StrEnum):
     """Ways to understand a sentence."""
 
     AUTO = "auto"
+    ADAPTIVE = "adaptive"
     HEURISTIC = "heuristic"
     HYBRID = "hybrid"
     LLM = "llm"
@@ -46,7 +49,7 @@ EngineChoice = Annotated[
     typer.Option(
         "--engine",
         help="heuristic: rules alone. hybrid: rules with what was learnt. llm: the language model of --llm."
-        " auto: hybrid where something was learnt.",
+        " adaptive: rules, until others were surely better on what you agreed to. auto: hybrid, until then.",
     ),
 ]
 ModelFile = Annotated[
@@ -97,6 +100,7 @@ class Wanted:
     model: Path | None = None
     llm: str = ""
     llm_key: str = ""
+    lessons: Path | None = None  # where what was learnt from agreed graphs is kept
     parts: int = 1  # that the rows of steps which work row by row are dealt out in
 
 
@@ -115,10 +119,19 @@ def engine_for(catalogue: Catalogue, wanted: Wanted) -> Engine:
                 )
             url, _, model = wanted.llm.partition("#")
             return LlmEngine(capabilities, OpenAiChat(url, model or LLM_MODEL, wanted.llm_key))
-        case EngineName.AUTO | EngineName.HYBRID:
-            if wanted.model is None:
-                return HeuristicEngine(capabilities, shipped_scorer())
-            return _trained(capabilities, wanted.model)
+        case EngineName.HYBRID:
+            return _hybrid(capabilities, wanted.model)
+        case EngineName.AUTO | EngineName.ADAPTIVE:
+            engines = [HeuristicEngine(capabilities), _hybrid(capabilities, wanted.model)]
+            meanwhile = engines[wanted.engine is EngineName.AUTO].name
+            found = AdaptiveEngine(engines, meanwhile=meanwhile)
+            if wanted.lessons is not None:
+                Lessons(wanted.lessons).recall(found.selector)
+            return found
+
+
+def _hybrid(capabilities: list[Capability], model: Path | None) -> Engine:
+    return _trained(capabilities, model) if model else HeuristicEngine(capabilities, shipped_scorer())
 
 
 def _trained(capabilities: list[Capability], path: Path) -> Engine:

@@ -12,6 +12,7 @@ from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output, table
 from swarm.cli.understanding import catalogue_of, understand
 from swarm.client import PlacingInfo, Swarm
+from swarm.client.profile import profile_path
 from swarm.decompose.analysis.describe import describe
 from swarm.decompose.analysis.describe import document_of as analysis_document
 
@@ -43,7 +44,9 @@ def explain(
     of each node's score, the runner-up, and why not the others.
     """
     if not step:
-        _explain_task(subject, Wanted(engine, model, llm, llm_key), cluster, as_json=as_json)
+        _explain_task(
+            subject, Wanted(engine, model, llm, llm_key, profile_path(cluster)), cluster, as_json=as_json
+        )
         return
     with Swarm.open(cluster) as swarm:
         found = swarm.attach(subject).explain(step)

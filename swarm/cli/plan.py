@@ -11,6 +11,7 @@ from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output
 from swarm.cli.understanding import TaskText, catalogue_of, document_of, show, understand
 from swarm.client import Swarm
+from swarm.client.profile import profile_path
 
 EXAMPLES: Final = """\
   swarm plan "Split the text, then write a report"
@@ -36,7 +37,11 @@ def plan(  # noqa: PLR0913, PLR0917 - an argument per option of the command
 ) -> None:
     """Show the graph that a task means over the agents deployed, and what of it could not be mapped."""
     with Swarm.open(cluster) as swarm:
-        found = understand(task, catalogue_of(swarm.agents()), Wanted(engine, model, llm, llm_key, parts))
+        found = understand(
+            task,
+            catalogue_of(swarm.agents()),
+            Wanted(engine, model, llm, llm_key, profile_path(cluster), parts),
+        )
     out = Output(as_json=as_json)
     if as_json:
         out.give(document_of(found, explained=explain))

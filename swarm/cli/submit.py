@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from swarm.cli.engines import EngineChoice, EngineName, LlmKey, LlmUrl, ModelFile, Parts, Wanted
 from swarm.cli.inputs import INPUT_HELP, read_inputs
+from swarm.cli.lessons import Lessons
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output
 from swarm.cli.understanding import (
@@ -23,6 +24,8 @@ from swarm.cli.understanding import (
     understand,
 )
 from swarm.client import Event, RunEnded, StepDone, Swarm
+from swarm.client.profile import profile_path
+from swarm.decompose.strategies.adaptive import AdaptiveEngine
 from swarm.errors import Mistake
 from swarm.graph import Graph, Priority
 
@@ -75,12 +78,15 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     """
     out = Output(as_json=as_json)
     graph, values = native_graph(task), read_inputs(inputs or ())
+    profile = profile_path(cluster)
+    wanted = Wanted(engine, model, llm, llm_key, profile, parts)
     with Swarm.open(cluster) as swarm:
         document = graph or _agreed(
             out,
-            understand(task, catalogue_of(swarm.agents()), Wanted(engine, model, llm, llm_key, parts)),
+            understand(task, catalogue_of(swarm.agents()), wanted),
             values,
             yes=yes,
+            lessons=Lessons(profile),
         )
         run = swarm.submit(document, values, priority=Priority[priority.name], key=key, sign=sign)
         if not wait:
@@ -98,8 +104,10 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
         out.say(f"{name} = {value}") if not as_json else None
 
 
-def _agreed(out: Output, found: Understood, values: Mapping[str, object], *, yes: bool) -> Graph:
-    """The graph of a task, once a person has seen it and said yes."""
+def _agreed(
+    out: Output, found: Understood, values: Mapping[str, object], *, yes: bool, lessons: Lessons
+) -> Graph:
+    """The graph of a task, once a person has seen it and said yes; what they say is learnt from."""
     show(out, found)
     missing = sorted({feed.name for feed in found.graph.feeds} - values.keys())
     if missing:
@@ -111,7 +119,11 @@ def _agreed(out: Output, found: Understood, values: Mapping[str, object], *, yes
     if not yes:
         if out.as_json or not sys.stdin.isatty():
             raise Mistake("nobody is there to agree to it", place="request", remedy="add --yes to run it")
-        typer.confirm("run it?", abort=True)
+        meant = typer.confirm("run it?")
+        if found.found.spoken is not None and isinstance(found.engine, AdaptiveEngine):
+            (lessons.agreed if meant else lessons.refused)(found.engine, found.found.spoken)
+        if not meant:
+            raise typer.Abort
     return found.graph
 
 

@@ -24,6 +24,7 @@ from swarm.decompose.parse.code import parse_code
 from swarm.decompose.parse.steps import SOURCE_CHARS_MAX, StepList
 from swarm.decompose.parse.structured import Form, load_structured, parse_structured
 from swarm.decompose.parse.syntax import parse_syntax
+from swarm.decompose.records import Engine
 from swarm.decompose.stepgraph import build_steps
 from swarm.decompose.taskgraph import TaskGraph, finished, title_of
 from swarm.errors import ConfigRefused, Mistake, TooLarge
@@ -63,6 +64,7 @@ class Understood:
 
     found: TaskGraph
     catalogue: Catalogue
+    engine: Engine | None = None  # that understood a sentence
 
     @property
     def graph(self) -> Graph:
@@ -106,11 +108,12 @@ def understand(task: str, catalogue: Catalogue, wanted: Wanted) -> Understood:
     if graph := native_graph(task):
         return Understood(TaskGraph(task, "document", 1.0, graph), catalogue)
     if is_sentence(task):
-        said = engine_for(catalogue, wanted).decompose(task)
+        engine = engine_for(catalogue, wanted)
+        said = engine.decompose(task)
         built = build_graph(said, catalogue, title_of(task))
         sure, parts = said.confidence, wanted.parts
         found = finished(task, said.engine, sure, built, catalogue, parts=parts, spoken=said)
-        return Understood(found, catalogue)
+        return Understood(found, catalogue, engine)
     path = Path(task)
     steps = _steps(path)
     built = build_steps(steps, catalogue, title_of(path.stem))

@@ -30,6 +30,11 @@ PROFILE_DEFAULT = Path(".swarm") / "client.yaml"
 ENDPOINTS_MAX = 1_000
 
 
+def profile_path(path: Path | str | None = None) -> Path:
+    """Where the profile is: at `path`, else what $SWARM_CLUSTER names, else that of a local `swarm dev`."""
+    return Path(path or os.environ.get(PROFILE_VARIABLE) or PROFILE_DEFAULT)
+
+
 class ClusterProfile(Section):
     """Where a cluster is and who is calling; see the head of this module."""
 
@@ -49,16 +54,14 @@ class ClusterProfile(Section):
     @classmethod
     def find(cls, path: Path | str | None = None) -> Self:
         """The profile at `path`, else the one $SWARM_CLUSTER names, else that of a local `swarm dev`."""
-        chosen = path or os.environ.get(PROFILE_VARIABLE)
-        if chosen:
-            return cls.load(chosen)
-        if not PROFILE_DEFAULT.exists():
+        chosen = profile_path(path)
+        if chosen == PROFILE_DEFAULT and not chosen.exists():
             raise Unreachable(
                 "no cluster is known here",
                 place=str(PROFILE_DEFAULT),
                 remedy=f"start one with `swarm dev`, or name a profile with --cluster or ${PROFILE_VARIABLE}",
             )
-        return cls.load(PROFILE_DEFAULT)
+        return cls.load(chosen)
 
     def files(self) -> IdentityFiles:
         """The caller's certificate, its key and the authority it trusts."""

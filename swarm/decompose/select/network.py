@@ -7,8 +7,9 @@ Values are learnt by regression on rewards of the strategies whose outcome is kn
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,14 @@ class QNetwork:
             {name: array.copy() for name, array in self.means.items()},
             {name: array.copy() for name, array in self.squares.items()},
         )
+
+    def like(self, arrays: Mapping[str, NDArray[Any]], prefix: str) -> QNetwork:
+        """A network of this shape with other parameters; raises ValueError or KeyError if they do not fit."""
+        found = {name: arrays[prefix + name].astype(np.float64) for name in self.parameters}
+        for name, array in found.items():
+            if array.shape != self.parameters[name].shape or not np.isfinite(array).all():
+                raise ValueError(f"{prefix}{name} does not fit")
+        return QNetwork(found)
 
     def _forward(self, contexts: Array) -> tuple[Array, Array, Array]:
         own = self.parameters

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,3 +166,29 @@ class StrategySelector:
             return Happening.PROVED if sure > PROMOTE_BY else None
         latest = gains[-WINDOW:]
         return Happening.WORSE if len(latest) == WINDOW and latest.mean() < -ROLLBACK_BY else None
+
+    def remembered(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """All it knows, but what decisions it waits for: those are this process's own."""
+        head = {
+            "strategies": self.strategies,
+            "phase": self.phase.value,
+            "numbers": [self.lead - self._open, self.decisions, self.rollbacks],
+            "gains": list(self._gains),
+            "promoted": self._promoted is not None,
+        }
+        arrays = {f"network.{name}": array for name, array in self._network.parameters.items()}
+        if self._promoted is not None:
+            arrays |= {f"promoted.{name}": array for name, array in self._promoted.parameters.items()}
+        return head, arrays | self._replay.remembered()
+
+    def recall(self, head: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """Goes on from what `remembered` gave; raises ValueError or KeyError where it does not fit."""
+        if tuple(head["strategies"]) != self.strategies:
+            raise ValueError("it chose among other strategies")
+        self.phase = Phase(head["phase"])
+        lead, decisions, rollbacks = head["numbers"]
+        self.lead, self.decisions, self.rollbacks = float(lead), int(decisions), int(rollbacks)
+        self._gains.extend(float(each) for each in head["gains"])
+        self._network = self._network.like(arrays, "network.")
+        self._promoted = self._network.like(arrays, "promoted.") if head["promoted"] else None
+        self._replay.recall(arrays)

@@ -1,0 +1,74 @@
+"""What a person says to a graph is learnt from, kept beside the profile, and used again."""
+
+import io
+import json
+import stat
+
+import pytest
+
+from swarm.cli.engines import EngineName, Wanted, engine_for
+from swarm.cli.lessons import Lessons
+from swarm.decompose.select.selector import Phase
+from swarm.graph import Port, Signature
+from swarm.wire.gen import client_pb2 as pb
+from tests.unit.swarm.cli.test_plan import AGENTS, SENTENCE
+
+CATALOGUE = {
+    name: Signature(name, (Port("text", "json"),), (Port("text", "json"),))
+    for name in ("text:translate", "text:summarize")
+}
+
+
+@pytest.fixture
+def answering(serving, monkeypatch, swarm):
+    """Submits SENTENCE and says what a person says: the exit code."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def submit(said, *options):
+        with serving(n1={"ListAgents": [AGENTS], "Submit": [pb.SubmitReply(run="run-7")]}):
+            monkeypatch.setattr("sys.stdin", Terminal(said))
+            return swarm("submit", SENTENCE, "--input", 'text:="hallo"', *options)[0]
+
+    return submit
+
+
+def test_yes_and_no_are_both_remembered(answering, tmp_path):
+    folder = tmp_path / "lessons"
+    assert answering("y\n") == 0
+    kept = json.loads((folder / "agreed.jsonl").read_text())
+    assert kept == {
+        "text": SENTENCE,
+        "nodes": ["text:translate", "text:summarize"],
+        "links": [["text:translate", "text:summarize"]],
+    }
+    assert answering("n\n") != 0
+    assert len((folder / "agreed.jsonl").read_text().splitlines()) == 1
+    engine = engine_for(CATALOGUE, Wanted(lessons=tmp_path / "client.yaml"))
+    assert engine.selector.decisions == 2
+    assert stat.S_IMODE((folder / "agreed.jsonl").stat().st_mode) == 0o600
+
+
+def test_what_nobody_looked_at_teaches_nothing(answering, tmp_path):
+    assert answering("", "--yes") == 0
+    assert not (tmp_path / "lessons").exists()
+
+
+def test_damaged_lessons_are_begun_anew(answering, tmp_path):
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "lessons" / "strategies.model").write_bytes(b"SWSE1 and nothing of it")
+    (tmp_path / "lessons" / "agreed.jsonl").write_bytes(b"\xff\n")
+    assert answering("y\n") == 0
+    assert engine_for(CATALOGUE, Wanted(lessons=tmp_path / "client.yaml")).selector.decisions == 1
+
+
+def test_the_rules_serve_until_others_were_better_on_what_was_agreed_to(tmp_path, monkeypatch):
+    profile = tmp_path / "client.yaml"
+    wanted = Wanted(EngineName.ADAPTIVE, lessons=profile)
+    engine = engine_for(CATALOGUE, wanted)
+    first = engine.decompose(SENTENCE)
+    assert (first.engine, engine.selector.phase) == ("heuristic", Phase.SHADOW)
+    Lessons(profile).agreed(engine, first)
+    assert engine_for(CATALOGUE, wanted).selector.decisions == 1
