@@ -27,7 +27,7 @@ import tests.security.attempts_common
 import tests.security.attempts_kernel
 import tests.security.attempts_limits
 import tests.security.attempts_reach
-from sandbox import AgentImage, Warden, trials
+from sandbox import AgentImage, Warden, linux, lockdown, trials
 from sandbox.attempts import ATTEMPTS, ESCAPED, Table
 from sandbox.spec import PROFILES
 
@@ -108,23 +108,34 @@ time.sleep(600)
 
 
 def bare(aims: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every attempt in a plain child process, with no sandbox."""
+    """Every attempt in a plain child process, with no sandbox.
+
+    What a user may not do is tried again as the root of a user namespace, with every capability in there.
+    """
     for attempt in ALL.values():
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            _bare_child(attempt.name, aims, writing)
-        os.close(writing)
-        with os.fdopen(reading, "rb") as pipe:
-            said = pipe.read().decode()
-        _, status = os.waitpid(pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        if not said:
-            said = f"{ESCAPED} the program ran" if code in {0, 1} else f"killed {signal.Signals(-code).name}"
+        said = _alone(attempt.name, aims, as_root_of_its_own=False)
+        if not said.startswith(ESCAPED):
+            again = _alone(attempt.name, aims, as_root_of_its_own=True)
+            said = again if again.startswith(ESCAPED) else said
         yield {"profile": "bare", "attempt": attempt.name, "layer": attempt.layer, "outcome": said}
 
 
-def _bare_child(name: str, aims: dict[str, Any], writing: int) -> None:
+def _alone(name: str, aims: dict[str, Any], *, as_root_of_its_own: bool) -> str:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _bare_child(name, aims, writing, as_root_of_its_own=as_root_of_its_own)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read().decode()
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if not said:
+        said = f"{ESCAPED} the program ran" if code in {0, 1} else f"killed {signal.Signals(-code).name}"
+    return said
+
+
+def _bare_child(name: str, aims: dict[str, Any], writing: int, *, as_root_of_its_own: bool) -> None:
     said = f"{ESCAPED} and broke the harness"
     try:
         signal.alarm(BARE_S)
@@ -132,12 +143,24 @@ def _bare_child(name: str, aims: dict[str, Any], writing: int) -> None:
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
         os.chdir(tempfile.mkdtemp())
+        if as_root_of_its_own:
+            _become_root_of_its_own()
         said = ALL[name].act(aims)
     except BaseException as error:  # noqa: BLE001  (whatever it is, it is the result)
         said = f"failed {type(error).__name__}: {error}"
     finally:
         os.write(writing, said.encode())
         os._exit(2)
+
+
+def _become_root_of_its_own() -> None:
+    user, group = os.getuid(), os.getgid()
+    proc = os.open("/proc", os.O_RDONLY)
+    linux.unshare(linux.CLONE_NEWUSER)
+    lockdown.map_ids(proc, 0, user, group)
+    os.close(proc)
+    spaces = linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET
+    linux.unshare(spaces | linux.CLONE_NEWCGROUP)
 
 
 async def sandboxed(mode: str, aims: dict[str, Any]) -> list[dict[str, Any]]:

@@ -129,6 +129,28 @@ BITES: Final = frozenset(
 """)
 )
 
+# Succeed without a sandbox, some only as the root of a user namespace, where the kernel gives users as much.
+BITES_WHERE_ALLOWED: Final = frozenset(
+    _names("""
+    add_file_rules_of_its_own allow_writable_code_again ask_to_be_traced become_root
+    become_somebody_else call_add_key call_fsopen call_fspick call_keyctl call_modify_ldt
+    call_mount_setattr call_process_vm_writev call_setdomainname call_sethostname call_userfaultfd
+    change_its_root clone3_into_namespaces clone_into_namespaces fill_the_disk
+    find_an_inherited_descriptor find_the_daemons_environment get_a_handle_on_the_daemon
+    get_a_handle_on_the_peer_of_the_channel give_a_file_away hang_attributes_on_a_file
+    learn_ids_of_the_host learn_the_hosts_name limit_a_process_of_the_host
+    make_a_file_larger_than_the_disk make_a_packet_socket make_a_vsock_socket make_a_xdp_socket
+    make_it_executable_with_a_key make_namespaces make_secret_memory mount_something
+    open_a_message_queue open_dev_shm open_etc_hostname open_proc_kallsyms open_sys_kernel_mm
+    pass_descriptors_to_itself_without_end read_the_memory_of_a_process rename_across_the_wall
+    run_by_deadline set_the_clock take_capabilities trace_a_process unshare_the_cgroup_namespace
+    unshare_the_host_name_namespace unshare_the_ipc_namespace unshare_the_mount_namespace
+    unshare_the_network_namespace unshare_the_process_namespace unshare_the_time_namespace
+    use_a_set_user_id_file use_io_uring
+""")
+)
+REFUSED_BY_THE_KERNEL: Final = r"(denied|contained|killed) .*"
+
 # Stopped by the filter alone: with one that allows everything, the other layers let these through.
 FILTER_ONLY: Final = _names("""
     fork make_a_socket_of_any_family make_a_netlink_socket make_memory_executable leave_the_rules_of_execution

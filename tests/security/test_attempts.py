@@ -51,11 +51,20 @@ def test_an_attempt_fails_as_written_down(tier: str, attempt: str) -> None:
     assert not wrong, f"expected {pattern!r}"
 
 
+@pytest.mark.timeout(BATTERY_S)
 @pytest.mark.parametrize("attempt", sorted(expected.BITES))
 def test_the_same_attempt_succeeds_without_a_sandbox(attempt: str) -> None:
     assert outcomes("bare")["bare", attempt].startswith(ESCAPED)
 
 
+@pytest.mark.timeout(BATTERY_S)
+@pytest.mark.parametrize("attempt", sorted(expected.BITES_WHERE_ALLOWED))
+def test_the_same_attempt_succeeds_without_a_sandbox_or_this_kernel_says_why_not(attempt: str) -> None:
+    outcome = outcomes("bare")["bare", attempt]
+    assert outcome.startswith(ESCAPED) or re.fullmatch(expected.REFUSED_BY_THE_KERNEL, outcome)
+
+
+@pytest.mark.timeout(BATTERY_S)
 @pytest.mark.parametrize("attempt", expected.FILTER_ONLY)
 def test_a_filter_that_allows_everything_is_found_out(attempt: str) -> None:
     assert not ALL[attempt].lethal or "SIGSYS" not in outcomes("open")["strict", attempt]
@@ -64,6 +73,10 @@ def test_a_filter_that_allows_everything_is_found_out(attempt: str) -> None:
 
 def test_there_are_many_attempts_and_each_has_an_outcome_written_down() -> None:
     assert len(ALL) >= 150
+    bites = expected.BITES | expected.BITES_WHERE_ALLOWED
+    assert len(bites) >= 120
+    assert set(ALL) >= bites
+    assert not expected.BITES & expected.BITES_WHERE_ALLOWED
     for name, attempt in ALL.items():
         if not attempt.lethal:
             for tier in attempt.tiers:

@@ -329,6 +329,29 @@ class Agent:
     house.with_cell(CellSpec(image, CellLimits(output_bytes=128 * MIB), profile), body)
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_work_with_numpy_lives_in_every_profile(house: House, profile: Profile) -> None:
+    source = b"""
+import numpy as np
+
+class Agent:
+    def process_input(self, capability, inputs):
+        a = np.sin(np.arange(10_000, dtype=np.float64)).reshape(100, 100)
+        u, s, v = np.linalg.svd(a + np.eye(100))
+        assert np.allclose(u @ np.diag(s) @ v, a + np.eye(100))
+        assert np.allclose(np.linalg.inv(a + 99 * np.eye(100)) @ (a + 99 * np.eye(100)), np.eye(100))
+        return {"y": np.sort(inputs["x"]).astype(np.float32).reshape(2, -1).T.copy()}
+"""
+    given = np.array([3, 1, 2, 0], np.int64)
+
+    async def body(cell: Cell) -> None:
+        answer = await cell.process_input("work", {"x": ("tensor", tensors.encode(given))})
+        assert isinstance(answer["y"], tuple)
+        assert tensors.decode(answer["y"][1]).tolist() == [[0.0, 2.0], [1.0, 3.0]]
+
+    house.with_cell(CellSpec(AgentImage("numpy", "python", source), CellLimits(), profile), body)
+
+
 def test_an_honest_agent_lives_under_these_rules(house: House) -> None:
     source = """
 import asyncio, collections, csv, dataclasses, decimal, hashlib, io, json, re, sqlite3, statistics, tempfile
