@@ -13,8 +13,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from swarm.cli.engines import encoder_named
-from swarm.cli.options import Json
+from swarm.cli.lessons import Lessons
+from swarm.cli.options import Cluster, Json
 from swarm.cli.output import Output
+from swarm.cli.understanding import catalogue_of
+from swarm.client import Swarm
+from swarm.client.profile import profile_path
+from swarm.decompose.building import capabilities_of
 from swarm.decompose.learn.codec import encode_model
 from swarm.decompose.learn.training import train as train_model
 from swarm.decompose.neural.codec import encode_neural
@@ -26,6 +31,7 @@ from swarm.errors import ConfigRefused, Mistake, NotBuilt, TooLarge
 FILE_BYTES_MAX: Final = 256 << 20
 EXAMPLES_MIN: Final = 20
 EXAMPLES: Final = """\
+  swarm decompose train --out ours.model                  what you agreed to, over what is deployed
   swarm decompose train --capabilities tools.json --examples requests.jsonl --out requests.model
   swarm decompose train ... --engine neural --size small --epochs 20
   swarm plan "Split the text, then write a report" --model requests.model
@@ -55,16 +61,24 @@ def main() -> None:
 
 
 @app.command("train")
-def train(
-    capabilities: Annotated[
-        Path,
-        typer.Option(metavar="FILE", help='JSON: a list of {"name", "description", "inputs", "outputs"}.'),
-    ],
-    examples: Annotated[
-        Path,
-        typer.Option(metavar="FILE", help='JSON lines: {"text", "nodes": [name], "links": [[name, name]]}.'),
-    ],
+def train(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the model goes.")],
+    capabilities: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='JSON: a list of {"name", "description", "inputs", "outputs"};'
+            " else what the cluster offers.",
+        ),
+    ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='JSON lines: {"text", "nodes": [name], "links": [[name, name]]}; else the graphs that'
+            " were agreed to at `swarm submit`.",
+        ),
+    ] = None,
     engine: Annotated[
         TrainedEngine,
         typer.Option(help="stacked: best on little data. neural: a transformer, needs torch."),
@@ -80,15 +94,15 @@ def train(
         SizeName, typer.Option(help="Of the neural engine; specified: 768 x 12 x 12 and 1024 x 8.")
     ] = SizeName.SMALL,
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="Of the neural engine.")] = Course().epochs,
+    cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
     """Train the model that `--model` of `swarm plan` and `submit` takes; on a GPU where there is one."""
-    known = list(_capabilities(capabilities))
-    material = list(_examples(examples))
+    known = list(_capabilities(capabilities)) if capabilities else _offered(cluster)
+    source = examples or Lessons(profile_path(cluster)).agreed_path
+    material = list(_examples(source)) if examples or source.exists() else []
     if len(material) < EXAMPLES_MIN:
-        raise Mistake(
-            f"{len(material)} examples", place=str(examples), remedy=f"give at least {EXAMPLES_MIN}"
-        )
+        raise Mistake(f"{len(material)} examples", place=str(source), remedy=f"give at least {EXAMPLES_MIN}")
     console = Output(as_json=as_json)
     helper = encoder_named(encoder)
     if engine is TrainedEngine.STACKED:
@@ -111,6 +125,12 @@ def train(
         ) from error
     facts = {"model": str(out), "bytes": len(data), "examples": len(material), "capabilities": len(known)}
     console.give(facts, text=f"{out}: {len(data)} bytes, from {len(material)} examples")
+
+
+def _offered(cluster: Path | None) -> list[Capability]:
+    """What the agents deployed can do, as `swarm plan` will know it."""
+    with Swarm.open(cluster) as swarm:
+        return capabilities_of(catalogue_of(swarm.agents()))
 
 
 def _capabilities(path: Path) -> Iterator[Capability]:

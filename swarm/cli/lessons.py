@@ -33,7 +33,7 @@ class Lessons:
         """`profile`: the cluster's; the lessons lie beside it."""
         self.folder = profile.parent / FOLDER
         self._strategies = self.folder / "strategies.model"
-        self._agreed = self.folder / "agreed.jsonl"
+        self.agreed_path = self.folder / "agreed.jsonl"
 
     def recall(self, selector: StrategySelector) -> None:
         """Lets a fresh selector go on from what is kept; where nothing fits, it begins anew."""
@@ -49,10 +49,12 @@ class Lessons:
             "links": sorted(found.links),
         }
         with contextlib.suppress(OSError):
-            known = _read(self._agreed, AGREED_BYTES_MAX) if self._agreed.exists() else b""
+            known = _read(self.agreed_path, AGREED_BYTES_MAX) if self.agreed_path.exists() else b""
             lines = known.decode(errors="replace").splitlines()
             kept = [line for line in lines if line][-(AGREED_MAX - 1) :]
-            self._write(self._agreed, "".join(f"{line}\n" for line in [*kept, json.dumps(record)]).encode())
+            self._write(
+                self.agreed_path, "".join(f"{line}\n" for line in [*kept, json.dumps(record)]).encode()
+            )
         self._keep(engine)
 
     def refused(self, engine: AdaptiveEngine, found: Decomposition) -> None:

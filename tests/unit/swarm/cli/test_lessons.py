@@ -8,6 +8,8 @@ import pytest
 
 from swarm.cli.engines import EngineName, Wanted, engine_for
 from swarm.cli.lessons import Lessons
+from swarm.decompose.learn import forest
+from swarm.decompose.learn.codec import decode_model
 from swarm.decompose.select.selector import Phase
 from swarm.graph import Port, Signature
 from swarm.wire.gen import client_pb2 as pb
@@ -72,3 +74,24 @@ def test_the_rules_serve_until_others_were_better_on_what_was_agreed_to(tmp_path
     assert (first.engine, engine.selector.phase) == ("heuristic", Phase.SHADOW)
     Lessons(profile).agreed(engine, first)
     assert engine_for(CATALOGUE, wanted).selector.decisions == 1
+
+
+def test_what_was_agreed_to_trains_a_model_over_what_is_deployed(serving, swarm, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(forest, "ROUNDS", 5)
+    (tmp_path / "lessons").mkdir()
+    record = {"nodes": ["text:translate", "text:summarize"], "links": [["text:translate", "text:summarize"]]}
+    lines = [json.dumps({"text": f"translate note {at}, then summarize it", **record}) for at in range(25)]
+    (tmp_path / "lessons" / "agreed.jsonl").write_text("\n".join(lines))
+    with serving(n1={"ListAgents": [AGENTS]}):
+        code, out, _ = swarm("decompose", "train", "--out", str(tmp_path / "model"), "--json")
+    assert (code, out["examples"], out["capabilities"]) == (0, 25, 2)
+    known = decode_model((tmp_path / "model").read_bytes()).capabilities
+    assert [each.name for each in known] == ["text:summarize", "text:translate"]
+
+
+def test_without_examples_it_is_told_where_they_would_be(serving, swarm, tmp_path):
+    with serving(n1={"ListAgents": [AGENTS]}):
+        code, out, _ = swarm("decompose", "train", "--out", str(tmp_path / "model"), "--json")
+    assert code == 2
+    assert out["error"]["place"].endswith("lessons/agreed.jsonl")
