@@ -19,7 +19,7 @@ STEPS = 3
 READERS = 12
 PACE_S = 0.02
 GAP_MS_MIN = 250  # a longer time between two acknowledgements counts as unavailable
-PATIENCE_S = 90
+PATIENCE_S = 300  # the machine may have other things to do
 REST_S = 0.1
 
 NEXT_AGENT = b"""\

@@ -11,8 +11,10 @@ import yaml
 
 from swarm.daemons.layout import SETTINGS_FILE, write_cluster
 from swarm.daemons.local import LocalCluster, Observer
+from swarm.errors import Unreachable
 from tests.faults.wires import Wires
 
+READY_S = 600
 SMALL_DISK_MIB = 48
 BALLAST_BYTES = 4_096  # at a time, so that next to nothing is left
 CALENDAR_FILE = "calendar_offset_s"
@@ -82,6 +84,15 @@ class Stage(LocalCluster):
         self._small_disks = small_disks
         self._tampered = tampered
         self._environment = {}
+
+    async def ready(self, report=lambda _: None):
+        """On a machine that others use as well, a restart of everybody takes longer than a user waits."""
+        async with asyncio.timeout(READY_S):
+            while True:
+                try:
+                    return await super().ready(report)
+                except Unreachable as error:
+                    report(str(error))
 
     async def __aenter__(self):
         try:

@@ -214,20 +214,20 @@ class Engine(Membership):
         entries: list[Committed] = []
         answers: list[tuple[Proposal, int]] = []
         taken, size_bytes = 0, 0
-        while self.last_applied < end and taken < min(APPLY_BATCH_ENTRIES, self.room.entries):
+        start = self.last_applied + 1 - self.log[0].index
+        count = min(APPLY_BATCH_ENTRIES, self.room.entries, end - self.last_applied)
+        for command, index, term in self.log[start : start + count]:
             if taken and size_bytes >= self.room.size_bytes:
                 break
-            entry = self.entry_at(self.last_applied + 1)
-            if entry.command.startswith(REGULAR):
-                entries.append(Committed(entry.index, entry.term, entry.command[1:]))
-            waiting = self._pending.pop(entry.index, None)
-            if waiting is not None:
+            if command.startswith(REGULAR):
+                entries.append(Committed(index, term, command[1:]))
+            if self._pending and (waiting := self._pending.pop(index, None)) is not None:
                 # Pending entries are disowned the moment leadership ends, so the term is always its own.
-                assert waiting[0] == entry.term, "an entry took the place of one that somebody waits for"
-                answers.append((waiting[1], entry.index))
-            self.last_applied = entry.index
+                assert waiting[0] == term, "an entry took the place of one that somebody waits for"
+                answers.append((waiting[1], index))
             taken += 1
-            size_bytes += len(entry.command)
+            size_bytes += len(command)
+        self.last_applied += taken
         self.room.entries -= taken
         self.room.size_bytes -= size_bytes
         self.fresh_bytes += size_bytes

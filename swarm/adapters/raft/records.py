@@ -19,9 +19,10 @@ like a later batch.
 
 from __future__ import annotations
 
+import gc
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from swarm.adapters.raft.messages import Entry
@@ -103,11 +104,16 @@ def batch_head(incarnation: bytes, sequence: int, parts: Sequence[bytes]) -> byt
 def read_log(data: bytes, place: str) -> LogState:
     """What the bytes of a log file amount to; `LogDamaged` if they cannot be what was written."""
     state = LogState(_read_header(data, place))
-    while (found := _batch_at(data, state.end, state.incarnation)) and found[0] == state.sequence + 1:
-        state.sequence, records = found
-        for record in _records(records, place):
-            _absorb(state, record, place)
-        state.end += _BATCH.size + len(records)
+    collecting = gc.isenabled()
+    gc.disable()  # it would look at every entry again and again, while nothing but entries is made
+    try:
+        while (found := _batch_at(data, state.end, state.incarnation)) and found[0] == state.sequence + 1:
+            state.sequence, records = found
+            _absorb_all(state, records, place)
+            state.end += _BATCH.size + len(records)
+    finally:
+        if collecting:
+            gc.enable()
     _refuse_cut_file(data, state, place)
     _refuse_later_batches(data, state, place)
     return state
@@ -175,15 +181,23 @@ def _durable_before(records: bytes, sequence: int) -> int:
     return sequence
 
 
-def _records(records: bytes, place: str) -> Iterator[tuple[int, int, int, bytes]]:
-    at = 0
-    while at < len(records):
-        kind, a, b, length = _RECORD.unpack_from(records, at)
-        at += _RECORD.size
-        if at + length > len(records):
+def _absorb_all(state: LogState, records: bytes, place: str) -> None:
+    """A batch's records in order. Entries, of which there may be a million, are taken here."""
+    at, end, size, entries = 0, len(records), _RECORD.size, state.entries
+    read, append, make = _RECORD.unpack_from, entries.append, tuple.__new__
+    following = entries[-1].index + 1 if entries else 0  # the next entry's; 0 before the first, and unknown
+    while at < end:
+        kind, a, b, length = read(records, at)
+        start = at + size
+        at = start + length
+        if at > end:
             raise LogDamaged("a record reaches beyond its batch", place=place)
-        yield kind, a, b, records[at : at + length]
-        at += length
+        if kind == _ENTRY and a == following:
+            append(make(Entry, (records[start:at], a, b)))
+            following += 1
+        else:
+            _absorb(state, (kind, a, b, records[start:at]), place)
+            following = entries[-1].index + 1 if entries else 0
 
 
 def _absorb(state: LogState, record: tuple[int, int, int, bytes], place: str) -> None:
