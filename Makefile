@@ -2,7 +2,7 @@
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help venv demo extras test lint sim faults fuzz fmt proto clean
+.PHONY: help venv demo extras test lint sim faults soak fuzz fmt proto clean
 
 # Relative paths only: the repository may lie under a path with spaces.
 BIN := .venv/bin
@@ -97,6 +97,11 @@ FAULT_MINUTES := 5
 
 faults: venv ## real daemons killed, paused, cut off, under load: make faults FAULT_MINUTES=60
 	@$(PY) -m tests.faults --scenario mixed --minutes $(FAULT_MINUTES)
+
+SOAK_MINUTES := 10
+
+soak: venv ## a million steps from a client that is slowed, and whether memory stays flat: make soak SOAK_MINUTES=60
+	@$(PY) -m tests.benchmarks.soak --minutes $(SOAK_MINUTES) --json
 
 FUZZ_SECONDS := 600
 

@@ -2,7 +2,8 @@
 
 The daemons are tried in turn. A call that failed because a node vanished, does not lead or cannot say what
 happened is made again elsewhere, for as long as the caller is patient; every call made through here is safe
-to repeat (a submission carries a key, a deployment its digest). Any other failure is an answer, and final.
+to repeat (a submission carries a key, a deployment its digest). A cluster that is full is waited for, so that
+who submits faster than it works is slowed. Any other failure is an answer, and final.
 
 A certificate that does not hold is final too, once every node's was looked at twice. A handshake that was
 merely cut short is not: that is what a daemon does that dies, and one that refuses *our* certificate.
@@ -23,10 +24,20 @@ import grpc.aio  # isort: skip
 from swarm.adapters.rpc.errors import TRAILER, from_rpc
 from swarm.adapters.tls.names import identity_map
 from swarm.client.profile import ClusterProfile
-from swarm.errors import NotFound, NotLeader, NotTrusted, OutcomeUnknown, OutOfTime, SwarmError, Unreachable
+from swarm.errors import (
+    NotFound,
+    NotLeader,
+    NotTrusted,
+    OutcomeUnknown,
+    OutOfTime,
+    QueueFull,
+    SwarmError,
+    Unreachable,
+)
 from swarm.ids import NodeId
 from swarm.wire.gen.client_pb2_grpc import SwarmStub
 
+FULL_PATIENCE_S: Final = 105.0  # how much longer, where the cluster answers that it is full
 PATIENCE_S: Final = 15.0  # how long a call is repeated elsewhere before its failure is the caller's
 ATTEMPT_S: Final = 5.0  # how long one daemon may take over an ordinary call
 REST_S_MIN: Final = 0.05  # after every daemon was asked once
@@ -208,7 +219,7 @@ class Connection:
         peer = self._who()
         if any(key == TRAILER for key, _ in error.trailing_metadata() or ()):
             failure = from_rpc(error, peer)
-            return failure, isinstance(failure, _TRANSIENT_ERRORS)
+            return failure, isinstance(failure, _TRANSIENT_ERRORS) or _full(failure)
         failure = explain_failure(error, peer) or from_rpc(error, peer)
         return failure, error.code() in _TRANSIENT_STATUS or error.details() == _ANSWER_LOST
 
@@ -245,11 +256,12 @@ class Patience:
         self._failures += 1
         self._distrusted += isinstance(failure, NotTrusted) and _names_a_certificate(failure)
         self._last[connection.peer] = failure
-        if now >= self._until or self._distrusted >= connection.peers * DISTRUST_ROUNDS_MAX:
+        until = self._until + (FULL_PATIENCE_S if _full(failure) else 0.0)
+        if now >= until or self._distrusted >= connection.peers * DISTRUST_ROUNDS_MAX:
             raise self._verdict(failure) from None
         connection.move_on(failure.hint if isinstance(failure, NotLeader) else None)
         if self._failures % connection.peers == 0:
-            await asyncio.sleep(min(self._rest_s, max(0.0, self._until - now)))
+            await asyncio.sleep(min(self._rest_s, max(0.0, until - now)))
             self._rest_s = min(self._rest_s * 2, REST_S_MAX)
 
     def _verdict(self, failure: SwarmError) -> SwarmError:
@@ -262,6 +274,11 @@ class Patience:
             place="cluster",
             remedy="are the daemons running, and is the profile the right one?",
         )
+
+
+def _full(failure: SwarmError) -> bool:
+    """The whole cluster has as much to do as it takes: who waits is served. A quota is no such thing."""
+    return isinstance(failure, QueueFull) and failure.place == "cluster"
 
 
 def _names_a_certificate(failure: NotTrusted) -> bool:

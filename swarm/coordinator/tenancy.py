@@ -16,6 +16,8 @@ from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.run import Run, context_of
 from swarm.trust.policy import Grant
 
+CLUSTER: Final = "cluster"  # where it is full, for whoever asks; clients then wait for a while
+COUNT_STEPS_MS: Final = 50  # a count of active steps is good for so long; it looks at every run
 BURST_S: Final = 2.0  # a tenant that was quiet may submit so many seconds' worth at once
 
 
@@ -27,6 +29,7 @@ class Tenancy:
         self._clock = clock
         self._coming: Counter[str] = Counter()  # accepted, and not in the ledger yet
         self._buckets: dict[str, tuple[float, int]] = {}  # submissions left, and as of when
+        self._active_steps, self._counted_ms = 0, -COUNT_STEPS_MS
 
     @contextmanager
     def room(self, name: str, new_bytes: int) -> Iterator[None]:
@@ -38,7 +41,10 @@ class Tenancy:
             runs_max = min(runs_max, tenant.runs_active_max)
         remedy = "wait for one to end, or cancel one"
         if ledger.active() + self._coming.total() >= limits.RUNS_ACTIVE_MAX:
-            raise QueueFull(f"{limits.RUNS_ACTIVE_MAX} runs are active", remedy=remedy)
+            raise QueueFull(f"{limits.RUNS_ACTIVE_MAX} runs are active", place=CLUSTER, remedy=remedy)
+        if self._steps(ledger) >= limits.STEPS_ACTIVE_MAX:
+            message = f"{limits.STEPS_ACTIVE_MAX} steps are under way or waiting"
+            raise QueueFull(message, place=CLUSTER, remedy=remedy)
         if ledger.active_of(name) + self._coming[name] >= runs_max:
             raise QueueFull(f"{runs_max} runs are active", place=place, remedy=remedy)
         if tenant.bytes_max is not None and ledger.bytes_of(name) + new_bytes > tenant.bytes_max:
@@ -51,6 +57,14 @@ class Tenancy:
             yield
         finally:
             self._coming[name] -= 1
+
+    def _steps(self, ledger: Ledger) -> int:
+        """Steps of active runs that have no result, as of a moment ago."""
+        now_ms = self._clock.monotonic_ms()
+        if now_ms - self._counted_ms >= COUNT_STEPS_MS:
+            self._counted_ms = now_ms
+            self._active_steps = sum(run.left for run in ledger.runs.values())
+        return self._active_steps
 
     def _spend(self, name: str, rate: float, place: str) -> None:
         now_ms = self._clock.monotonic_ms()

@@ -78,6 +78,7 @@ class Ledger:
         self._over_bytes = 0
         self._over_of: Counter[str] = Counter()  # how many of them each tenant has
         self._over_bytes_of: Counter[str] = Counter()
+        self._over_steps_of: Counter[str] = Counter()
         self._runs_of: Counter[str] = Counter()  # runs that are remembered, by tenant
         self._bytes_of: Counter[str] = Counter()  # payload of those
         self._weight: dict[RunId, int] = {}
@@ -194,18 +195,24 @@ class Ledger:
         self._over_of[run.submitted.tenant] += 1
         self._over_bytes += self._weight[run.submitted.run]
         self._over_bytes_of[run.submitted.tenant] += self._weight[run.submitted.run]
-        while len(self._over) > limits.RUNS_KEPT_MAX or (
-            self._over_bytes > limits.RUNS_KEPT_BYTES_MAX and len(self._over) > 1
-        ):
-            self._forget(self._least_missed())
+        self._over_steps_of[run.submitted.tenant] += len(run.state)
+        while len(self._over) > 1 and (held := self._too_much()):
+            self._forget(self._least_missed(held))
 
     def _weigh(self, run: RunId, more_bytes: int) -> None:
         self._weight[run] += more_bytes
         self._bytes_of[self.runs[run].submitted.tenant] += more_bytes
 
-    def _least_missed(self) -> RunId:
+    def _too_much(self) -> Counter[str] | None:
+        """What too much of is remembered, by tenant."""
+        if len(self._over) > limits.RUNS_KEPT_MAX:
+            return self._over_of
+        if self._over_bytes > limits.RUNS_KEPT_BYTES_MAX:
+            return self._over_bytes_of
+        return self._over_steps_of if self._over_steps_of.total() > limits.STEPS_KEPT_MAX else None
+
+    def _least_missed(self, held: Counter[str]) -> RunId:
         """The oldest run of whoever has the most of them: nobody can make the results of others forgotten."""
-        held = self._over_of if len(self._over) > limits.RUNS_KEPT_MAX else self._over_bytes_of
         most = max(held, key=lambda tenant: (held[tenant], tenant))
         return next(run for run in self._over if self.runs[run].submitted.tenant == most)
 
@@ -217,6 +224,7 @@ class Ledger:
         self._over_bytes -= weight
         self._over_of[gone.tenant] -= 1
         self._over_bytes_of[gone.tenant] -= weight
+        self._over_steps_of[gone.tenant] -= len(forgotten.state)
         self._runs_of[gone.tenant] -= 1
         self._bytes_of[gone.tenant] -= weight
         self._keys.pop((gone.principal, gone.key), None)

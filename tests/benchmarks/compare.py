@@ -97,8 +97,9 @@ class Race:
             if text.startswith("{"):
                 self.lines.append({**json.loads(text), "round": number})
                 self._say(self.lines[-1])
-        if code != 0:
-            why = f"ended with {code}: {errors.strip().splitlines()[-1] if errors.strip() else 'no word'}"
+        if code != 0:  # None: it was ended
+            said = errors.strip().splitlines()[-1] if errors.strip() else "no word"
+            why = f"ended with {code}: {said}" if code else "it took too long: raise --budget-s"
             self.missing[entrant.title] = why
             self._say({"failed": entrant.title, "round": number, "why": why})
 
@@ -113,7 +114,7 @@ class Race:
 
 
 def execute(command, folder, seconds):
-    """Run a benchmark to its end, or end it and all it started; (code, stdout, stderr)."""
+    """Run a benchmark to its end, or end it and all it started; (code or None, stdout, stderr)."""
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             command, cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
@@ -125,6 +126,7 @@ def execute(command, folder, seconds):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             out, _ = process.communicate()
+            return None, out, ""
         errors.seek(0)
         return process.returncode, out, errors.read()
 

@@ -5,7 +5,16 @@ import asyncio
 import pytest
 
 from swarm.client import Swarm
-from swarm.errors import GraphRefused, NotFound, NotLeader, NotTrusted, OutcomeUnknown, Problem, Unreachable
+from swarm.errors import (
+    GraphRefused,
+    NotFound,
+    NotLeader,
+    NotTrusted,
+    OutcomeUnknown,
+    Problem,
+    QueueFull,
+    Unreachable,
+)
 from swarm.graph import Graph, Node
 from swarm.wire.gen import client_pb2 as pb
 from tests.unit.swarm.client.fake import LOST, World, news, summary
@@ -100,6 +109,22 @@ def test_a_submission_whose_outcome_stays_unknown_says_how_to_repeat_it(world):
             with pytest.raises(OutcomeUnknown) as caught:
                 await swarm.submit(GRAPH, key="tuesday")
             assert "key='tuesday'" in caught.value.remedy
+
+    asked(scenario)
+
+
+def test_a_cluster_that_is_full_is_waited_for_and_a_quota_is_not(world):
+    async def scenario():
+        full = QueueFull("200000 steps are under way", place="cluster")
+        quota = QueueFull("5 runs are active", place="tenant acme")
+        async with (
+            world.serving(n1={"Status": [full, full, STATUS, quota]}) as (profile, fakes),
+            Swarm.connect(profile, patience_s=0.0) as swarm,
+        ):
+            assert (await swarm.status()).term == 3
+            with pytest.raises(QueueFull, match="5 runs"):
+                await swarm.status()
+            assert len(fakes["n1"].asked) == 4
 
     asked(scenario)
 

@@ -107,6 +107,18 @@ def test_runs_that_are_over_are_remembered_up_to_a_weight(monkeypatch):
     assert list(ledger.runs) == ["run-light"]
 
 
+def test_runs_that_are_over_are_remembered_up_to_a_number_of_steps(monkeypatch):
+    monkeypatch.setattr(limits, "STEPS_KEPT_MAX", 5)
+    ledger = Ledger()
+    for i in range(4):
+        name = submit(ledger, f"run-{i}", small_graph("a b"))
+        end(ledger, record(name), record(name, 1))
+    assert list(ledger.runs) == ["run-2", "run-3"]
+    name = submit(ledger, "run-wide", small_graph("a b c d e f"))
+    end(ledger, *(record(name, step) for step in range(6)))
+    assert list(ledger.runs) == ["run-wide"]
+
+
 def test_a_run_weighs_its_inputs_and_its_first_results(monkeypatch):
     monkeypatch.setattr(limits, "RUNS_KEPT_BYTES_MAX", 100)
     ledger = Ledger()
