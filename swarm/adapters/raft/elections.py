@@ -30,6 +30,7 @@ class Elections(Core):
         self._vote_term = 0
         self._voters: set[str] = set()
         self._votes_from = self._stands_from = _LONG_AGO_S
+        self._met_majority = False
         super().__init__(*args)
 
     def begin(self) -> None:
@@ -53,6 +54,7 @@ class Elections(Core):
 
     def seek_trial(self) -> None:
         """When the leader has been silent for too long, ask for trial votes instead of standing at once."""
+        self._hurry_at_the_start()
         now = self.now()
         if self.state == LEADER or not (self.others and self.votes) or self.election_deadline >= now:
             return
@@ -67,6 +69,21 @@ class Elections(Core):
         last = self.last()
         for node in self.others:
             self.send(node, VoteRequest(self._trial_term, last.index, last.term, trial=True))
+
+    def _hurry_at_the_start(self) -> None:
+        """Once a majority is there nobody waits out a silence: whoever follows a leader refuses the trial."""
+        if self._met_majority or self.state == LEADER or not (self.others and self.votes):
+            return
+        if len(self.connected & self.others) + 1 < self.majority:
+            return
+        self._met_majority = True
+        if self._leader_heard_at == _LONG_AGO_S:
+            self.election_deadline = min(self.election_deadline, self.now() + self._spread_s())
+
+    def _spread_s(self) -> float:
+        """A short while by chance, for voters that notice something at the same moment."""
+        timeout: float = self._SyncObj__generateRaftTimeout()
+        return (timeout - self.settings.election_ms_min / 1000) / 2
 
     def note_candidacy(self) -> None:
         """After the library's turn: a candidate begins with its own vote and no other."""
@@ -109,8 +126,7 @@ class Elections(Core):
         if not self.votes:
             return
         # Followers notice at the same moment; chance keeps them from standing against each other.
-        spread: float = self._SyncObj__generateRaftTimeout() - self.settings.election_ms_min / 1000
-        self.election_deadline = min(self.election_deadline, self.now() + spread / 2)
+        self.election_deadline = min(self.election_deadline, self.now() + self._spread_s())
 
     def on_vote_request(self, node: Node, request: VoteRequest) -> None:
         last = self.last()

@@ -27,6 +27,22 @@ def test_a_replica_that_hears_nobody_asks_before_it_raises_its_term(bench):
     assert {request.trial for _, request in bench.said(VoteRequest)} == {True}
 
 
+def test_at_the_start_nobody_waits_out_a_silence_once_a_majority_is_there(bench):
+    bench.turn()
+    bench.turn(after_s=0.151)  # less than the shortest election
+    assert {request.trial for _, request in bench.said(VoteRequest)} == {True}
+    bench.turn(after_s=0.151)
+    assert not bench.said(VoteRequest)  # once
+
+
+def test_without_a_majority_a_silence_is_waited_out(bench):
+    for other in (B, C):
+        bench.engine._SyncObj__onNodeDisconnected(other)
+    bench.turn()
+    bench.turn(after_s=0.151)
+    assert not bench.said(VoteRequest)
+
+
 def test_a_trial_that_is_won_is_followed_by_an_election(bench):
     bench.turn(after_s=0.7)
     bench.tell(B, VoteReply(1, granted=True, trial=True))
