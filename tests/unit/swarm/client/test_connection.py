@@ -115,7 +115,7 @@ def test_a_submission_whose_outcome_stays_unknown_says_how_to_repeat_it(world):
 
 def test_a_cluster_that_is_full_is_waited_for_and_a_quota_is_not(world):
     async def scenario():
-        full = QueueFull("100000 steps are under way", place="cluster")
+        full = QueueFull("50000 steps are under way", place="cluster")
         quota = QueueFull("5 runs are active", place="tenant acme")
         async with (
             world.serving(n1={"Status": [full, full, STATUS, quota]}) as (profile, fakes),
