@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import secrets
@@ -15,6 +16,9 @@ from swarm.errors import OverLimit
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: sorts, and has no look-alikes
 ID_RANDOM_BYTES = 8
+MAPPED_BYTES_MIN = 8 * limits.MIB  # larger blocks go back to the kernel at once
+FREE_BYTES_MAX = 32 * limits.MIB  # so much may wait at the end of the heap
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 class SystemClock:
@@ -41,6 +45,18 @@ class SystemMachine:
 
     def cpu_cores(self) -> float:
         return float(len(os.sched_getaffinity(0)))
+
+
+def keep_memory() -> bool:
+    """Let the C library keep memory of messages for the next ones; whether it can be told.
+
+    By default it gives every megabyte back to the kernel, which clears it page by page when it is wanted
+    again: as much work as encrypting what is in it.
+    """
+    tell = getattr(ctypes.CDLL(None), "mallopt", None)
+    if tell is None:  # only glibc has it
+        return False
+    return bool(tell(_M_MMAP_THRESHOLD, MAPPED_BYTES_MIN) and tell(_M_TRIM_THRESHOLD, FREE_BYTES_MAX))
 
 
 def new_id() -> str:

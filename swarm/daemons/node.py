@@ -43,7 +43,7 @@ from swarm.adapters.rpc.clients import About, ClientServicer
 from swarm.adapters.rpc.forward import Forwarder
 from swarm.adapters.rpc.proxy import ProxyServicer
 from swarm.adapters.rpc.work import GrpcDialer, WorkServicer
-from swarm.adapters.system import FileJournal, SystemClock, SystemMachine, new_id
+from swarm.adapters.system import FileJournal, SystemClock, SystemMachine, keep_memory, new_id
 from swarm.coordinator import Coordinator, Deployments
 from swarm.daemons.config import NodeConfig
 from swarm.daemons.coordinators import Coordinators
@@ -73,6 +73,7 @@ async def serve(config: NodeConfig) -> int:
     """
     gc.freeze()
     gc.set_threshold(*COLLECT_EVERY)
+    keep_memory()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(tls.FILES_MAX, hard), hard))
     stop = asyncio.Event()

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -55,3 +57,29 @@ def test_the_machine_has_processors_memory_and_a_load_that_is_a_share():
     assert machine.cpu_cores() >= 1
     assert machine.memory_mb() > 0
     assert 0.0 <= machine.load() <= 1.0
+
+
+FAULTS = """
+import resource, sys
+from swarm.adapters.system import keep_memory
+from swarm.wire.gen.client_pb2 import BlobPart
+if sys.argv[1] == "keep" and not keep_memory():
+    sys.exit(3)
+data = bytes(1 << 20)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    BlobPart(data=data).SerializeToString()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_memory_of_large_messages_is_kept_for_the_next_ones():
+    def faults(how):
+        ended = subprocess.run(
+            [sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=False, timeout=60
+        )
+        if ended.returncode == 3:
+            pytest.skip("this C library cannot be told")
+        return int(ended.stdout)
+
+    assert faults("keep") * 4 < faults("default")
