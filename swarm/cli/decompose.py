@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -20,11 +20,14 @@ from swarm.cli.understanding import catalogue_of
 from swarm.client import Swarm
 from swarm.client.profile import profile_path
 from swarm.decompose.building import capabilities_of
+from swarm.decompose.encoder.port import TextEncoder
+from swarm.decompose.learn.blending import join_models
 from swarm.decompose.learn.codec import encode_model
 from swarm.decompose.learn.training import train as train_model
+from swarm.decompose.learn.training import train_with_second
 from swarm.decompose.neural.codec import encode_neural
-from swarm.decompose.neural.config import NAMED
-from swarm.decompose.neural.training import Course, train_neural
+from swarm.decompose.neural.config import NAMED, NeuralConfig
+from swarm.decompose.neural.training import Course, held_back, train_neural
 from swarm.decompose.records import Capability, Example
 from swarm.errors import ConfigRefused, Mistake, NotBuilt, TooLarge
 
@@ -43,6 +46,7 @@ class TrainedEngine(StrEnum):
 
     STACKED = "stacked"
     NEURAL = "neural"
+    HYBRID = "hybrid"
 
 
 class SizeName(StrEnum):
@@ -81,7 +85,10 @@ def train(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     ] = None,
     engine: Annotated[
         TrainedEngine,
-        typer.Option(help="stacked: best on little data. neural: a transformer, needs torch."),
+        typer.Option(
+            help="stacked: best on little data. neural: a transformer, needs torch. hybrid: both, the second"
+            " as far as it pays on requests that neither was taught."
+        ),
     ] = TrainedEngine.STACKED,
     encoder: Annotated[
         str,
@@ -105,18 +112,9 @@ def train(  # noqa: PLR0913, PLR0917 - an argument per option of the command
         raise Mistake(f"{len(material)} examples", place=str(source), remedy=f"give at least {EXAMPLES_MIN}")
     console = Output(as_json=as_json)
     helper = encoder_named(encoder)
-    if engine is TrainedEngine.STACKED:
-        if importlib.util.find_spec("sklearn") is None:
-            raise NotBuilt(
-                "training needs scikit-learn",
-                place="swarm decompose train",
-                remedy="pip install 'neural-swarm[train]'",
-            )
-        data = encode_model(train_model(known, material, console.say, helper))
-    else:
-        config = NAMED[size.value]
-        config = replace(config, pretrained=helper.size) if helper else config
-        data = encode_neural(train_neural(known, material, config, Course(epochs), console.say, helper))
+    config = NAMED[size.value]
+    config = replace(config, pretrained=helper.size) if helper else config
+    data = _trained(engine, known, material, helper, config, Course(epochs), console.say)
     try:
         out.write_bytes(data)
     except OSError as error:
@@ -125,6 +123,34 @@ def train(  # noqa: PLR0913, PLR0917 - an argument per option of the command
         ) from error
     facts = {"model": str(out), "bytes": len(data), "examples": len(material), "capabilities": len(known)}
     console.give(facts, text=f"{out}: {len(data)} bytes, from {len(material)} examples")
+
+
+def _trained(
+    engine: TrainedEngine,
+    known: list[Capability],
+    material: list[Example],
+    encoder: TextEncoder | None,
+    config: NeuralConfig,
+    course: Course,
+    say: Callable[[str], None],
+) -> bytes:
+    """The model's bytes."""
+    if engine is not TrainedEngine.NEURAL and importlib.util.find_spec("sklearn") is None:
+        raise NotBuilt(
+            "training needs scikit-learn",
+            place="swarm decompose train",
+            remedy="pip install 'neural-swarm[train]'",
+        )
+    if engine is TrainedEngine.STACKED:
+        return encode_model(train_model(known, material, say, encoder))
+    other = train_neural(known, material, config, course, say, encoder)
+    if engine is TrainedEngine.NEURAL:
+        return encode_neural(other)
+    model, second = train_with_second(known, material, other.chances, held_back, say, encoder)
+    if second is None:
+        return encode_model(model)
+    named = (encoder.name, encoder.size) if encoder else None
+    return join_models(encode_model(model), encode_neural(other), second, named)
 
 
 def _offered(cluster: Path | None) -> list[Capability]:

@@ -17,6 +17,8 @@ from swarm.decompose.batches import PARTS_MAX
 from swarm.decompose.building import capabilities_of
 from swarm.decompose.encoder.port import TextEncoder
 from swarm.decompose.learn.arrays import encoder_needed
+from swarm.decompose.learn.blending import MAGIC as BLEND_MAGIC
+from swarm.decompose.learn.blending import split_models
 from swarm.decompose.learn.codec import decode_model
 from swarm.decompose.neural.codec import BYTES_MAX, MAGIC, decode_neural
 from swarm.decompose.records import Capability, Engine
@@ -137,12 +139,13 @@ def _hybrid(capabilities: list[Capability], model: Path | None) -> Engine:
 def _trained(capabilities: list[Capability], path: Path) -> Engine:
     data = _read(path)
     encoder = _encoder_of(data)
-    learnt = (
-        NeuralEngine(decode_neural(data, encoder))
-        if data.startswith(MAGIC)
-        else StackedEngine(decode_model(data, encoder))
-    )
-    return HybridEngine(capabilities, learnt)
+    if data.startswith(MAGIC):
+        return HybridEngine(capabilities, NeuralEngine(decode_neural(data, encoder)))
+    if not data.startswith(BLEND_MAGIC):
+        return HybridEngine(capabilities, StackedEngine(decode_model(data, encoder)))
+    first, other, second = split_models(data)
+    opinion = decode_neural(other, encoder).chances
+    return HybridEngine(capabilities, StackedEngine(decode_model(first, encoder), second(opinion)))
 
 
 def encoder_named(name: str) -> TextEncoder | None:

@@ -29,11 +29,11 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from swarm.adapters.minilm import has_minilm, minilm  # noqa: E402
 from swarm.decompose.encoder.port import TextEncoder  # noqa: E402
-from swarm.decompose.learn.training import train  # noqa: E402
+from swarm.decompose.learn.training import train, train_with_second  # noqa: E402
 from swarm.decompose.metric import quality  # noqa: E402
 from swarm.decompose.neural.config import SMALL, NeuralConfig  # noqa: E402
 from swarm.decompose.neural.model import NeuralModel  # noqa: E402
-from swarm.decompose.neural.training import Course, train_neural  # noqa: E402
+from swarm.decompose.neural.training import Course, held_back, train_neural  # noqa: E402
 from swarm.decompose.records import Capability, Engine, Example  # noqa: E402
 from swarm.decompose.strategies.heuristic import HeuristicEngine  # noqa: E402
 from swarm.decompose.strategies.hybrid import HybridEngine  # noqa: E402
@@ -111,18 +111,27 @@ class Bench:
     ) -> Iterator[tuple[Engine, float]]:
         if "heuristic" in self.names:
             yield HeuristicEngine(capabilities), 0.0
-        if "neural" in self.names and find_spec("torch") is not None:
-            begun = time.process_time()
-            model = self._neural(capabilities, examples)
-            yield NeuralEngine(model), time.process_time() - begun
-        if {"stacked", "hybrid"} & set(self.names):
-            begun = time.process_time()
-            stacked = StackedEngine(train(capabilities, examples, self.say, self.encoder))
-            spent = time.process_time() - begun
-            if "stacked" in self.names:
-                yield stacked, spent
-            if "hybrid" in self.names:
-                yield HybridEngine(capabilities, stacked), spent
+        begun = time.process_time()
+        neural = None
+        if {"neural", "hybrid"} & set(self.names) and find_spec("torch") is not None:
+            neural = self._neural(capabilities, examples)
+        neural_s = time.process_time() - begun
+        if neural is not None and "neural" in self.names:
+            yield NeuralEngine(neural), neural_s
+        if not {"stacked", "hybrid"} & set(self.names):
+            return
+        begun = time.process_time()
+        if neural is None:
+            model, second = train(capabilities, examples, self.say, self.encoder), None
+        else:
+            model, second = train_with_second(
+                capabilities, examples, neural.chances, held_back, self.say, self.encoder
+            )
+        stacked_s = time.process_time() - begun
+        if "stacked" in self.names:
+            yield StackedEngine(model), stacked_s
+        if "hybrid" in self.names:
+            yield HybridEngine(capabilities, StackedEngine(model, second)), stacked_s + neural_s
 
     def _neural(self, capabilities: list[Capability], examples: list[Example]) -> NeuralModel:
         config = NeuralConfig(pretrained=self.encoder.size) if self.encoder else SMALL

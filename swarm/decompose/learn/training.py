@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swarm.decompose.encoder.port import TextEncoder
+from swarm.decompose.learn.blending import Opinion, Second, Unseen, fit_second
 from swarm.decompose.learn.calibration import Calibration, fit_calibration
 from swarm.decompose.learn.decode import Taste, choose_links
 from swarm.decompose.learn.evidence import Base, Evidence, fit_base
@@ -57,6 +58,36 @@ def train(
     encoder: TextEncoder | None = None,
 ) -> StackedModel:
     """A model of these examples; those without an answer or with unknown names are left out."""
+    return _train(capabilities, examples, say, encoder)[0]
+
+
+def train_with_second(
+    capabilities: Sequence[Capability],
+    examples: Sequence[Example],
+    ask: Opinion,
+    unseen: Callable[[Example], bool],
+    say: Progress = lambda _: None,
+    encoder: TextEncoder | None = None,
+) -> tuple[StackedModel, Second | None]:
+    """The same, and how to listen to `ask` beside it; `unseen` are the examples that `ask` was not taught."""
+    model, cases = _train(capabilities, examples, say, encoder)
+    kept = [_unseen(case) for case in cases if unseen(case.example)]
+    second = fit_second(kept, ask, model.taste)
+    say(f"second opinion: {f'{second.weight} from {second.least:.2f}' if second else 'of no use'}")
+    return model, second
+
+
+def _unseen(case: _Case) -> Unseen:
+    wanted = len(set(case.example.nodes))
+    return Unseen(case.example.text, case.base, case.columns, case.chances, case.labels, wanted)
+
+
+def _train(
+    capabilities: Sequence[Capability],
+    examples: Sequence[Example],
+    say: Progress,
+    encoder: TextEncoder | None,
+) -> tuple[StackedModel, list[_Case]]:
     known = {each.name for each in capabilities}
     usable = [each for each in examples if each.nodes and known.issuperset(each.nodes)]
     kinds = kinds_of_catalogue(capabilities)
@@ -74,7 +105,8 @@ def train(
     link, link_least = _links(cases, kinds, index, taste)
     base = fit_base(capabilities, usable, encoder)
     sure = _calibration(cases, taste)
-    return StackedModel(tuple(capabilities), kinds, base, first, second, link, taste, link_least, sure)
+    model = StackedModel(tuple(capabilities), kinds, base, first, second, link, taste, link_least, sure)
+    return model, cases
 
 
 def _cases(

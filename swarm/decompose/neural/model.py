@@ -46,6 +46,10 @@ class NeuralModel:
             found: Floats = seen.scores.sigmoid()[0].float().cpu().numpy()
         return found, seen
 
+    def chances(self, text: str) -> Floats:
+        """How likely each capability is meant."""
+        return self.ask(text)[0]
+
     def links(self, seen: Read, nodes: Sequence[int]) -> dict[tuple[int, int], float]:
         """How likely each of `nodes` feeds each other."""
         library = torch()

@@ -53,7 +53,6 @@ class _Lesson:
     tokens: NDArray[Any]
     nodes: list[int]
     links: set[tuple[int, int]]
-    group: str
 
 
 def train_neural(
@@ -71,7 +70,7 @@ def train_neural(
     index = {each.name: at for at, each in enumerate(capabilities)}
     usable = [each for each in examples if each.nodes and index.keys() >= set(each.nodes)]
     lessons = _lessons(usable, index, config, encoder)
-    back = [zlib.crc32(each.group.encode()) % HELD_BACK == 0 for each in lessons]
+    back = [held_back(each) for each in usable]
     shown = [each for each, held in zip(lessons, back, strict=True) if not held]
     vectors = description_vectors(capabilities, config, encoder)
     own = {
@@ -98,6 +97,11 @@ def train_neural(
     return _with_thresholds(model, [each for each, held in zip(lessons, back, strict=True) if held])
 
 
+def held_back(example: Example) -> bool:
+    """Whether the weights are never shown this example; the thresholds are set by those."""
+    return zlib.crc32((example.group or example.text).encode()) % HELD_BACK == 0
+
+
 def _lessons(
     examples: Sequence[Example], index: dict[str, int], config: NeuralConfig, encoder: TextEncoder | None
 ) -> list[_Lesson]:
@@ -113,7 +117,6 @@ def _lessons(
             rows,
             [index[name] for name in dict.fromkeys(each.nodes)],
             {(index[a], index[b]) for a, b in each.links},
-            each.group or each.text,
         )
         for rows, each in zip(tokens, examples, strict=True)
     ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
+from swarm.decompose.learn.blending import Second
 from swarm.decompose.learn.decode import choose_chain, choose_links, in_order
 from swarm.decompose.learn.links import positions
 from swarm.decompose.learn.model import StackedModel, pick, raw_confidence
@@ -16,8 +18,12 @@ class StackedEngine:
 
     name = "stacked"
 
-    def __init__(self, model: StackedModel) -> None:
+    def __init__(self, model: StackedModel, second: Second | None = None) -> None:
+        """`second`: another model's opinion, which is then asked as well."""
         self.model = model
+        self._second = second
+        self._taste = replace(model.taste, least=second.least) if second else model.taste
+        self._calibration = second.calibration if second else model.calibration
 
     @property
     def capabilities(self) -> Sequence[Capability]:
@@ -28,8 +34,10 @@ class StackedEngine:
         model = self.model
         evidence = model.base.evidence(request)
         columns, likely = model.chances(evidence)
+        if self._second is not None:
+            likely = self._second.mixed(request, columns, likely)
         habits = model.base.habits
-        picked = pick(model.base, columns, likely, model.taste)
+        picked = pick(model.base, columns, likely, self._taste)
         nodes = [int(columns[at]) for at in picked]
         chance = {node: float(likely[at]) for node, at in zip(nodes, picked, strict=True)}
         links = model.links(evidence, nodes, likely[picked])
@@ -42,7 +50,7 @@ class StackedEngine:
         names = [each.name for each in model.capabilities]
         clauses = evidence.sentence.clauses
         rows = evidence.asked.argmax(0)
-        sure = model.calibration(raw_confidence(likely, picked))
+        sure = self._calibration(raw_confidence(likely, picked))
         return Decomposition(
             self.name,
             request,

@@ -6,8 +6,12 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from swarm.decompose.learn import forest
+from swarm.cli.engines import EngineName, Wanted, engine_for
+from swarm.decompose.learn import blending, forest
 from swarm.decompose.learn.codec import decode_model
+from swarm.decompose.neural.codec import decode_neural
+from swarm.decompose.strategies.stacked import StackedEngine
+from swarm.graph import Signature
 from tests.unit.swarm.decompose.catalogues import CATALOGUE, examples
 
 
@@ -68,3 +72,18 @@ def test_a_neural_model_is_trained_and_told_apart_by_its_bytes(swarm, files):
     code, out, _ = swarm(*command(*files), "--engine", "neural", "--epochs", "1")
     assert (code, out["capabilities"]) == (0, len(CATALOGUE))
     assert decode_neural(files[2].read_bytes(), device="cpu").capabilities == CATALOGUE
+
+
+def test_both_models_are_trained_into_one_file_that_is_asked_as_one(swarm, files, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(forest, "ROUNDS", 5)
+    monkeypatch.setattr(blending, "GAIN_MIN", -1.0)  # listened to, whatever so little training is worth
+    code, _, _ = swarm(*command(*files), "--engine", "hybrid", "--epochs", "1")
+    assert code == 0
+    first, other, second = blending.split_models(files[2].read_bytes())
+    engine = StackedEngine(decode_model(first), second(decode_neural(other).chances))
+    assert engine.model.capabilities == CATALOGUE
+    catalogue = {each.name: Signature(each.name, description=each.description) for each in CATALOGUE}
+    whole = engine_for(catalogue, Wanted(EngineName.HYBRID, files[2]))
+    request = examples()[0].text
+    assert whole.decompose(request).nodes == engine.decompose(request).nodes
