@@ -95,6 +95,11 @@ class StateMachine(Protocol):
 class Log(Protocol):
     """A replicated, durable, totally ordered log."""
 
+    awaited: Callable[[], bool]
+    """Set before the start: whether somebody here waits for what is committed. Where nobody does it may come
+    a moment later. It is asked from any thread.
+    """
+
     async def start(self, machine: StateMachine, on_leadership: Callable[[Leadership], None]) -> None:
         """Recover, join the others, and feed `machine` from then on."""
 

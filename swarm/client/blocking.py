@@ -153,9 +153,12 @@ class BlockingSwarm:
         priority: Priority = Priority.MEDIUM,
         key: str = "",
         sign: bool = False,
+        linger_ms: int = 0,
     ) -> BlockingRun:
         """See `Swarm.submit`."""
-        run = self._loop.wait(self._inner.submit(graph, inputs, priority=priority, key=key, sign=sign))
+        run = self._loop.wait(
+            self._inner.submit(graph, inputs, priority=priority, key=key, sign=sign, linger_ms=linger_ms)
+        )
         return BlockingRun(run, self._loop)
 
     def attach(self, run_id: str) -> BlockingRun:

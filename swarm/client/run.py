@@ -25,6 +25,7 @@ from swarm.client.records import (
 )
 from swarm.client.values import decode_outputs
 from swarm.errors import ProtocolBroken, RunFailed, SwarmError
+from swarm.graph import Items
 from swarm.ids import RunId
 from swarm.wire.convert import items_from_pb
 from swarm.wire.gen import client_pb2
@@ -37,14 +38,20 @@ class Run:
     """One submission of one graph. Awaiting it gives the values of the graph's outlets."""
 
     def __init__(
-        self, connection: Connection, run: RunId, *, existed: bool = False, lag_s: float = 0.0
+        self,
+        connection: Connection,
+        run: RunId,
+        *,
+        existed: bool = False,
+        lag_s: float = 0.0,
+        end: client_pb2.WatchReply | None = None,
     ) -> None:
         self.id = run
         self.existed = existed
         """Whether the key it was submitted with had been used before: this is that earlier run."""
         self._connection = connection
         self._lag_s = lag_s
-        self._over = False  # somebody said so: what a replica says that has not heard of it yet is incomplete
+        self._end = end  # what was said of its end: a replica that has not heard of it yet is incomplete
 
     def __await__(self) -> Generator[Any, None, dict[str, object]]:
         return self.result().__await__()
@@ -61,21 +68,24 @@ class Run:
 
     async def logs(self) -> list[StepDone]:
         """The steps recorded so far; of a run whose end was heard of through this object, all of them."""
-        return [event async for event in self._events(0, follow=self._over) if isinstance(event, StepDone)]
+        return [
+            event
+            async for event in self._events(0, follow=self._end is not None)
+            if isinstance(event, StepDone)
+        ]
 
     async def result(self) -> dict[str, object]:
         """Wait for the end. Returns the values of the graph's outlets, or raises `RunFailed`."""
-        await self.wait()
-        reply = await self._ended()
-        if reply.run.status != SUCCEEDED:
-            raise self._failure(reply)
-        outputs = await downloaded(self._connection, self.id, items_from_pb(reply.outputs))
+        end = await self._followed(outputs=True)
+        if end.run.status != SUCCEEDED:
+            raise self._failure(await self._ended())
+        outputs = await downloaded(self._connection, self.id, await self._outputs(end))
         return decode_outputs(outputs.items())
 
     async def values(self) -> dict[str, object]:
         """Wait for the end, however it ends: the values of those outlets that came about."""
-        await self.wait()
-        return decode_outputs(items_from_pb((await self._ended()).outputs).items())
+        end = await self._followed(outputs=True)
+        return decode_outputs((await self._outputs(end)).items())
 
     async def failures(self) -> dict[str, SwarmError]:
         """Of a run that is over: what each step that failed ended with."""
@@ -84,11 +94,7 @@ class Run:
 
     async def wait(self) -> RunInfo:
         """Wait for the end, however it ends."""
-        run = None
-        async for event in self._events(_NO_EVENTS, follow=True):
-            run = event.run
-        assert run is not None, "a followed stream is complete only when the run is over"
-        return run
+        return RunInfo.from_pb((await self._followed(outputs=False)).run)
 
     async def show(self) -> RunDetails:
         """The run and each of its steps as they stand now."""
@@ -116,19 +122,36 @@ class Run:
 
     # -- inside -----------------------------------------------------------------------------
 
-    async def _events(self, since: int, *, follow: bool) -> AsyncGenerator[Event, None]:
+    async def _followed(self, *, outputs: bool) -> client_pb2.WatchReply:
+        """What is said of its end, once there is one."""
+        if self._end is None:
+            async for _ in self._events(_NO_EVENTS, follow=True, outputs=outputs):
+                pass
+        assert self._end is not None, "a followed stream is complete only when the run is over"
+        return self._end
+
+    async def _outputs(self, end: client_pb2.WatchReply) -> dict[str, Items]:
+        said = end.outputs.items if end.HasField("outputs") else (await self._ended()).outputs
+        return items_from_pb(said)
+
+    async def _events(
+        self, since: int, *, follow: bool, outputs: bool = False
+    ) -> AsyncGenerator[Event, None]:
         wanted = since  # the invariant: everything before this offset has been yielded
         state: RunInfo | None = None
+        last: client_pb2.WatchReply | None = None
 
         def watch(stub: SwarmStub) -> Streaming[client_pb2.WatchReply]:
-            return stub.Watch(client_pb2.WatchRequest(run=self.id, offset=wanted, follow=follow))
+            return stub.Watch(
+                client_pb2.WatchRequest(run=self.id, offset=wanted, follow=follow, outputs=outputs)
+            )
 
         def complete() -> bool:
             return state is not None and (state.over or not follow)
 
         async with aclosing(self._connection.follow(watch, complete, lag_s=self._lag_s)) as replies:
             async for reply in replies:
-                state = RunInfo.from_pb(reply.run)
+                state, last = RunInfo.from_pb(reply.run), reply
                 for event in reply.events:
                     if event.offset > wanted:
                         message = f"event {wanted} is missing, the next one is {event.offset}"
@@ -137,7 +160,7 @@ class Run:
                         wanted += 1
                         yield StepDone.from_pb(event, state)
         if state is not None and state.over:
-            self._over = True
+            self._end = last
             yield RunEnded(state)
 
     async def _shown(self, *, outputs: bool) -> client_pb2.ShowRunReply:

@@ -29,6 +29,7 @@ from swarm.wire.gen import client_pb2
 
 DEPLOY_S: Final = 60.0  # one attempt: copy the file to a majority, log it, start cells for it everywhere
 CANCEL_S: Final = 5.0  # what a cancelled `run` spends on cancelling its run
+LINGER_MS: Final = 100  # a run that ends within it is submitted, and its results are told, by one call
 LAG_S: Final = 3.0  # how far behind the leader another replica may be
 
 
@@ -63,22 +64,29 @@ class Session(PolicyQuestions, CoordinatorCalls):
         priority: Priority = Priority.MEDIUM,
         key: str = "",
         sign: bool = False,
+        linger_ms: int = 0,
     ) -> Run:
         """Start a run; when this returns, a majority of the cluster will not forget it.
 
         Large inputs are uploaded first, to two nodes.
 
         Two submissions with one `key` are one run. With `sign`, the nodes sign every result, and `Run.verify`
-        holds them against the log. Raises `GraphRefused` with every reason.
+        holds them against the log. Who will wait for the end anyway gives it a moment, `linger_ms`, in which
+        a short run ends: that comes in the same answer then. Raises `GraphRefused` with every reason.
         """
         payloads = await uploaded(self._connection, encode_inputs(inputs or {}))
-        request = client_pb2.SubmitRequest(
-            graph=encode(graph),
-            inputs=items_to_pb(payloads),
-            priority=priority,
-            key=key or new_key(),
-            sign=sign,
+        return await self._submit(
+            client_pb2.SubmitRequest(
+                graph=encode(graph),
+                inputs=items_to_pb(payloads),
+                priority=priority,
+                key=key or new_key(),
+                sign=sign,
+                linger_ms=linger_ms,
+            )
         )
+
+    async def _submit(self, request: client_pb2.SubmitRequest) -> Run:
         try:
             reply = await self._connection.ask(
                 lambda stub, timeout_s: stub.Submit(request, timeout=timeout_s)
@@ -87,17 +95,26 @@ class Session(PolicyQuestions, CoordinatorCalls):
             error.remedy = f"submit it again with key={request.key!r}: it will not run twice"
             raise
         self._connection.turn_to(reply.leader)
-        return Run(self._connection, RunId(reply.run), existed=reply.existed, lag_s=LAG_S)
+        end = reply.end if reply.HasField("end") else None
+        return Run(self._connection, RunId(reply.run), existed=reply.existed, lag_s=LAG_S, end=end)
 
     async def run(self, graph: Graph, inputs: Mapping[str, object] | None = None) -> dict[str, object]:
         """Submit and wait: the values of the graph's outlets. Cancelling this cancels the run."""
-        run = await self.submit(graph, inputs)
+        payloads = await uploaded(self._connection, encode_inputs(inputs or {}))
+        request = client_pb2.SubmitRequest(
+            graph=encode(graph),
+            inputs=items_to_pb(payloads),
+            priority=Priority.MEDIUM,
+            key=new_key(),
+            linger_ms=LINGER_MS,
+        )
+        submitting = asyncio.create_task(self._submit(request))
         try:
-            return await run.result()
+            return await (await asyncio.shield(submitting)).result()
         except asyncio.CancelledError:
             with suppress(SwarmError, TimeoutError):
                 async with asyncio.timeout(CANCEL_S):
-                    await run.cancel("its submitter was cancelled")
+                    await (await submitting).cancel("its submitter was cancelled")
             raise
 
     def attach(self, run_id: str) -> Run:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from swarm import limits
+from swarm.coordinator.ahead import Submissions
 from swarm.coordinator.records import Records
 from swarm.coordinator.replica import Replica
 from swarm.coordinator.roster import Roster
@@ -63,6 +64,9 @@ class Coordinator:
         self._records = Records(self.replica, clock, self._priority)
         self._tenancy = Tenancy(lambda: self.replica.scheduler.ledger, clock)
         self.roster = Roster(self.replica, self._records, clock, self._tasks)
+        self._submissions = Submissions(
+            self.replica, self.roster.ahead, clock, self.roster.flush, self.roster.take_late
+        )
         self.replica.act = self.roster.act
         self.replica.settled = self.roster.flush
         self.replica.deposed = self._deposed
@@ -122,10 +126,12 @@ class Coordinator:
         key: str,
         *,
         sign: bool = False,
+        waits: bool = False,
     ) -> tuple[RunId, int, bool]:
         """Accept a run of an encoded graph. Returns its id, the log index, and whether the key was known.
 
-        When this returns, a durable majority holds the run. Raises `GraphRefused` with every problem.
+        When this returns, a durable majority holds the run. Whoever `waits` for its end is told a moment
+        later and, where it is short, hears both at once. Raises `GraphRefused` with every problem.
         """
         self.replica.must_lead()
         ledger = self.replica.scheduler.ledger
@@ -136,10 +142,10 @@ class Coordinator:
             submission = _Submission(run, inputs, priority, caller, key, self._clock.wall_ms(), sign)
             catalogue = ledger.catalogue(caller.grant.tenant)
             if len(graph) <= INLINE_BYTES_MAX:
-                event, data = submission.examine(graph, catalogue)
+                index = await self._submissions.enter(submission.examine(graph, catalogue), waits=waits)
             else:
-                event, data = await asyncio.to_thread(submission.examine, graph, catalogue)
-            index = await self.replica.propose_encoded(event, data)
+                event, data = await asyncio.to_thread(submission.examine_and_encode, graph, catalogue)
+                index = await self.replica.propose_encoded(event, data)
         winner = self.replica.scheduler.ledger.run_of_key(caller.name, key) or run
         return winner, index, winner != run
 
@@ -232,8 +238,13 @@ class _Submission:
     at_ms: int
     sign: bool
 
-    def examine(self, encoded: bytes, catalogue: Catalogue) -> tuple[RunSubmitted, bytes]:
-        """Read and check the graph; the event and its bytes. Pure, so that it may run in a thread."""
+    def examine_and_encode(self, encoded: bytes, catalogue: Catalogue) -> tuple[RunSubmitted, bytes]:
+        """The event and its bytes."""
+        event = self.examine(encoded, catalogue)
+        return event, encode_event(event)
+
+    def examine(self, encoded: bytes, catalogue: Catalogue) -> RunSubmitted:
+        """Read and check the graph. Pure, so that it may run in a thread."""
         graph = decode(encoded)
         found = problems(graph, catalogue) or [
             *unsupported(graph),
@@ -242,7 +253,7 @@ class _Submission:
         ]
         if found:
             raise GraphRefused(f"graph {graph.name!r} cannot run", problems=found)
-        event = RunSubmitted(
+        return RunSubmitted(
             self.at_ms,
             self.run,
             graph,
@@ -253,4 +264,3 @@ class _Submission:
             self.caller.grant.tenant,
             self.sign,
         )
-        return event, encode_event(event)

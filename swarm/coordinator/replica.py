@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from swarm import limits
-from swarm.coordinator.watchers import Watchers
+from swarm.coordinator.watchers import Arrivals, Watchers
 from swarm.errors import NotLeader, OutcomeUnknown
 from swarm.ids import NodeId, RunId
 from swarm.ports import Clock, Committed, Leadership, Log
@@ -45,6 +45,8 @@ class Replica:
     ) -> None:
         self.node = node
         self.watchers: Watchers[RunId] = Watchers()
+        self.arrivals = Arrivals(clock, log.applied_index)
+        log.awaited = lambda: bool(self.watchers or self.arrivals)
         self.act: Callable[[Action], None] = lambda _: None
         self.settled: Callable[[], None] = lambda: None
         self.deposed: Callable[[NodeId | None], None] = lambda _: None
@@ -84,6 +86,7 @@ class Replica:
     def apply(self, entries: Sequence[Committed]) -> None:
         urgent = self.leads or bool(self.watchers)
         for entry in entries:
+            self.arrivals.came(entry.index)
             if entry.data:
                 self._backlog.append(entry.data)
                 self._backlog_bytes += len(entry.data)

@@ -9,6 +9,7 @@ from typing import assert_never
 import structlog
 
 from swarm import limits
+from swarm.coordinator.ahead import Ahead, result_record
 from swarm.coordinator.given import Given
 from swarm.coordinator.links import NodeLink, NodeStatus
 from swarm.coordinator.records import Records
@@ -25,7 +26,6 @@ from swarm.scheduler.events import (
     NodeJoined,
     NodeLost,
     OutcomesArrived,
-    StepRecord,
 )
 from swarm.scheduler.ledger import payload_bytes
 from swarm.scheduler.machine import Place
@@ -64,6 +64,7 @@ class Roster:
         self._clock = clock
         self._flushing = False
         self._given = Given()
+        self.ahead = Ahead()
         self._sweep_ms = 0
         self._tasks = tasks
         self._nodes_changed = False
@@ -145,6 +146,8 @@ class Roster:
                 self.detach(link)
 
     def _alive(self, name: RunId) -> bool:
+        if name in self.ahead:
+            return True
         run = self._replica.scheduler.ledger.runs.get(name)
         return run is not None and not run.settled
 
@@ -220,6 +223,8 @@ class Roster:
                 _log.warning("a report about somebody else's step", node=node, run=key.run, step=key.step)
                 link.receipt(key)
                 continue
+            if self.ahead.take(link, outcome):
+                continue
             if outcome.after is not None and arrived:  # the step before it may have come just now
                 self._replica.absorb(OutcomesArrived(now_ms, node, tuple(arrived)))
                 arrived.clear()
@@ -232,22 +237,15 @@ class Roster:
                 self._replica.absorb(failed)
             elif (place := scheduler.place(key.run, key.step)) is None or place[0] is not Place.RECORDING:
                 # a record, unless the same result is on its way to the log already
-                self._records.add(
-                    StepRecord(
-                        *key,
-                        node,
-                        True,
-                        outcome.outputs,
-                        None,
-                        outcome.started_ms,
-                        outcome.wall_ms,
-                        outcome.cached,
-                        outcome.signature,
-                    )
-                )
+                self._records.add(result_record(outcome, node))
                 arrived.append(key)
         if arrived:
             self._replica.absorb(OutcomesArrived(now_ms, node, tuple(arrived)))
+
+    def take_late(self, link: NodeLink, outcome: Outcome) -> None:
+        """Take an outcome that had to wait for its run. If its link is gone, its node says it again."""
+        if self.links.get(link.status.hello.node) is link:
+            self._take_outcomes(link, (outcome,), self._clock.monotonic_ms())
 
     def _fault(self, outcome: Outcome) -> SwarmError | None:
         """Why an outcome is no result."""
@@ -268,6 +266,7 @@ class Roster:
             case Dispatch():
                 if link := self.links.get(action.node):
                     self._given.note(action.key, action.node)
+                    self.ahead.sent(action.key)
                     for follower in action.followers:
                         self._given.note(follower.key, action.node)
                     link.assign(action)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+from swarm.ports import Clock
+
+LOOK_MS: Final = 20  # how often whoever waits for a place in the log looks by itself
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
@@ -34,3 +38,26 @@ class Watchers(Generic[KeyT]):
         """After a snapshot nobody knows what changed: everybody looks again."""
         for key in list(self._waiting):
             self.changed(key)
+
+
+class Arrivals:
+    """Who waits until this replica has applied the log up to a place."""
+
+    def __init__(self, clock: Clock, applied: Callable[[], int]) -> None:
+        self._watchers: Watchers[int] = Watchers()
+        self._clock = clock
+        self._applied = applied
+
+    def __bool__(self) -> bool:
+        return bool(self._watchers)
+
+    async def reach(self, index: int, timeout_ms: int) -> None:
+        """Return when it has, or time is up."""
+        until_ms = self._clock.monotonic_ms() + timeout_ms
+        while self._applied() < index and self._clock.monotonic_ms() < until_ms:
+            await asyncio.wait({self._watchers.wait(index)}, timeout=LOOK_MS / 1000)
+            self._watchers.changed(index)  # a place that carries nothing is not heard of
+
+    def came(self, index: int) -> None:
+        """An entry is being applied."""
+        self._watchers.changed(index)

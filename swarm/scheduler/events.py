@@ -70,6 +70,7 @@ class RunSubmitted:
     key: str
     tenant: str = ""
     sign: bool = False  # nodes are to sign its results
+    records: tuple[StepRecord, ...] = ()  # results of first steps, where it was begun before it was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +235,23 @@ class Deposed:
 
 
 @dataclass(frozen=True, slots=True)
+class RunForeseen:
+    """This run is about to be proposed: its first steps may be begun. Its fate is said either way."""
+
+    at_ms: int
+    submitted: RunSubmitted
+    home: NodeId | None = None  # the node in the leader's own process: it is handed work without a wire
+
+
+@dataclass(frozen=True, slots=True)
+class RunForsaken:
+    """A run that was foreseen did not come to be."""
+
+    at_ms: int
+    run: RunId
+
+
+@dataclass(frozen=True, slots=True)
 class NodeJoined:
     """A node opened its link; `running` is what it still does from before."""
 
@@ -301,7 +319,16 @@ class Tick:
 
 
 Volatile: TypeAlias = (
-    Elected | Deposed | NodeJoined | NodeChanged | NodeLost | OutcomesArrived | AttemptFailed | Tick
+    Elected
+    | Deposed
+    | RunForeseen
+    | RunForsaken
+    | NodeJoined
+    | NodeChanged
+    | NodeLost
+    | OutcomesArrived
+    | AttemptFailed
+    | Tick
 )
 
 Event: TypeAlias = Durable | Volatile

@@ -22,6 +22,8 @@ from swarm.scheduler.events import (
     NodeJoined,
     NodeLost,
     OutcomesArrived,
+    RunForeseen,
+    RunForsaken,
     RunSubmitted,
     StepRecord,
     StepsIntended,
@@ -30,6 +32,7 @@ from swarm.scheduler.events import (
 )
 from swarm.scheduler.explaining import Explanation, explain
 from swarm.scheduler.following import Following
+from swarm.scheduler.foresight import Foresight
 from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.placement import NodeView, sane_load
 from swarm.scheduler.placing import Placer
@@ -41,7 +44,9 @@ from swarm.scheduler.together import Options
 
 CLAIMED_ATTEMPT_MAX = 1 << 20  # a higher one was never ordered by anybody
 
-Happening: TypeAlias = NodeJoined | NodeChanged | NodeLost | OutcomesArrived | AttemptFailed | Tick
+Happening: TypeAlias = (
+    RunForeseen | RunForsaken | NodeJoined | NodeChanged | NodeLost | OutcomesArrived | AttemptFailed | Tick
+)
 """The volatile events a leader hears of while it leads."""
 
 
@@ -58,6 +63,7 @@ class Leader:
         self._hold_until_ms = now_ms + limits.TAKEOVER_GRACE_MS  # nodes may claim what they run until then
         self.placer = Placer(self.desk, ledger, term, options)
         self._doubts = Doubts(self.desk, ledger, self.placer)
+        self._foresight = Foresight(self.desk, ledger, self.placer, term)
         self._rebalancer = (
             Rebalancer(self.desk, ledger, self.placer, self.ranks) if options.rebalance else None
         )
@@ -68,14 +74,16 @@ class Leader:
     def committed(self, event: Durable, touched: Sequence[tuple[Run, list[int]]]) -> list[Action]:
         """What is true changed: these runs, and of each these steps may be looked at again."""
         actions: list[Action] = []
-        if isinstance(event, StepsRecorded):
+        if isinstance(event, StepsRecorded | RunSubmitted) and event.records:
             self._settle(event.records, actions)
-            self.ranks.learn(self._ledger, event.records)
+            if touched:
+                self.ranks.learn(self._ledger, event.records)
         if isinstance(event, StepsIntended):
             orders = (self.placer.intended(intent, self._now_ms) for intent in event.intents)
             actions += [order for order in orders if order is not None]
         for run, steps in touched:
-            if isinstance(event, RunSubmitted) and _simple(run, steps, self.ranks):
+            foreseen = self._foresight.knows(run.submitted.run)
+            if isinstance(event, RunSubmitted) and not foreseen and _simple(run, steps, self.ranks):
                 self.desk.open(run, _by_where(run, steps), self._now_ms)
                 continue
             for step in steps:
@@ -83,6 +91,8 @@ class Leader:
             if run.settled:
                 self.ranks.forget(run.submitted.run)
                 self.following.forget(run.submitted.run, actions)
+        if isinstance(event, RunSubmitted):
+            actions += self._foresight.settle(event)
         self._place(actions)
         return actions
 
@@ -95,6 +105,11 @@ class Leader:
                 self._arrive(event, actions)
             case AttemptFailed():
                 self._fail(event, actions)
+            case RunForeseen():
+                if self._now_ms >= self._hold_until_ms:
+                    actions += self._foresight.begin(Run(event.submitted), event.home, self._now_ms)
+            case RunForsaken():
+                actions += self._foresight.forsake(event.run)
             case NodeJoined():
                 self._join(event, actions)
             case NodeChanged():
@@ -140,6 +155,8 @@ class Leader:
         entry = self.desk.find(name, step)
         if entry is None:
             entry = self.desk.add(name, step, self._now_ms, run.submitted.tenant)
+            if self._foresight.resume(run, step, entry, self._now_ms):
+                return
             resumed = self.following.resume(run, step, entry, self._now_ms)
             if isinstance(resumed, AttemptFailed):
                 self._attempt_over(resumed, entry, actions)

@@ -146,14 +146,17 @@ class Ledger:
     def _submit(self, event: RunSubmitted) -> list[tuple[Run, list[int]]]:
         if event.run in self.runs or self.run_of_key(event.principal, event.key) is not None:
             return []
-        run = self.runs[event.run] = Run(event)
+        run = self.runs[event.run] = Run(replace(event, records=()) if event.records else event)
         self._weight[event.run] = 0
         self._runs_of[event.tenant] += 1
         self._weigh(event.run, payload_bytes(event.inputs.values()))
         self.needs.add(run, event.inputs.values())
         if event.key:
             self._keys[(event.principal, event.key)] = event.run
-        self._retire(run)
+        if event.records:
+            self._record(StepsRecorded(event.at_ms, event.records))
+        else:
+            self._retire(run)
         return [(run, list(run.ready()))]
 
     def _record(self, event: StepsRecorded) -> list[tuple[Run, list[int]]]:

@@ -96,7 +96,7 @@ class Placer:
     ) -> bool:
         """Place the next steps of one queue, at most `turn`; whether it is worth coming back."""
         needs = where.needs
-        found = self._takers(where)
+        found = self.takers(where)
         if found is None:
             return False
         offer, views = found
@@ -118,7 +118,7 @@ class Placer:
             self._to_the_end(where)
         return bool(look.placed and queue)
 
-    def _takers(self, where: Where) -> tuple[Offer, list[NodeView]] | None:
+    def takers(self, where: Where) -> tuple[Offer, list[NodeView]] | None:
         """Who serves a queue, and the nodes that have room for one of its steps."""
         offer = self._ledger.offer(where.capability, where.context.tenant)
         if offer is None:
@@ -168,7 +168,7 @@ class Placer:
         gathered: set[tuple[RunId, int]] = set()  # a step's name may stand in its queue twice
         open_queues = []
         for where, queue in hungry:
-            found = self._takers(where)
+            found = self.takers(where)
             if found is not None and found[1]:
                 open_queues.append((where, queue, *found))
         urgent = min((queue.priority for _, queue, _, _ in open_queues), default=0)
@@ -224,7 +224,7 @@ class Placer:
     def ask(self, name: RunId, step: int, entry: Entry, now_ms: int) -> Dispatch | None:
         """Have a node ask its agent; None where none that could has room."""
         run = self._ledger.runs[name]
-        found = self._takers(Where.of(run, step))
+        found = self.takers(Where.of(run, step))
         if found is None or not found[1]:
             return None
         offer, views = found
@@ -236,19 +236,20 @@ class Placer:
         )
         view = choose(views, {})
         self._desk.fly(entry, view, key, now_ms, node, asks=True)
-        order = self._told(run, offer, view, key)
+        order = self.told(run, offer, view, key)
         return order._replace(timeout_ms=question_ms(node), about=(intent.term, intent.attempt))
 
     def _order(
         self, run: Run, entry: Entry, offer: Offer, view: NodeView, key: StepKey, now_ms: int
     ) -> Dispatch:
         self._desk.fly(entry, view, key, now_ms, run.graph.nodes[key.step])
-        order = self._told(run, offer, view, key)
+        order = self.told(run, offer, view, key)
         if key.step not in run.plan.followers or offer.signature.effects == ONCE:
             return order
         return order._replace(followers=followers(self._ledger, self._desk.promises, run, key, view))
 
-    def _told(self, run: Run, offer: Offer, view: NodeView, key: StepKey) -> Dispatch:
+    def told(self, run: Run, offer: Offer, view: NodeView, key: StepKey) -> Dispatch:
+        """What a node is told of an attempt."""
         step, node = key.step, run.graph.nodes[key.step]
         inputs = run.inputs(step, offer.gathers)
         scatter = run.plan.scatter[step]
@@ -298,7 +299,7 @@ class Placer:
         look.placed.append((first.run, first.step, view.node))
         self.history.keep(look)
         entry.double(view, key, node.resources)
-        return self._told(run, offer, view, key)
+        return self.told(run, offer, view, key)
 
     # -- nobody can take it --------------------------------------------------------------------
 

@@ -183,6 +183,7 @@ class MemoryLog:
     def __init__(self, group: MemoryLogGroup, node_id: NodeId) -> None:
         self.node_id = node_id
         self._group = group
+        self.awaited: Callable[[], bool] = lambda: False  # here everybody is told at once as it is
         self._machine: StateMachine | None = None
         self._on_leadership: Callable[[Leadership], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

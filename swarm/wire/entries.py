@@ -6,7 +6,7 @@ skipping it would make it disagree with the others; new versions get an upgrade 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, repeat
 from typing import assert_never
@@ -55,6 +55,7 @@ from swarm.wire.convert import (
 from swarm.wire.gen import entry_pb2 as pb
 
 VERSION = 1
+VERSION_WITH_RECORDS = 2  # of an entry that a version which knows no such submissions must not read
 
 # Of protobuf's encoding: a field begins with its number and what follows; numbers have a bit for "more to
 # come".
@@ -115,7 +116,7 @@ def _only_bugs(what: str) -> Iterator[None]:
 
 
 def _know(version: int) -> None:
-    if version != VERSION:
+    if version not in (VERSION, VERSION_WITH_RECORDS):
         raise Bug(
             f"the log speaks schema {version}, this version speaks {VERSION}",
             remedy="run the version that wrote the log, or a newer one",
@@ -136,8 +137,11 @@ def _to_pb(event: Durable) -> pb.Entry:
                     key=event.key,
                     tenant=event.tenant,
                     sign=event.sign,
+                    records=_parts_to_pb(event.records),
                 )
             )
+            if event.records:
+                entry.version = VERSION_WITH_RECORDS
         case StepsRecorded():
             entry.steps_recorded.parts.extend(_parts_to_pb(event.records))
         case StepsIntended():
@@ -253,10 +257,10 @@ def _from_pb(entry: pb.Entry) -> Durable:
                 run.key,
                 run.tenant,
                 run.sign,
+                _records_from_pb(run.records),
             )
         case "steps_recorded":
-            parts = entry.steps_recorded.parts
-            return StepsRecorded(at_ms, tuple(record for part in parts for record in _part_from_pb(part)))
+            return StepsRecorded(at_ms, _records_from_pb(entry.steps_recorded.parts))
         case "steps_intended":
             return StepsIntended(at_ms, tuple(map(_intent_from_pb, entry.steps_intended.intents)))
         case "run_cancelled":
@@ -291,6 +295,10 @@ def _parts_to_pb(records: Sequence[StepRecord]) -> Iterator[pb.RecordPart]:
                 yield pb.RecordPart(failure=_failure_to_pb(record))
         else:
             yield pb.RecordPart(results=_results_to_pb(*key, list(group)))
+
+
+def _records_from_pb(parts: Iterable[pb.RecordPart]) -> tuple[StepRecord, ...]:
+    return tuple(record for part in parts for record in _part_from_pb(part))
 
 
 def _result_key(record: StepRecord) -> tuple[RunId, int, NodeId, bool, Shape] | None:

@@ -164,20 +164,18 @@ class Cases:
         graph, samples = flat(1), []
         for _ in range(n):
             began = time.perf_counter()
-            await self._run(graph)
+            await self.swarm.run(graph)
             samples.append(time.perf_counter() - began)
         return {"seconds": sum(samples), "items": n, "samples": samples}
 
     async def fanout(self, n):
         began = time.perf_counter()
-        run, _ = await self._run(fan(n))
-        assert (await run.result())["n"] == n
+        assert (await self.swarm.run(fan(n)))["n"] == n
         return {"seconds": time.perf_counter() - began, "items": n + 2}
 
     async def chain(self, n):
         began = time.perf_counter()
-        run, _ = await self._run(chain(n))
-        assert (await run.result())["n"] == n
+        assert (await self.swarm.run(chain(n)))["n"] == n
         return {"seconds": time.perf_counter() - began, "items": n}
 
     async def payload(self, n):

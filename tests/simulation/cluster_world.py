@@ -226,7 +226,8 @@ async def submitted(cluster: MemoryCluster, graph: Graph, key: str) -> RunId:
     while True:
         leader = await cluster.leader()
         try:
-            run, _, _ = await leader.submit(encode(graph), {}, Priority.MEDIUM, ANN, key)
+            waits = cluster.dice.random() < 0.5
+            run, _, _ = await leader.submit(encode(graph), {}, Priority.MEDIUM, ANN, key, waits=waits)
         except (NotLeader, OutcomeUnknown):
             await asyncio.sleep(RETRY_S)
         else:

@@ -46,6 +46,7 @@ class EtcdLog:
         settings: EtcdSettings | None = None,
     ) -> None:
         self.node_id = node_id
+        self.awaited: Callable[[], bool] = lambda: False  # here everybody is told at once as it is
         self._settings = settings or EtcdSettings()
         self._voters = Voters(0, dict(coordinators), {})
         self._client = client

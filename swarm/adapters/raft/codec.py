@@ -60,7 +60,7 @@ def encode(message: Message, wire: pb.RaftMessage) -> None:
         case AppendReply():
             reply = wire.append_reply
             reply.accepted, reply.next_index = message.accepted, message.next_index
-            reply.previous_index = message.previous_index
+            reply.previous_index, reply.awaits = message.previous_index, message.awaits
         case SnapshotChunk():
             chunk = wire.snapshot_chunk
             chunk.index, chunk.entry_term = message.index, message.entry_term
@@ -90,7 +90,9 @@ def decode(wire: pb.RaftMessage) -> Message:
             )
         case "append_reply":
             reply = wire.append_reply
-            return AppendReply(wire.term, reply.accepted, reply.next_index, reply.previous_index)
+            return AppendReply(
+                wire.term, reply.accepted, reply.next_index, reply.previous_index, reply.awaits
+            )
         case "snapshot_chunk":
             chunk = wire.snapshot_chunk
             return SnapshotChunk(

@@ -84,9 +84,11 @@ class Engine(Membership):
         self.seek_trial()
         self._onTick(0.0)
         self.note_candidacy()
-        produced = self._backlog or self.commit_index != committed or self.last().index != last
-        if produced and self.state == LEADER:
-            self._SyncObj__sendAppendEntries()  # whatever this turn produced is one message per follower
+        if self.state == LEADER:
+            if self._backlog or self.last().index != last or self._notice_at <= self.now():
+                self._SyncObj__sendAppendEntries()  # whatever this turn produced is one message per follower
+            elif self.commit_index != committed:
+                self._notice_commit()
         self._disown_pending()
         self._announce()
 
@@ -122,8 +124,16 @@ class Engine(Membership):
         """When to turn again though nothing arrives."""
         if self.state != LEADER:
             return self.election_deadline
-        deadline: float = self._SyncObj__newAppendEntriesTime
-        return deadline
+        heartbeat: float = self._SyncObj__newAppendEntriesTime
+        return min(heartbeat, self._notice_at)
+
+    def may_run_ahead(self) -> bool:
+        """Whether appends may leave before this turn's entries are durable here.
+
+        What they say of term and commit is durable already, and the entries count as held here only in a
+        later turn, hence after the flush.
+        """
+        return self.state == LEADER and self.term == self._durable_term
 
     def stop(self, error: OutcomeUnknown) -> None:
         """Nothing pending will be answered any more."""

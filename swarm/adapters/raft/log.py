@@ -77,6 +77,7 @@ class PysyncobjLog:
             )
         self.node_id = node_id
         self.on_voters: Callable[[Voters], None] = lambda _: None
+        self.awaited: Callable[[], bool] = lambda: False
         self._voters = _founders(node_id, voters, joins=joins)
         self._founders = self._voters
         self._data_dir = data_dir
@@ -104,6 +105,7 @@ class PysyncobjLog:
         runner = await asyncio.to_thread(
             Runner, self._data_dir, self.node_id, self._founders, self._settings, self._on_fatal
         )
+        runner.awaited = self.awaited
         delivery = Delivery(machine, on_leadership, self._reconfigured, runner)
         try:
             delivery.recover(runner.recovered)

@@ -67,6 +67,7 @@ class AppendReply:
     accepted: bool
     next_index: int
     previous_index: int = 0
+    awaits: bool = False  # somebody there waits to hear what is committed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from typing import Any
 
 from pysyncobj.node import Node
 
-from swarm.adapters.raft.core import LEADER
+from swarm.adapters.raft.core import LEADER, NEVER_S
 from swarm.adapters.raft.elections import Elections
 from swarm.adapters.raft.messages import ORIGIN, Append, AppendReply, Entry, SnapshotChunk, Underway
-from swarm.adapters.raft.settings import APPEND_BYTES, SNAPSHOT_ANSWER_MS
+from swarm.adapters.raft.settings import APPEND_BYTES, COMMIT_NOTICE_MS, SNAPSHOT_ANSWER_MS
 from swarm.adapters.raft.snapshot import SnapshotStore, Transfer
 from swarm.errors import Bug
 
@@ -33,6 +33,7 @@ class Progress:
 
     next_index: int
     probing: bool = True
+    awaits: bool = False  # somebody there waits to hear what is committed
     transfer: Transfer | None = None
 
     def end_transfer(self) -> None:
@@ -51,6 +52,8 @@ class Replication(Elections):
         self.snapshots = snapshots
         self._progress: dict[Node, Progress] = {}
         self._backlog = False  # an answer made room for more
+        self._notice_at = NEVER_S  # when followers hear of a commit by itself, if nothing travels before
+        self.awaited = False  # somebody here waits to hear what is committed
         self._last_append: Append | None = None
         super().__init__(*args)
 
@@ -78,9 +81,20 @@ class Replication(Elections):
         """Stock: re-sends entries from earlier and earlier points, and pickles large ones into pieces."""
         now = self.now()
         self._SyncObj__newAppendEntriesTime = now + self.settings.heartbeat_ms / 1000
-        self._backlog = False
+        self._backlog, self._notice_at = False, NEVER_S
         for node in sorted(self.peers, key=lambda node: str(node.id)):
             if node in self.connected:
+                self._serve(node, self._progress[node], now)
+
+    def _notice_commit(self) -> None:
+        """More is committed, and there is nothing else to say: whoever waits for it hears it at once.
+
+        To the others it goes with the next entries, or a moment later: a message costs what a commit does.
+        """
+        now = self.now()
+        self._notice_at = min(self._notice_at, now + COMMIT_NOTICE_MS / 1000)
+        for node in sorted(self.peers, key=lambda node: str(node.id)):
+            if node in self.connected and self._progress[node].awaits:
                 self._serve(node, self._progress[node], now)
 
     def _serve(self, node: Node, progress: Progress, now: float) -> None:
@@ -139,6 +153,7 @@ class Replication(Elections):
         if progress is None:
             return  # it takes part no more
         self.last_answer[node] = self.now()
+        progress.awaits = reply.awaits
         if reply.accepted:
             self._on_accepted(node, progress, reply.next_index - 1)
         elif progress.transfer is None:
@@ -247,4 +262,4 @@ class Replication(Elections):
 
     def answer(self, node: Node, append: Append | None = None, *, accepted: bool, next_index: int) -> None:
         previous_index = append.previous_index if append else 0
-        self.send(node, AppendReply(self.term, accepted, next_index, previous_index))
+        self.send(node, AppendReply(self.term, accepted, next_index, previous_index, self.awaited))

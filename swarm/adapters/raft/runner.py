@@ -97,6 +97,7 @@ class Runner:
     ) -> None:
         self.inbox = Inbox()
         self.delivered = Delivered()
+        self.awaited: Callable[[], bool] = lambda: False  # whether somebody waits for what is committed
         self._on_fatal = on_fatal
         self._deliver: Callable[[Batch], None] | None = None
         self._handed = Delivered()
@@ -200,10 +201,13 @@ class Runner:
         ahead_entries = self._handed.entries - self.delivered.entries
         ahead_bytes = self._handed.size_bytes - self.delivered.size_bytes
         self._engine.room = ApplyRoom(APPLY_AHEAD_ENTRIES - ahead_entries, APPLY_AHEAD_BYTES - ahead_bytes)
+        self._engine.awaited = self.awaited()
         self._engine.turn()
         if self._forgetful and not self._engine.abstains():
             self._forgetful = False
             self._mark_boot()
+        if self._engine.may_run_ahead() and self._transport.only_appends():
+            self._deliver_frames()  # followers write while we do
         self.wal.flush()
         self._engine.now_durable()
         self._hand_over()
@@ -226,6 +230,11 @@ class Runner:
         """In the middle of a long write: only what was true before it began."""
         signs = self._engine.signs_of_life()
         frames = [frame for node, message in signs for frame in self._transport.at_once(node, message)]
+        if frames and self._deliver is not None:
+            self._deliver(Batch([], frames, unblock=False))
+
+    def _deliver_frames(self) -> None:
+        frames = self._transport.take()
         if frames and self._deliver is not None:
             self._deliver(Batch([], frames, unblock=False))
 

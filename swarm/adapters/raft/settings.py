@@ -29,6 +29,7 @@ TAIL_BYTES_KEPT = 8 * MIB
 APPEND_BYTES = 1 * MIB  # entries in one message; a single larger entry travels alone
 FRAME_BYTES = 1 * MIB  # messages in one frame
 FRAGMENT_BYTES = 512 * KIB  # a message above FRAME_BYTES travels in pieces of this size
+COMMIT_NOTICE_MS = 10  # that more is committed waits so long for entries to travel with
 WINDOW_BYTES = 8 * MIB  # entries and chunks on their way to one peer
 LINK_BYTES_MAX = 2 * MESSAGE_BYTES_MAX  # a link with more than this unsent is cut
 LINK_FRAMES_MAX = 16_384

@@ -14,7 +14,7 @@ from pysyncobj.transport import Transport as LibraryTransport
 
 from swarm.adapters.raft.codec import encode, fragments, size_bytes
 from swarm.adapters.raft.link import Link
-from swarm.adapters.raft.messages import Incoming, Message, VoteRequest
+from swarm.adapters.raft.messages import Append, Incoming, Message, VoteRequest
 from swarm.adapters.raft.settings import FRAME_BYTES, WINDOW_BYTES
 from swarm.ids import NodeId
 from swarm.wire.gen import raft_pb2 as pb
@@ -79,8 +79,12 @@ class TurnTransport(LibraryTransport):  # type: ignore[misc]  # the library has 
         outbox.link.handed_bytes += sum(frame.size_bytes for frame in frames)
         return frames
 
+    def only_appends(self) -> bool:
+        """Whether this turn has nothing to say but what a leader tells its followers."""
+        return all(type(message) is Append for box in self._outboxes.values() for message in box.messages)
+
     def take(self) -> list[Outgoing]:
-        """This turn's frames. Only to be let go of after a flush."""
+        """This turn's frames. Only to be let go of after a flush; a leader's appends may go before."""
         cut: dict[int, list[pb.RaftFrame]] = {}
         frames = [frame for outbox in self._outboxes.values() for frame in _frames(outbox, cut)]
         for outbox in self._outboxes.values():

@@ -55,6 +55,16 @@ class Access:
         self.check(found, method)
         return Caller(found.name, policy.grant(found))
 
+    def allows(self, context: Any, on_behalf_of: str, method: str) -> bool:
+        """Whether whoever it is asked for may call this method too."""
+        asks = peer_identity(context)
+        try:
+            itself = on_behalf_of in ("", asks.uri)
+            self.check(asks if itself else Identity.parse(behalf(context, on_behalf_of)), method)
+        except NotAllowed:
+            return False
+        return True
+
     def check(self, caller: Identity, method: str) -> None:
         """Raises `NotAllowed` unless this caller may call this method."""
         if caller.cluster != self._cluster:

@@ -82,23 +82,43 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
         request.on_behalf_of = behalf(context, request.on_behalf_of)
 
         async def local() -> pb.SubmitReply:
+            caller = self._caller(context, request, "Submit")
             run, index, existed = await self._coordinator.submit(
                 request.graph,
                 inputs_from_pb(request.inputs),
                 _priority(request.priority),
-                self._caller(context, request, "Submit"),
+                caller,
                 request.key[: limits.NAME_CHARS_MAX],
                 sign=request.sign,
+                waits=request.linger_ms > 0,
             )
-            return pb.SubmitReply(run=run, index=index, existed=existed, leader=self._about.node)
+            reply = pb.SubmitReply(run=run, index=index, existed=existed, leader=self._about.node)
+            if request.linger_ms and self._access.allows(context, request.on_behalf_of, SERVICE + "ShowRun"):
+                await self._linger(reply, min(request.linger_ms, limits.LINGER_MS_MAX), caller.grant)
+            return reply
 
+        # whoever writes through this node reads what it wrote here
         reply: pb.SubmitReply = await self._forwarder.decide(
             local, lambda stub: stub.Submit(request, timeout=CALL_S), twice=bool(request.key)
         )
-        await self._catch_up(reply.index)
+        await self._coordinator.replica.arrivals.reach(reply.index, limits.FORWARD_MS_MAX)
         if (run := self._coordinator.replica.scheduler.ledger.runs.get(RunId(reply.run))) is not None:
             concerns(run)
         return reply
+
+    async def _linger(self, reply: pb.SubmitReply, duration_ms: int, grant: Grant) -> None:
+        """Keep an acknowledgement for a moment: if its run ends meanwhile they travel together."""
+        replica, name = self._coordinator.replica, RunId(reply.run)
+        until_ms = self._clock.monotonic_ms() + duration_ms
+        while (run := replica.scheduler.ledger.runs.get(name)) is not None:
+            if run.status is not Status.RUNNING:
+                reply.end.CopyFrom(views.end(run, grant, self._freshness(), outputs=True))
+                reply.index = replica.applied_index()
+                return
+            left_ms = until_ms - self._clock.monotonic_ms()
+            if left_ms <= 0 or not replica.leads:
+                return
+            await asyncio.wait({replica.watchers.wait(name)}, timeout=left_ms / 1000)
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunReply:  # noqa: N802
         request.on_behalf_of = behalf(context, request.on_behalf_of)
@@ -126,7 +146,7 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
         reply: pb.DeployReply = await self._forwarder.decide(
             local, lambda stub: stub.Deploy(send_file(start, data), timeout=2 * CALL_S), twice=True
         )
-        await self._catch_up(reply.index)
+        await self._coordinator.replica.arrivals.reach(reply.index, limits.FORWARD_MS_MAX)
         return reply
 
     async def RemoveAgent(self, request: pb.RemoveAgentRequest, context: Any) -> pb.RemoveAgentReply:  # noqa: N802
@@ -141,12 +161,6 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
             local, lambda stub: stub.RemoveAgent(request, timeout=CALL_S), twice=False
         )
 
-    async def _catch_up(self, index: int) -> None:
-        """Whoever wrote through this node reads what it wrote here."""
-        deadline = self._clock.monotonic_ms() + limits.FORWARD_MS_MAX
-        while self._coordinator.replica.applied_index() < index and self._clock.monotonic_ms() < deadline:
-            await self._clock.sleep_ms(2)
-
     # -- reads ------------------------------------------------------------------------------
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchReply]:  # noqa: N802
@@ -160,10 +174,15 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
             events = list(views.events(run, offset, grant))
             offset += len(events)
             ended = run.status is not Status.RUNNING and offset >= len(run.order)
-            if events or ended or not greeted:  # who waits for the end alone is not told of every step
+            if ended:
+                reply = views.end(run, grant, self._freshness(), outputs=request.outputs)
+                reply.events.extend(events)
+                yield reply
+                return
+            if events or not greeted:  # who waits for the end alone is not told of every step
                 yield pb.WatchReply(events=events, run=views.summary(run, grant), freshness=self._freshness())
                 greeted = True
-            if ended or not request.follow:
+            if not request.follow:
                 return
             if offset >= len(run.order):
                 await asyncio.shield(change)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from swarm import limits
 from swarm.coordinator import Coordinator, NodeLink
+from swarm.coordinator.tenancy import unreadable
 from swarm.errors import NotFound, SwarmError
 from swarm.graph import UNBOUNDED
 from swarm.ids import AgentName, Digest, NodeId
@@ -87,6 +88,15 @@ def events(run: Run, offset: int, grant: Grant) -> Iterator[pb.StepEvent]:
             wall_ms=record.wall_ms,
             cached=record.cached,
         )
+
+
+def end(run: Run, grant: Grant, freshness: pb.Freshness, *, outputs: bool) -> pb.WatchReply:
+    """The last word about a run that is over; with its results, where they are wanted and theirs to read."""
+    reply = pb.WatchReply(run=summary(run, grant), freshness=freshness)
+    if outputs and not unreadable(run, grant):
+        reply.outputs.items.extend(items_to_pb(run.outputs()))
+        reply.outputs.SetInParent()
+    return reply
 
 
 def show(run: Run, coordinator: Coordinator, grant: Grant, *, outputs: bool) -> pb.ShowRunReply:

@@ -20,44 +20,50 @@ class Freshness(_message.Message):
     def __init__(self, applied_index: _Optional[int] = ..., term: _Optional[int] = ..., leader: _Optional[str] = ..., answered_by: _Optional[str] = ...) -> None: ...
 
 class SubmitRequest(_message.Message):
-    __slots__ = ("graph", "inputs", "priority", "key", "on_behalf_of", "sign")
+    __slots__ = ("graph", "inputs", "priority", "key", "on_behalf_of", "sign", "linger_ms")
     GRAPH_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
     SIGN_FIELD_NUMBER: _ClassVar[int]
+    LINGER_MS_FIELD_NUMBER: _ClassVar[int]
     graph: bytes
     inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
     priority: int
     key: str
     on_behalf_of: str
     sign: bool
-    def __init__(self, graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., key: _Optional[str] = ..., on_behalf_of: _Optional[str] = ..., sign: _Optional[bool] = ...) -> None: ...
+    linger_ms: int
+    def __init__(self, graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., key: _Optional[str] = ..., on_behalf_of: _Optional[str] = ..., sign: _Optional[bool] = ..., linger_ms: _Optional[int] = ...) -> None: ...
 
 class SubmitReply(_message.Message):
-    __slots__ = ("run", "index", "existed", "leader")
+    __slots__ = ("run", "index", "existed", "leader", "end")
     RUN_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     EXISTED_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
     run: str
     index: int
     existed: bool
     leader: str
-    def __init__(self, run: _Optional[str] = ..., index: _Optional[int] = ..., existed: _Optional[bool] = ..., leader: _Optional[str] = ...) -> None: ...
+    end: WatchReply
+    def __init__(self, run: _Optional[str] = ..., index: _Optional[int] = ..., existed: _Optional[bool] = ..., leader: _Optional[str] = ..., end: _Optional[_Union[WatchReply, _Mapping]] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("run", "offset", "follow", "on_behalf_of")
+    __slots__ = ("run", "offset", "follow", "on_behalf_of", "outputs")
     RUN_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     ON_BEHALF_OF_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     run: str
     offset: int
     follow: bool
     on_behalf_of: str
-    def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., follow: _Optional[bool] = ..., on_behalf_of: _Optional[str] = ...) -> None: ...
+    outputs: bool
+    def __init__(self, run: _Optional[str] = ..., offset: _Optional[int] = ..., follow: _Optional[bool] = ..., on_behalf_of: _Optional[str] = ..., outputs: _Optional[bool] = ...) -> None: ...
 
 class StepEvent(_message.Message):
     __slots__ = ("offset", "step", "capability", "node", "attempt", "status", "error", "started_ms", "wall_ms", "cached")
@@ -84,14 +90,22 @@ class StepEvent(_message.Message):
     def __init__(self, offset: _Optional[int] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., node: _Optional[str] = ..., attempt: _Optional[int] = ..., status: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ..., started_ms: _Optional[int] = ..., wall_ms: _Optional[float] = ..., cached: _Optional[bool] = ...) -> None: ...
 
 class WatchReply(_message.Message):
-    __slots__ = ("events", "run", "freshness")
+    __slots__ = ("events", "run", "freshness", "outputs")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     FRESHNESS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[StepEvent]
     run: RunSummary
     freshness: Freshness
-    def __init__(self, events: _Optional[_Iterable[_Union[StepEvent, _Mapping]]] = ..., run: _Optional[_Union[RunSummary, _Mapping]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ...) -> None: ...
+    outputs: RunOutputs
+    def __init__(self, events: _Optional[_Iterable[_Union[StepEvent, _Mapping]]] = ..., run: _Optional[_Union[RunSummary, _Mapping]] = ..., freshness: _Optional[_Union[Freshness, _Mapping]] = ..., outputs: _Optional[_Union[RunOutputs, _Mapping]] = ...) -> None: ...
+
+class RunOutputs(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
+    def __init__(self, items: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ...) -> None: ...
 
 class RunSummary(_message.Message):
     __slots__ = ("run", "graph", "graph_digest", "status", "reason", "steps_total", "steps_ok", "steps_failed", "steps_skipped", "submitted_ms", "ended_ms", "principal", "priority", "settled", "tenant")

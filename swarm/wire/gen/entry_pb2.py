@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from swarm.wire.gen import common_pb2 as swarm_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14swarm/v1/entry.proto\x12\x08swarm.v1\x1a\x15swarm/v1/common.proto\"\xc1\x05\n\x05\x45ntry\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x04\x12/\n\rrun_submitted\x18\x03 \x01(\x0b\x32\x16.swarm.v1.RunSubmittedH\x00\x12\x31\n\x0esteps_recorded\x18\x04 \x01(\x0b\x32\x17.swarm.v1.StepsRecordedH\x00\x12/\n\rrun_cancelled\x18\x05 \x01(\x0b\x32\x16.swarm.v1.RunCancelledH\x00\x12\x31\n\x0e\x61gent_deployed\x18\x06 \x01(\x0b\x32\x17.swarm.v1.AgentDeployedH\x00\x12/\n\ragent_removed\x18\x07 \x01(\x0b\x32\x16.swarm.v1.AgentRemovedH\x00\x12\x31\n\x0esteps_intended\x18\x08 \x01(\x0b\x32\x17.swarm.v1.StepsIntendedH\x00\x12/\n\rtoken_created\x18\t \x01(\x0b\x32\x16.swarm.v1.TokenCreatedH\x00\x12)\n\ntoken_used\x18\n \x01(\x0b\x32\x13.swarm.v1.TokenUsedH\x00\x12/\n\rtoken_revoked\x18\x0b \x01(\x0b\x32\x16.swarm.v1.TokenRevokedH\x00\x12\x35\n\x10identity_revoked\x18\x0c \x01(\x0b\x32\x19.swarm.v1.IdentityRevokedH\x00\x12\x39\n\x12\x63\x65rtificate_issued\x18\x14 \x01(\x0b\x32\x1b.swarm.v1.CertificateIssuedH\x00\x12\x31\n\x0epolicy_applied\x18\x15 \x01(\x0b\x32\x17.swarm.v1.PolicyAppliedH\x00\x12\x31\n\x0ekey_registered\x18\x16 \x01(\x0b\x32\x17.swarm.v1.KeyRegisteredH\x00\x42\x07\n\x05\x65vent\"\x9f\x01\n\x0cRunSubmitted\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\r\n\x05graph\x18\x02 \x01(\x0c\x12#\n\x06inputs\x18\x03 \x03(\x0b\x32\x13.swarm.v1.PortItems\x12\x10\n\x08priority\x18\x04 \x01(\r\x12\x11\n\tprincipal\x18\x05 \x01(\t\x12\x0b\n\x03key\x18\x06 \x01(\t\x12\x0e\n\x06tenant\x18\x07 \x01(\t\x12\x0c\n\x04sign\x18\x08 \x01(\x08\"\xc5\x01\n\rResultRecords\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\r\n\x05steps\x18\x04 \x03(\r\x12\x10\n\x08\x61ttempts\x18\x05 \x03(\r\x12\x12\n\nstarted_ms\x18\x06 \x03(\x04\x12\x0f\n\x07wall_ms\x18\x07 \x03(\x01\x12!\n\x07outputs\x18\x08 \x03(\x0b\x32\x10.swarm.v1.Column\x12\x0e\n\x06\x63\x61\x63hed\x18\t \x01(\x08\x12\x12\n\nsignatures\x18\n \x03(\x0c\"\x9c\x01\n\rFailureRecord\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x1e\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x0f.swarm.v1.Error\x12\x12\n\nstarted_ms\x18\x07 \x01(\x04\x12\x0f\n\x07wall_ms\x18\x08 \x01(\x01\"l\n\nRecordPart\x12*\n\x07results\x18\x01 \x01(\x0b\x32\x17.swarm.v1.ResultRecordsH\x00\x12*\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x17.swarm.v1.FailureRecordH\x00\x42\x06\n\x04part\"4\n\rStepsRecorded\x12#\n\x05parts\x18\x01 \x03(\x0b\x32\x14.swarm.v1.RecordPart\"T\n\nStepIntent\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\t\"6\n\rStepsIntended\x12%\n\x07intents\x18\x01 \x03(\x0b\x32\x14.swarm.v1.StepIntent\">\n\x0cRunCancelled\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\t\"R\n\rAgentDeployed\x12\x1e\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x0f.swarm.v1.Agent\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\"/\n\x0c\x41gentRemoved\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"{\n\x0cTokenCreated\x12\r\n\x05token\x18\x01 \x01(\t\x12\x15\n\rsecret_sha256\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x12\n\nexpires_ms\x18\x04 \x01(\x04\x12\x10\n\x08uses_max\x18\x05 \x01(\r\x12\x11\n\tprincipal\x18\x06 \x01(\t\"<\n\tTokenUsed\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nkey_sha256\x18\x03 \x01(\t\"0\n\x0cTokenRevoked\x12\r\n\x05token\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"R\n\x0fIdentityRevoked\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12\x0e\n\x06serial\x18\x04 \x01(\t\"V\n\x11\x43\x65rtificateIssued\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\t\x12\x14\n\x0cnot_after_ms\x18\x03 \x01(\x04\x12\x0e\n\x06origin\x18\x04 \x01(\t\"*\n\rKeyRegistered\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"4\n\rPolicyApplied\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"=\n\x08Snapshot\x12\x0f\n\x07version\x18\x01 \x01(\r\x12 \n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x0f.swarm.v1.Entryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14swarm/v1/entry.proto\x12\x08swarm.v1\x1a\x15swarm/v1/common.proto\"\xc1\x05\n\x05\x45ntry\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\r\n\x05\x61t_ms\x18\x02 \x01(\x04\x12/\n\rrun_submitted\x18\x03 \x01(\x0b\x32\x16.swarm.v1.RunSubmittedH\x00\x12\x31\n\x0esteps_recorded\x18\x04 \x01(\x0b\x32\x17.swarm.v1.StepsRecordedH\x00\x12/\n\rrun_cancelled\x18\x05 \x01(\x0b\x32\x16.swarm.v1.RunCancelledH\x00\x12\x31\n\x0e\x61gent_deployed\x18\x06 \x01(\x0b\x32\x17.swarm.v1.AgentDeployedH\x00\x12/\n\ragent_removed\x18\x07 \x01(\x0b\x32\x16.swarm.v1.AgentRemovedH\x00\x12\x31\n\x0esteps_intended\x18\x08 \x01(\x0b\x32\x17.swarm.v1.StepsIntendedH\x00\x12/\n\rtoken_created\x18\t \x01(\x0b\x32\x16.swarm.v1.TokenCreatedH\x00\x12)\n\ntoken_used\x18\n \x01(\x0b\x32\x13.swarm.v1.TokenUsedH\x00\x12/\n\rtoken_revoked\x18\x0b \x01(\x0b\x32\x16.swarm.v1.TokenRevokedH\x00\x12\x35\n\x10identity_revoked\x18\x0c \x01(\x0b\x32\x19.swarm.v1.IdentityRevokedH\x00\x12\x39\n\x12\x63\x65rtificate_issued\x18\x14 \x01(\x0b\x32\x1b.swarm.v1.CertificateIssuedH\x00\x12\x31\n\x0epolicy_applied\x18\x15 \x01(\x0b\x32\x17.swarm.v1.PolicyAppliedH\x00\x12\x31\n\x0ekey_registered\x18\x16 \x01(\x0b\x32\x17.swarm.v1.KeyRegisteredH\x00\x42\x07\n\x05\x65vent\"\xc6\x01\n\x0cRunSubmitted\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\r\n\x05graph\x18\x02 \x01(\x0c\x12#\n\x06inputs\x18\x03 \x03(\x0b\x32\x13.swarm.v1.PortItems\x12\x10\n\x08priority\x18\x04 \x01(\r\x12\x11\n\tprincipal\x18\x05 \x01(\t\x12\x0b\n\x03key\x18\x06 \x01(\t\x12\x0e\n\x06tenant\x18\x07 \x01(\t\x12\x0c\n\x04sign\x18\x08 \x01(\x08\x12%\n\x07records\x18\t \x03(\x0b\x32\x14.swarm.v1.RecordPart\"\xc5\x01\n\rResultRecords\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\r\n\x05steps\x18\x04 \x03(\r\x12\x10\n\x08\x61ttempts\x18\x05 \x03(\r\x12\x12\n\nstarted_ms\x18\x06 \x03(\x04\x12\x0f\n\x07wall_ms\x18\x07 \x03(\x01\x12!\n\x07outputs\x18\x08 \x03(\x0b\x32\x10.swarm.v1.Column\x12\x0e\n\x06\x63\x61\x63hed\x18\t \x01(\x08\x12\x12\n\nsignatures\x18\n \x03(\x0c\"\x9c\x01\n\rFailureRecord\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x1e\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x0f.swarm.v1.Error\x12\x12\n\nstarted_ms\x18\x07 \x01(\x04\x12\x0f\n\x07wall_ms\x18\x08 \x01(\x01\"l\n\nRecordPart\x12*\n\x07results\x18\x01 \x01(\x0b\x32\x17.swarm.v1.ResultRecordsH\x00\x12*\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x17.swarm.v1.FailureRecordH\x00\x42\x06\n\x04part\"4\n\rStepsRecorded\x12#\n\x05parts\x18\x01 \x03(\x0b\x32\x14.swarm.v1.RecordPart\"T\n\nStepIntent\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x0c\n\x04term\x18\x03 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x0c\n\x04node\x18\x05 \x01(\t\"6\n\rStepsIntended\x12%\n\x07intents\x18\x01 \x03(\x0b\x32\x14.swarm.v1.StepIntent\">\n\x0cRunCancelled\x12\x0b\n\x03run\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\t\"R\n\rAgentDeployed\x12\x1e\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x0f.swarm.v1.Agent\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x0e\n\x06tenant\x18\x03 \x01(\t\"/\n\x0c\x41gentRemoved\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"{\n\x0cTokenCreated\x12\r\n\x05token\x18\x01 \x01(\t\x12\x15\n\rsecret_sha256\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x12\n\nexpires_ms\x18\x04 \x01(\x04\x12\x10\n\x08uses_max\x18\x05 \x01(\r\x12\x11\n\tprincipal\x18\x06 \x01(\t\"<\n\tTokenUsed\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nkey_sha256\x18\x03 \x01(\t\"0\n\x0cTokenRevoked\x12\r\n\x05token\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"R\n\x0fIdentityRevoked\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12\x0e\n\x06serial\x18\x04 \x01(\t\"V\n\x11\x43\x65rtificateIssued\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\t\x12\x14\n\x0cnot_after_ms\x18\x03 \x01(\x04\x12\x0e\n\x06origin\x18\x04 \x01(\t\"*\n\rKeyRegistered\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\"4\n\rPolicyApplied\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"=\n\x08Snapshot\x12\x0f\n\x07version\x18\x01 \x01(\r\x12 \n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x0f.swarm.v1.Entryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,39 +35,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENTRY']._serialized_start=58
   _globals['_ENTRY']._serialized_end=763
   _globals['_RUNSUBMITTED']._serialized_start=766
-  _globals['_RUNSUBMITTED']._serialized_end=925
-  _globals['_RESULTRECORDS']._serialized_start=928
-  _globals['_RESULTRECORDS']._serialized_end=1125
-  _globals['_FAILURERECORD']._serialized_start=1128
-  _globals['_FAILURERECORD']._serialized_end=1284
-  _globals['_RECORDPART']._serialized_start=1286
-  _globals['_RECORDPART']._serialized_end=1394
-  _globals['_STEPSRECORDED']._serialized_start=1396
-  _globals['_STEPSRECORDED']._serialized_end=1448
-  _globals['_STEPINTENT']._serialized_start=1450
-  _globals['_STEPINTENT']._serialized_end=1534
-  _globals['_STEPSINTENDED']._serialized_start=1536
-  _globals['_STEPSINTENDED']._serialized_end=1590
-  _globals['_RUNCANCELLED']._serialized_start=1592
-  _globals['_RUNCANCELLED']._serialized_end=1654
-  _globals['_AGENTDEPLOYED']._serialized_start=1656
-  _globals['_AGENTDEPLOYED']._serialized_end=1738
-  _globals['_AGENTREMOVED']._serialized_start=1740
-  _globals['_AGENTREMOVED']._serialized_end=1787
-  _globals['_TOKENCREATED']._serialized_start=1789
-  _globals['_TOKENCREATED']._serialized_end=1912
-  _globals['_TOKENUSED']._serialized_start=1914
-  _globals['_TOKENUSED']._serialized_end=1974
-  _globals['_TOKENREVOKED']._serialized_start=1976
-  _globals['_TOKENREVOKED']._serialized_end=2024
-  _globals['_IDENTITYREVOKED']._serialized_start=2026
-  _globals['_IDENTITYREVOKED']._serialized_end=2108
-  _globals['_CERTIFICATEISSUED']._serialized_start=2110
-  _globals['_CERTIFICATEISSUED']._serialized_end=2196
-  _globals['_KEYREGISTERED']._serialized_start=2198
-  _globals['_KEYREGISTERED']._serialized_end=2240
-  _globals['_POLICYAPPLIED']._serialized_start=2242
-  _globals['_POLICYAPPLIED']._serialized_end=2294
-  _globals['_SNAPSHOT']._serialized_start=2296
-  _globals['_SNAPSHOT']._serialized_end=2357
+  _globals['_RUNSUBMITTED']._serialized_end=964
+  _globals['_RESULTRECORDS']._serialized_start=967
+  _globals['_RESULTRECORDS']._serialized_end=1164
+  _globals['_FAILURERECORD']._serialized_start=1167
+  _globals['_FAILURERECORD']._serialized_end=1323
+  _globals['_RECORDPART']._serialized_start=1325
+  _globals['_RECORDPART']._serialized_end=1433
+  _globals['_STEPSRECORDED']._serialized_start=1435
+  _globals['_STEPSRECORDED']._serialized_end=1487
+  _globals['_STEPINTENT']._serialized_start=1489
+  _globals['_STEPINTENT']._serialized_end=1573
+  _globals['_STEPSINTENDED']._serialized_start=1575
+  _globals['_STEPSINTENDED']._serialized_end=1629
+  _globals['_RUNCANCELLED']._serialized_start=1631
+  _globals['_RUNCANCELLED']._serialized_end=1693
+  _globals['_AGENTDEPLOYED']._serialized_start=1695
+  _globals['_AGENTDEPLOYED']._serialized_end=1777
+  _globals['_AGENTREMOVED']._serialized_start=1779
+  _globals['_AGENTREMOVED']._serialized_end=1826
+  _globals['_TOKENCREATED']._serialized_start=1828
+  _globals['_TOKENCREATED']._serialized_end=1951
+  _globals['_TOKENUSED']._serialized_start=1953
+  _globals['_TOKENUSED']._serialized_end=2013
+  _globals['_TOKENREVOKED']._serialized_start=2015
+  _globals['_TOKENREVOKED']._serialized_end=2063
+  _globals['_IDENTITYREVOKED']._serialized_start=2065
+  _globals['_IDENTITYREVOKED']._serialized_end=2147
+  _globals['_CERTIFICATEISSUED']._serialized_start=2149
+  _globals['_CERTIFICATEISSUED']._serialized_end=2235
+  _globals['_KEYREGISTERED']._serialized_start=2237
+  _globals['_KEYREGISTERED']._serialized_end=2279
+  _globals['_POLICYAPPLIED']._serialized_start=2281
+  _globals['_POLICYAPPLIED']._serialized_end=2333
+  _globals['_SNAPSHOT']._serialized_start=2335
+  _globals['_SNAPSHOT']._serialized_end=2396
 # @@protoc_insertion_point(module_scope)

@@ -42,7 +42,7 @@ class Entry(_message.Message):
     def __init__(self, version: _Optional[int] = ..., at_ms: _Optional[int] = ..., run_submitted: _Optional[_Union[RunSubmitted, _Mapping]] = ..., steps_recorded: _Optional[_Union[StepsRecorded, _Mapping]] = ..., run_cancelled: _Optional[_Union[RunCancelled, _Mapping]] = ..., agent_deployed: _Optional[_Union[AgentDeployed, _Mapping]] = ..., agent_removed: _Optional[_Union[AgentRemoved, _Mapping]] = ..., steps_intended: _Optional[_Union[StepsIntended, _Mapping]] = ..., token_created: _Optional[_Union[TokenCreated, _Mapping]] = ..., token_used: _Optional[_Union[TokenUsed, _Mapping]] = ..., token_revoked: _Optional[_Union[TokenRevoked, _Mapping]] = ..., identity_revoked: _Optional[_Union[IdentityRevoked, _Mapping]] = ..., certificate_issued: _Optional[_Union[CertificateIssued, _Mapping]] = ..., policy_applied: _Optional[_Union[PolicyApplied, _Mapping]] = ..., key_registered: _Optional[_Union[KeyRegistered, _Mapping]] = ...) -> None: ...
 
 class RunSubmitted(_message.Message):
-    __slots__ = ("run", "graph", "inputs", "priority", "principal", "key", "tenant", "sign")
+    __slots__ = ("run", "graph", "inputs", "priority", "principal", "key", "tenant", "sign", "records")
     RUN_FIELD_NUMBER: _ClassVar[int]
     GRAPH_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class RunSubmitted(_message.Message):
     KEY_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SIGN_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
     run: str
     graph: bytes
     inputs: _containers.RepeatedCompositeFieldContainer[_common_pb2.PortItems]
@@ -59,7 +60,8 @@ class RunSubmitted(_message.Message):
     key: str
     tenant: str
     sign: bool
-    def __init__(self, run: _Optional[str] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., principal: _Optional[str] = ..., key: _Optional[str] = ..., tenant: _Optional[str] = ..., sign: _Optional[bool] = ...) -> None: ...
+    records: _containers.RepeatedCompositeFieldContainer[RecordPart]
+    def __init__(self, run: _Optional[str] = ..., graph: _Optional[bytes] = ..., inputs: _Optional[_Iterable[_Union[_common_pb2.PortItems, _Mapping]]] = ..., priority: _Optional[int] = ..., principal: _Optional[str] = ..., key: _Optional[str] = ..., tenant: _Optional[str] = ..., sign: _Optional[bool] = ..., records: _Optional[_Iterable[_Union[RecordPart, _Mapping]]] = ...) -> None: ...
 
 class ResultRecords(_message.Message):
     __slots__ = ("run", "term", "node", "steps", "attempts", "started_ms", "wall_ms", "outputs", "cached", "signatures")

@@ -107,14 +107,16 @@ class RaftAppend(_message.Message):
     def __init__(self, previous_index: _Optional[int] = ..., previous_term: _Optional[int] = ..., commit_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[RaftEntry, _Mapping]]] = ...) -> None: ...
 
 class RaftAppendReply(_message.Message):
-    __slots__ = ("accepted", "next_index", "previous_index")
+    __slots__ = ("accepted", "next_index", "previous_index", "awaits")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     NEXT_INDEX_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_INDEX_FIELD_NUMBER: _ClassVar[int]
+    AWAITS_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     next_index: int
     previous_index: int
-    def __init__(self, accepted: _Optional[bool] = ..., next_index: _Optional[int] = ..., previous_index: _Optional[int] = ...) -> None: ...
+    awaits: bool
+    def __init__(self, accepted: _Optional[bool] = ..., next_index: _Optional[int] = ..., previous_index: _Optional[int] = ..., awaits: _Optional[bool] = ...) -> None: ...
 
 class RaftSnapshotChunk(_message.Message):
     __slots__ = ("index", "entry_term", "offset", "data", "last")

@@ -189,3 +189,67 @@ def test_cancelling_the_wait_cancels_the_run(world):
             assert [request.run for request in fakes["n1"].calls("CancelRun")] == ["run-1"]
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_a_short_run_is_submitted_and_told_of_by_one_call(world):
+    outputs = pb.RunOutputs(items=items_to_pb({"y": Payload("json", b"7")}))
+    end = pb.WatchReply(run=summary(status="succeeded"), outputs=outputs)
+
+    async def scenario():
+        script = {"Submit": [pb.SubmitReply(run="run-1", end=end)]}
+        async with world.serving(n1=script) as (profile, fakes), Swarm.connect(profile) as swarm:
+            assert await swarm.run(GRAPH) == {"y": 7}
+            assert [method for method, _ in fakes["n1"].asked] == ["Submit"]
+            assert fakes["n1"].calls("Submit")[0].linger_ms > 0
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_who_only_submits_is_acknowledged_at_once(world):
+    async def scenario():
+        script = {"Submit": [pb.SubmitReply(run="run-1")]}
+        async with world.serving(n1=script) as (profile, fakes), Swarm.connect(profile) as swarm:
+            await swarm.submit(GRAPH)
+            assert fakes["n1"].calls("Submit")[0].linger_ms == 0
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_the_results_of_a_longer_run_come_with_the_news_of_its_end(world):
+    end = pb.WatchReply(
+        run=summary(status="succeeded"),
+        outputs=pb.RunOutputs(items=items_to_pb({"y": Payload("json", b"7")})),
+    )
+
+    async def scenario(run, fakes):
+        assert await run.result() == {"y": 7}
+        assert fakes["n1"].calls("Watch")[0].outputs
+        assert (await run.wait()).status == "succeeded"
+        assert [method for method, _ in fakes["n1"].asked] == ["Watch"]
+
+    with_run(world, {"n1": {"Watch": [[end]]}}, scenario)
+
+
+def test_cancelling_while_it_is_submitted_cancels_the_run(world):
+    async def scenario():
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def slow():
+            asked.set()
+            await go.wait()
+            return pb.SubmitReply(run="run-1")
+
+        script = {
+            "Submit": [lambda _request: slow()],
+            "CancelRun": [pb.CancelRunReply(run=summary(status="cancelled"))],
+        }
+        async with world.serving(n1=script) as (profile, fakes), Swarm.connect(profile) as swarm:
+            waiting = asyncio.create_task(swarm.run(GRAPH))
+            await asked.wait()
+            waiting.cancel()
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert [request.run for request in fakes["n1"].calls("CancelRun")] == ["run-1"]
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))

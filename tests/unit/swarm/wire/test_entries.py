@@ -31,7 +31,15 @@ from swarm.scheduler.events import (
 from swarm.scheduler.ledger import Ledger
 from swarm.testing.graphs import CAPABILITIES, model_agent, random_graph, small_graph
 from swarm.trust.results import PROOF_BYTES
-from swarm.wire.entries import VERSION, decode_event, decode_history, encode_event, encode_history, revokes
+from swarm.wire.entries import (
+    VERSION,
+    VERSION_WITH_RECORDS,
+    decode_event,
+    decode_history,
+    encode_event,
+    encode_history,
+    revokes,
+)
 from swarm.wire.gen import entry_pb2 as pb
 
 texts = st.text(max_size=12)
@@ -82,6 +90,7 @@ events = st.one_of(
         texts,
         texts,
         st.booleans(),
+        st.lists(records, max_size=2).map(tuple),
     ),
     st.builds(PolicyApplied, times, texts, texts),
     st.builds(KeyRegistered, times, texts.map(NodeId), texts),
@@ -100,7 +109,7 @@ events = st.one_of(
 
 def plain(event: Durable) -> Durable:
     """The event with errors as text: two errors are never equal."""
-    if isinstance(event, StepsRecorded):
+    if isinstance(event, StepsRecorded | RunSubmitted):
         said = tuple(record._replace(error=repr(record.error)) for record in event.records)
         return replace(event, records=said)
     return event
@@ -168,8 +177,8 @@ def entry(**fields: object) -> bytes:
     ("data", "message"),
     [
         (
-            entry(version=VERSION + 1, agent_removed=pb.AgentRemoved()),
-            "the log speaks schema 2, this version",
+            entry(version=VERSION_WITH_RECORDS + 1, agent_removed=pb.AgentRemoved()),
+            "the log speaks schema 3, this version",
         ),
         (entry(), "a log entry of kind None"),
         (entry(run_submitted=pb.RunSubmitted(graph=b"{}")), "a log entry does not parse"),

@@ -43,7 +43,7 @@ messages = st.one_of(
     st.builds(VoteRequest, numbers, numbers, numbers, flags),
     st.builds(VoteReply, numbers, flags, flags),
     appends(),
-    st.builds(AppendReply, numbers, flags, numbers, numbers),
+    st.builds(AppendReply, numbers, flags, numbers, numbers, flags),
     st.builds(SnapshotChunk, numbers, numbers, numbers, numbers, st.binary(max_size=200), flags),
 )
 

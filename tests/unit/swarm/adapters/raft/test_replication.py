@@ -12,6 +12,7 @@ from swarm.adapters.raft.messages import (
     Append,
     AppendReply,
 )
+from swarm.adapters.raft.settings import COMMIT_NOTICE_MS
 from swarm.errors import Bug, OutcomeUnknown
 from tests.unit.swarm.adapters.raft.bench import SETTINGS, B, Bench, C, entries, proposal
 
@@ -176,3 +177,62 @@ def test_a_row_of_entries_is_sent_in_messages_of_bounded_size(bench):
     sizes = [sum(len(e.command) for e in append.entries) for to, append in bench.said(Append) if to == "b"]
     assert sum(sizes) == 10 * ((300 << 10) + 1)
     assert max(sizes) <= 1 << 20
+
+
+# -- what is committed, and who hears of it when --
+
+
+def _committed(bench, *, awaits=False):
+    """A leader whose followers hold its first entry, and the appends it sent when C's answer came."""
+    term = bench.lead()
+    bench.engine.proposals.append(proposal(b"x"))
+    bench.turn()
+    last = bench.engine.last().index
+    bench.tell(B, AppendReply(term, True, last, awaits=awaits))  # it holds all but the last
+    bench.sent.clear()
+    bench.tell(C, AppendReply(term, True, last + 1))
+    assert bench.engine.commit_index == last
+    return last
+
+
+def test_that_more_is_committed_travels_with_the_next_entries(bench):
+    last = _committed(bench)
+    assert bench.said(Append) == []
+    bench.engine.proposals.append(proposal(b"y"))
+    bench.turn()
+    assert {to for to, append in bench.said(Append) if append.commit_index == last and append.entries} == {
+        "b",
+        "c",
+    }
+
+
+def test_that_more_is_committed_is_said_a_moment_later_where_nothing_follows(bench):
+    last = _committed(bench)
+    due = bench.engine.next_deadline()
+    assert due <= bench.clock.s + COMMIT_NOTICE_MS / 1000
+    bench.turn(after_s=COMMIT_NOTICE_MS / 1000)
+    assert [(to, append.commit_index) for to, append in bench.said(Append)] == [("b", last), ("c", last)]
+    bench.sent.clear()
+    bench.turn(after_s=COMMIT_NOTICE_MS / 1000)
+    assert bench.said(Append) == []  # once
+
+
+def test_who_waits_for_what_is_committed_hears_of_it_at_once(bench):
+    last = _committed(bench, awaits=True)
+    assert [(to, append.commit_index) for to, append in bench.said(Append)] == [("b", last)]
+
+
+def test_a_follower_says_whether_somebody_waits_there(bench):
+    bench.engine.awaited = True
+    bench.tell(B, Append(1, 1, 0, 1, entries(2, b"x")))
+    bench.engine.awaited = False
+    bench.tell(B, Append(1, 2, 1, 1, entries(3, b"y")))
+    assert [reply.awaits for _, reply in bench.said(AppendReply)] == [True, False]
+
+
+def test_only_a_leader_whose_term_is_durable_lets_appends_run_ahead_of_its_disk(bench):
+    assert not bench.engine.may_run_ahead()
+    bench.lead()
+    assert bench.engine.may_run_ahead()
+    bench.engine.step_down(bench.engine.term + 1)
+    assert not bench.engine.may_run_ahead()
