@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sandbox.bodies import MessageError
 from sandbox.channel import Answer, Channel, Loan, lend
@@ -32,6 +32,10 @@ class Calls:
 
     def _check_ready(self) -> None:
         """Raise what keeps the cell from taking calls."""
+        raise NotImplementedError
+
+    def _failed(self, error: CellError) -> None:
+        """Hear what a call ended with."""
         raise NotImplementedError
 
     def _distrust(self, error: ValueError) -> Broken:
@@ -133,6 +137,9 @@ class Calls:
             raise self._distrust(error) from error
         if count == 1 and shared is None and held is None:
             self._seen.learn(body, results[0])
+        for result in results:
+            if type(result) is not dict:  # hardly ever
+                self._failed(cast("CellError", result))
         return results
 
     async def update_weights(self, feedback: Items) -> None:

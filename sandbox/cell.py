@@ -24,6 +24,7 @@ from sandbox.frames import Kind
 from sandbox.lookout import Vigil
 from sandbox.messages import write_load
 from sandbox.nursery import Exit
+from sandbox.overruns import lasts
 from sandbox.process import Process
 from sandbox.shared import Lender
 from sandbox.spec import CellSpec, Usage
@@ -31,6 +32,7 @@ from sandbox.spec import CellSpec, Usage
 LOAD_S: Final = 30.0  # to lock down, and again to load the agent
 GRACE_MS: Final = 200  # to finish what it has been asked
 FAREWELL_MS: Final = 2000  # the same, where an agent has something to do last
+RETIRING_S: Final = 1.0  # at most between two looks whether a cell that met a limit has answered all
 _CLOSE_S: Final = 5.0
 
 
@@ -69,13 +71,20 @@ class Cell(Calls):
         vigil: Vigil | None = None,
         copies: Copies | None = None,
     ) -> None:
+
+        def late(wall_s: float) -> None:
+            self._stop(Exceeded("wall_ms", wall_s * 1000, "more time", place=spec.image.name))
+
         lender = Lender(spec.limits.memory_bytes, copies)
         connect = broker.admit(spec, self._stop).open if broker is not None and spec.egress else None
-        channel = Channel(stream, spec.limits.output_bytes, self._late, self._broken, lender, connect, vigil)
+        channel = Channel(
+            stream, spec.limits.output_bytes, late, self._broken, lender, connect, vigil, self._failed
+        )
         super().__init__(spec, channel)
         self._process = Process(spec, output, group, self._stop)
         self._reason: CellError | None = None
         self.state = State.STARTING
+        self.retiring: asyncio.Task[None] | None = None  # it ends by itself, when it has answered all
         self.layers: tuple[str, ...] = ()
         self.farewell: CellError | None = None
         self.closed: asyncio.Future[CellError] = asyncio.get_running_loop().create_future()
@@ -190,8 +199,12 @@ class Cell(Calls):
         self._channel.close(lambda: reason)
         self._process.kill()
 
-    def _late(self, wall_s: float) -> None:
-        self._stop(Exceeded("wall_ms", wall_s * 1000, "more time", place=self._place))
+    def _failed(self, error: CellError) -> None:
+        """An agent that met a limit keeps what it took: it answers what it was asked, and no more."""
+        if lasts(error) and self.state is State.READY and self.retiring is None:
+            self._step("stop")
+            self._channel.tell(Kind.QUIT)  # behind everything it was asked; each of that has its own time
+            self.retiring = asyncio.get_running_loop().create_task(_retire(self, self._channel))
 
     def _broken(self, error: CellError | None) -> None:
         if error is not None:
@@ -205,6 +218,12 @@ class Cell(Calls):
         broken = Broken(f"the answer is malformed: {error}", place=self._place)
         self._stop(broken)
         return broken
+
+
+async def _retire(cell: Cell, channel: Channel) -> None:
+    while not channel.is_idle:  # what is asked of a cell that has ended fails at once
+        await asyncio.wait((cell.closed,), timeout=RETIRING_S)
+    await cell.close(GRACE_MS)
 
 
 def _seen(future: asyncio.Future[Answer]) -> None:

@@ -95,12 +95,14 @@ class Channel:
         lender: Lender | None = None,
         connect: Callable[[str], socket.socket] | None = None,
         vigil: Vigil | None = None,
+        on_failure: Callable[[CellError], None] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stream = stream
         self._reader = FrameReader(min(output_bytes_max, _SOCKET_BYTES_MAX) + _OVERHEAD_BYTES)
         self._on_late = on_late
         self._on_broken = on_broken
+        self._on_failure = on_failure
         self._connect = connect
         self.lender = lender or Lender(0)
         self._calls: deque[_Call] = deque()
@@ -269,6 +271,8 @@ class Channel:
             self._arm(calls[0])
         else:
             self._vigil.waiting -= 1
+        if isinstance(result, CellError) and self._on_failure is not None:
+            self._on_failure(result)
         if call.answer.done():  # the caller has gone away
             if isinstance(result, Answer) and result.held is not None:
                 result.held[0].close()

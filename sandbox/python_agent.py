@@ -19,6 +19,7 @@ import numpy as np
 
 from sandbox import tensors
 from sandbox.errors import AgentFailed, CellError
+from sandbox.overruns import Bounds, overrun
 from sandbox.payload import Items, Payload, Ports, json_payload, parse_json
 
 _FILE = "<agent>"
@@ -29,9 +30,16 @@ class PythonAgent:
     """Implements the five calls over an agent's own class, turning payloads into values and back."""
 
     def __init__(
-        self, name: str, code: bytes, manifest: Mapping[str, Any], *, unjoined_bytes_min: int = sys.maxsize
+        self,
+        name: str,
+        code: bytes,
+        manifest: Mapping[str, Any],
+        *,
+        unjoined_bytes_min: int = sys.maxsize,
+        bounds: Bounds | None = None,
     ) -> None:
         self._name = name
+        self._bounds = bounds
         self._unjoined_bytes_min = unjoined_bytes_min  # arrays from this size on stay `tensors.Encoded`
         self._manifest = dict(manifest)
         module = ModuleType("agent")
@@ -130,7 +138,9 @@ class PythonAgent:
         except BaseException as error:
             raise self._failed(call, error) from error
 
-    def _failed(self, call: str, error: BaseException) -> AgentFailed:
+    def _failed(self, call: str, error: BaseException) -> CellError:
+        if self._bounds is not None and (met := overrun(error, self._bounds, f"{self._name}.{call}")):
+            return met
         lines = [
             frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _FILE
         ]

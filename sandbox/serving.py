@@ -26,6 +26,7 @@ from sandbox.frames import FRAME_BYTES_MAX, HEADER_BYTES, Data, Frame, FrameRead
 from sandbox.linux import trim_heap
 from sandbox.lockdown import THREAD_STACK_BYTES, Base, Order, tighten
 from sandbox.messages import read_items, read_load, read_process, write_results
+from sandbox.overruns import Bounds
 from sandbox.payload import Items, Ports
 from sandbox.rows import BULK_BYTES, Payable
 from sandbox.shared import GRANT, WANT, Borrower
@@ -232,7 +233,9 @@ class _Resident:
             from sandbox.python_agent import PythonAgent  # noqa: PLC0415  (not needed in a wasm cell)
 
             tighten(self._base)
-            self._agent = PythonAgent(name, code, manifest, unjoined_bytes_min=BULK_BYTES)
+            order = self._order
+            bounds = Bounds(order.disk_bytes, order.open_files, order.threads)
+            self._agent = PythonAgent(name, code, manifest, unjoined_bytes_min=BULK_BYTES, bounds=bounds)
         self._process = batch_call(self._agent)
         os.environ.clear()
 

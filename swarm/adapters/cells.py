@@ -194,6 +194,8 @@ class SandboxCell:
 
     async def close(self) -> None:
         was_alive = self.alive
+        if isinstance(self._cell, sandbox.Cell) and self._cell.retiring is not None:
+            return  # others may still wait for its answers
         await self._cell.close()
         if isinstance(self._cell, sandbox.Cell) and (error := self._cell.farewell):
             _log.warning("the last step failed", error=str(error))
