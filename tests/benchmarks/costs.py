@@ -123,6 +123,7 @@ async def _message_us():
             await stream.read()
         used = time.process_time() - began
         await stream.done_writing()
+        assert await stream.read() is grpc.aio.EOF
         await channel.close()
-        await server.stop(0)
+        await server.stop(1)
     return used / MESSAGES / 4 * 1e6  # there and back, each sent and received
