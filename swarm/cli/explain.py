@@ -13,8 +13,6 @@ from swarm.cli.output import Output, table
 from swarm.cli.understanding import catalogue_of, understand
 from swarm.client import PlacingInfo, Swarm
 from swarm.client.profile import profile_path
-from swarm.decompose.analysis.describe import describe
-from swarm.decompose.analysis.describe import document_of as analysis_document
 
 EXAMPLES: Final = """\
   swarm explain "Split the text, then write a report"       what it means, and how much work it is
@@ -63,10 +61,9 @@ def explain(
 
 def _explain_task(task: str, wanted: Wanted, cluster: Path | None, *, as_json: bool) -> None:
     with Swarm.open(cluster) as swarm:
-        found = understand(task, catalogue_of(swarm.agents()), wanted)
-    Output(as_json=as_json).give(
-        analysis_document(found.analysis()), text="\n".join(describe(found.analysis()))
-    )
+        agents = swarm.agents()
+        found = understand(task, catalogue_of(agents), wanted).foreseen(swarm, agents)
+    Output(as_json=as_json).give(found.explained(), text="\n".join(found.explanation()))
 
 
 def _verdict(found: PlacingInfo) -> str:

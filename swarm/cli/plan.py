@@ -36,12 +36,11 @@ def plan(  # noqa: PLR0913, PLR0917 - an argument per option of the command
     as_json: Json = False,
 ) -> None:
     """Show the graph that a task means over the agents deployed, and what of it could not be mapped."""
+    wanted = Wanted(engine, model, llm, llm_key, profile_path(cluster), parts)
     with Swarm.open(cluster) as swarm:
-        found = understand(
-            task,
-            catalogue_of(swarm.agents()),
-            Wanted(engine, model, llm, llm_key, profile_path(cluster), parts),
-        )
+        agents = swarm.agents()
+        found = understand(task, catalogue_of(agents), wanted)
+        found = found.foreseen(swarm, agents) if explain else found
     out = Output(as_json=as_json)
     if as_json:
         out.give(document_of(found, explained=explain))

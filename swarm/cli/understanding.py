@@ -6,7 +6,8 @@ steps is read by what it says. `swarm plan` and `swarm submit` share this, so wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,8 +16,10 @@ from rich.table import Table
 
 from swarm.cli.check import read_graph
 from swarm.cli.engines import Wanted, engine_for
+from swarm.cli.forecast import Forecast, forecast, measured_ms, nodes_of
 from swarm.cli.output import Output, table
 from swarm.client import AgentInfo
+from swarm.client.blocking import BlockingSwarm
 from swarm.decompose.analysis.describe import Analysis, analyze, describe
 from swarm.decompose.analysis.describe import document_of as analysis_document
 from swarm.decompose.building import build_graph
@@ -65,6 +68,8 @@ class Understood:
     found: TaskGraph
     catalogue: Catalogue
     engine: Engine | None = None  # that understood a sentence
+    took: Mapping[str, float] = field(default_factory=dict)  # milliseconds, by capability, as far as measured
+    forecast: Forecast | None = None
 
     @property
     def graph(self) -> Graph:
@@ -73,7 +78,21 @@ class Understood:
     def analysis(self) -> Analysis:
         """What the analysis layer says of it."""
         found = self.found
-        return analyze(found.task, found.graph, self.catalogue, spoken=found.spoken is not None)
+        spoken = found.spoken is not None
+        return analyze(found.task, found.graph, self.catalogue, spoken=spoken, measured_ms=self.took)
+
+    def foreseen(self, swarm: BlockingSwarm, agents: list[AgentInfo]) -> Understood:
+        """The same, with what it will probably take by what ran lately, on the nodes there are."""
+        took = measured_ms(swarm)
+        return replace(self, took=took, forecast=forecast(self.graph, agents, nodes_of(swarm), took))
+
+    def explanation(self) -> list[str]:
+        """All that is known of it, for people."""
+        return describe(self.analysis()) + (self.forecast.lines() if self.forecast else [])
+
+    def explained(self) -> dict[str, object]:
+        """The same for a program."""
+        return {**analysis_document(self.analysis()), "schedule": self.forecast}
 
 
 def catalogue_of(agents: list[AgentInfo]) -> Catalogue:
@@ -165,7 +184,7 @@ def document_of(understood: Understood, *, explained: bool = False) -> dict[str,
         "left_out": found.left_out,
         "changes": found.changes,
     }
-    return document | ({"analysis": analysis_document(understood.analysis())} if explained else {})
+    return document | ({"analysis": understood.explained()} if explained else {})
 
 
 def _origin(found: TaskGraph, name: NodeName) -> dict[str, Any]:
@@ -183,7 +202,7 @@ def show(out: Output, understood: Understood, *, explained: bool = False) -> Non
         out.say(f"better: {change}")
     for text in found.left_out:
         out.say(f"not mapped: {text}", "yellow")
-    for line in describe(understood.analysis()) if explained else ():
+    for line in understood.explanation() if explained else ():
         out.say(line)
 
 

@@ -134,6 +134,18 @@ def test_what_it_means_is_explained(command, given):
     assert found["complexity"]["depth"] == 3
 
 
+def test_a_forecast_rests_on_what_the_capabilities_took_before(command, given):
+    code, _ = command("submit", SENTENCE, "--input", given, "--yes", "--wait")
+    assert code == 0
+    code, plan = command("plan", SENTENCE, "--explain")
+    work, schedule = plan["analysis"]["complexity"], plan["analysis"]["schedule"]
+    assert code == 0
+    assert work["cost_known"] == 1.0
+    assert 0 < work["path_ms"] <= work["cost_ms"]
+    assert [each["step"] for each in schedule["steps"]] == ["language", "translate", "count"]
+    assert schedule["makespan_ms"] == pytest.approx(work["path_ms"], abs=0.2)
+
+
 def test_a_program_runs_as_its_graph(command, given, tmp_path):
     path = tmp_path / "flow.py"
     path.write_text(
