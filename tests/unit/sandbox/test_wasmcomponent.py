@@ -45,7 +45,7 @@ MANIFEST = {
 }
 
 
-def agent(code: bytes = CODE, deadline_ms: int = 1000, **more: object) -> ComponentAgent:
+def agent(code: bytes = CODE, deadline_ms: int = 5000, **more: object) -> ComponentAgent:
     return ComponentAgent("double", code, MANIFEST | more, deadline_ms=deadline_ms)
 
 
@@ -80,7 +80,7 @@ def test_a_trap_costs_one_request_and_the_next_meets_a_new_instance() -> None:
 
 
 def test_a_component_without_end_is_ended() -> None:
-    subject = agent(deadline_ms=20)
+    subject = agent(deadline_ms=500)
     with pytest.raises(Exceeded, match="wall_ms"):
         ask(subject, 7, 0)
     assert ask(subject, 1, 2) == [2, 4]

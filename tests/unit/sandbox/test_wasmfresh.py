@@ -47,7 +47,7 @@ GLOBAL = (
 KINDS = pytest.mark.parametrize("text", [TEXT, GLOBAL], ids=["memory", "global"])
 
 
-def agent(text: str = TEXT, deadline_ms: int = 1000) -> FreshWasmAgent:
+def agent(text: str = TEXT, deadline_ms: int = 5000) -> FreshWasmAgent:
     return FreshWasmAgent("count", bytes(wasmtime.wat2wasm(text)), MANIFEST, deadline_ms=deadline_ms)
 
 
@@ -87,7 +87,7 @@ def test_a_trap_is_reported_and_the_next_request_is_answered(text: str) -> None:
 
 @KINDS
 def test_a_request_without_end_is_ended(text: str) -> None:
-    subject = agent(text, deadline_ms=20)
+    subject = agent(text, deadline_ms=500)
     with pytest.raises(Exceeded, match="wall_ms"):
         subject.process_input("math:count", {"x": payload(7)})
     assert answer(subject.process_input("math:count", {"x": payload(1)})) == [2]
