@@ -20,7 +20,7 @@ import numpy as np
 from swarm.scheduler.assignment.jobs import Schedule, Shape
 
 HEAT: Final = 0.003  # of the length: how much worse a step may be at the beginning, about
-PLACEMENTS_MAX: Final = 6_000_000  # tasks put on a machine, in all: about ten seconds
+PLACEMENTS_MAX: Final = 4_000_000  # tasks put on a machine, in all: ten to twenty seconds of one core
 ELSEWHERE: Final = 0.65  # of all moves go to another machine; the others stay and change the order
 TOGETHER: Final = 0.25  # of all moves take the whole line along that the task is in
 NEAR: Final = 0.15  # of the order: how far a task is moved in it at most

@@ -118,7 +118,7 @@ def _after(shape: Shape, task: int, where: int, finish: float, slots: list[Slots
 def search(shape: Shape, seed: int = 0, tries: int = TRIES, placements_max: int = PLACEMENTS_MAX) -> Schedule:
     """The best schedule of HEFT's and of many like it, improved within so many placements of a task.
 
-    Small graphs need fewer: PLACEMENTS_PER_TASK. A task put on a machine takes one or two microseconds.
+    Small graphs need fewer: PLACEMENTS_PER_TASK. A task put on a machine takes some microseconds.
     """
     placements_max = min(placements_max, PLACEMENTS_PER_TASK * len(shape.order))
     bound = lower_bound(shape) * CLOSE

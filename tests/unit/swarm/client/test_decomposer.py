@@ -70,3 +70,20 @@ def test_code_and_data_are_the_same_graph_through_the_same_door():
         assert code.graph.edges == data.graph.edges
         with pytest.raises(NotFound):
             decomposer.decompose("Fly me to the moon")
+
+
+def test_steps_that_work_row_by_row_are_dealt_out_where_that_is_asked_for():
+    catalogue = CATALOGUE | {
+        "text:translate": Signature(
+            "text:translate", (Port("text", "json"),), (Port("text", "json"),), rows=frozenset({"text"})
+        ),
+        "rows:split": Signature(
+            "rows:split", (Port("rows"), Port("parts_count", "json")), (Port("parts", many=True),)
+        ),
+        "rows:join": Signature("rows:join", (Port("parts", many=True),), (Port("rows"),)),
+    }
+    with TaskDecomposer(catalogue=catalogue, parts=3) as decomposer:
+        found = decomposer.decompose(SENTENCE)
+    kinds = [node.capability for node in found.graph.nodes]
+    assert (kinds.count("text:translate"), kinds.count("text:count")) == (3, 1)
+    assert [text for text in found.changes if "dealt out to 3" in text]
