@@ -60,8 +60,9 @@ from swarm.wire.gen import call_pb2_grpc, client_pb2_grpc, work_pb2_grpc
 _log = structlog.get_logger("swarm.daemon")
 
 # Graphs and records are many small objects without cycles: looking for cycles among them every 700
-# allocations, as Python does by default, costs a busy leader a third of its time.
-COLLECT_EVERY = (100_000, 20, 50)
+# allocations, as Python does by default, costs a busy leader a third of its time. But a refused call leaves a
+# few objects in a cycle, and with them the submission it carried: seldom must not be never.
+COLLECT_EVERY = (10_000, 20, 500)
 STOP_S = 2.0  # open calls get this long to end once the daemon stops
 
 
