@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -13,13 +14,21 @@ from sandbox import doctor as host
 from sandbox.spec import PROFILES
 from swarm.cli.options import Json
 from swarm.cli.output import EXIT_FAILED, Output, leave, table
+from swarm.daemons.config import NodeConfig
 
 EXAMPLES: Final = """\
   swarm doctor                    attack throw-away cells, and say what held
   swarm doctor --tier user        in another tier than this user's own
+  swarm doctor --config node.yaml in the tier of that node, and what else its settings risk
   swarm doctor --json             for a program
 """
 TIERS: Final = ("auto", "root", "user", "reduced", "wasm-only")
+
+
+RELAXED_REASON: Final = (
+    "acknowledged before the disk has synced: a power cut of a majority may cost the last moments"
+)
+RELAXED_REMEDY: Final = "remove `relaxed: true` under `log:` on every coordinator, if that is not meant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +53,20 @@ class Report:
 
 def doctor(
     tier: Annotated[str, typer.Option(help=f"One of {', '.join(TIERS)}.")] = "auto",
+    config: Annotated[Path | None, typer.Option("--config", help="A node's settings file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Say which layers of the sandbox hold on this machine, and why the others do not."""
     if tier not in TIERS:
         message = f"tier {tier!r} is none of {', '.join(TIERS)}"
         raise typer.BadParameter(message)
+    settings = NodeConfig.load(config) if config is not None else None
+    if settings is not None and tier == "auto":
+        tier = settings.sandbox.tier
     report = asyncio.run(examine(tier))
+    if settings is not None and settings.log.relaxed:
+        risk = Finding("log", RELAXED_REASON, RELAXED_REMEDY)
+        report = replace(report, causes=(*report.causes, risk))
     output = Output(as_json=as_json)
     rows = [("holds", layer, "", "") for layer in report.held]
     rows += [("lacks", found.layer, found.reason, found.remedy) for found in report.missing]
