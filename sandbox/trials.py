@@ -25,7 +25,7 @@ Spawn: TypeAlias = Callable[[CellSpec], Awaitable[Cell]]
 # Inside the cell, the same module makes the attempts.
 IMAGE: Final = AgentImage("self-test", "python", b"from sandbox.attempts import Agent")
 LIMITS: Final = CellLimits(
-    memory_bytes=48 << 20, disk_bytes=1 << 20, wall_ms=10_000, output_bytes=1 << 20, open_files=32, threads=8
+    memory_bytes=48 << 20, disk_bytes=1 << 20, wall_ms=30_000, output_bytes=1 << 20, open_files=32, threads=8
 )
 TOGETHER_MAX: Final = 4  # cells of lethal attempts at once
 _ENVIRONMENT_NAMES_MAX: Final = 100

@@ -148,7 +148,7 @@ def connections(cluster, name):
 
 def ended(cluster, name, count=1):
     """The writer is a moment behind: asked again until it is there, for a bounded time."""
-    for _ in range(500):
+    for _ in range(3000):
         found = [event for event in connections(cluster, name) if event[1] == "egress.ended"]
         if len(found) >= count:
             return found
@@ -272,7 +272,7 @@ def test_what_an_agent_took_is_told_of_each_node_and_outlives_its_cells(node, sw
         (info,) = swarm.nodes()
         return next((usage for usage in info.usage if usage.agent == "busy"), None)
 
-    for _ in range(500):
+    for _ in range(3000):
         if (usage := used()) is not None and usage.bytes_in > MEGABYTE:
             break
         time.sleep(0.02)

@@ -144,7 +144,7 @@ class Scene:
 
     async def record(self) -> Connection:
         """How the connection ended that was audited, once it has been."""
-        for _ in range(500):
+        for _ in range(5000):
             if self.audited and self.audited[-1].outcome != OPENING:
                 return self.audited.pop()
             await asyncio.sleep(0.01)
