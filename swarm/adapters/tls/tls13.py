@@ -20,7 +20,14 @@ _IN_TIME = os.environ.get(VARIABLE) == RSA_ONLY_SUITE or "grpc" not in sys.modul
 if _IN_TIME:
     os.environ[VARIABLE] = RSA_ONLY_SUITE
 
-# Also read when gRPC loads: its own log goes to standard error, with a line for every connection that ends.
+# Also read when gRPC loads. Its event engine hands each read and write from thread to thread; the poller it had
+# before does them where they are found ready, which takes a third less processor time for a small message.
+POLLED = ",".join(
+    f"-event_engine_{part}" for part in ("client", "listener", "for_all_other_endpoints", "callback_cq")
+)
+os.environ.setdefault("GRPC_EXPERIMENTS", POLLED)
+
+# And its own log goes to standard error, with a line for every connection that ends.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
