@@ -20,8 +20,8 @@ _IN_TIME = os.environ.get(VARIABLE) == RSA_ONLY_SUITE or "grpc" not in sys.modul
 if _IN_TIME:
     os.environ[VARIABLE] = RSA_ONLY_SUITE
 
-# Also read when gRPC loads. Its event engine hands each read and write from thread to thread; the poller it had
-# before does them where they are found ready, which takes a third less processor time for a small message.
+# Also read when gRPC loads. Its event engine hands reads and writes from thread to thread; the poller it had
+# before does both where it finds them ready: a third less processor time for a small message.
 POLLED = ",".join(
     f"-event_engine_{part}" for part in ("client", "listener", "for_all_other_endpoints", "callback_cq")
 )
