@@ -169,7 +169,8 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
             # Asked again at every turn: what is taken from them while they watch is theirs no more.
             grant = self._caller(context, request, "Watch").grant
             run = await self._coordinator.look_up(RunId(request.run), grant)
-            concerns(run)
+            if not greeted:
+                concerns(run)
             change = self._coordinator.replica.watchers.wait(run.submitted.run)
             events = list(views.events(run, offset, grant))
             offset += len(events)
