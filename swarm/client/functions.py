@@ -19,7 +19,7 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any, Final, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
@@ -71,6 +71,12 @@ class StepFunction(Generic[P, R]):
             )
         self._signature = inspect.signature(function)
         self._inputs = [_port(function, each) for each in self._signature.parameters.values()]
+        if unknown := set(options.get("rows", ())) - {*self._signature.parameters, OUTPUT}:
+            raise Mistake(
+                f"rows: it has no parameter {min(unknown)!r}",
+                place=function.__qualname__,
+                remedy="name parameters of the function",
+            )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._function(*args, **kwargs)
@@ -90,6 +96,7 @@ class StepFunction(Generic[P, R]):
                     "outputs": [{"name": OUTPUT, "kind": "any"}],
                     "deterministic": self._options["deterministic"],
                     "effects": self._options["effects"],
+                    **({"rows": self._options["rows"]} if "rows" in self._options else {}),
                 }
             ],
             "resources": {"limits": {"memory_mb": self._options["memory_mb"]}},
@@ -123,6 +130,7 @@ def step(
     once: bool = False,
     attempts_max: int = 3,
     memory_mb: int = 512,
+    rows: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], StepFunction[P, R]]: ...
 
 
@@ -135,8 +143,12 @@ def step(
     once: bool = False,
     attempts_max: int = 3,
     memory_mb: int = 512,
+    rows: Sequence[str] = (),
 ) -> StepFunction[P, R] | Callable[[Callable[P, R]], StepFunction[P, R]]:
     """Make a step of a function. `once`: running it twice does harm; `deterministic`: results may be kept.
+
+    `rows`: parameters that hold one row per item, where the function works on each row by itself and
+    gives a row for each; a batch may then be dealt out in parts.
 
     Raises `Mistake` for a function that could not run anywhere else.
     """
@@ -145,6 +157,7 @@ def step(
         "effects": "once" if once else "none",
         "attempts_max": attempts_max,
         "memory_mb": memory_mb,
+        **({"rows": [*rows, OUTPUT]} if rows else {}),
     }
     if function is not None:
         return StepFunction(function, capability, options)

@@ -129,3 +129,15 @@ async def later():
 def test_what_could_not_run_elsewhere_is_refused_and_the_reason_named(function, why):
     with pytest.raises(Mistake, match=why):
         step(function)
+
+
+def test_a_function_that_works_row_by_row_says_so():
+    @step(rows=["notes"])
+    def upper(notes: list, mark: str = "") -> list:
+        return [note.upper() + mark for note in notes]
+
+    header = af.parse(runnable(upper.agent())).header
+    assert header.capabilities[0].rows == ("notes", "value")
+    assert as_agent(upper)(notes=["a"], mark="!") == ["A!"]
+    with pytest.raises(Mistake, match="no parameter 'texts'"):
+        step(rows=["texts"])(helper)
