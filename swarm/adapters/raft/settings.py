@@ -71,7 +71,7 @@ class RaftSettings:
     election_ms_max: int = 1_600
     heartbeat_ms: int = 100
     compact_entries: int = 20_000  # a snapshot is taken after this many entries
-    compact_bytes: int = 64 * MIB  # ... or this many bytes of them
+    compact_bytes: int = 32 * MIB  # ... or this many bytes of them
     relaxed: bool = False  # acknowledge what is written and not yet synced
 
     def __post_init__(self) -> None:
