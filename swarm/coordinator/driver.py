@@ -102,6 +102,9 @@ class Coordinator:
     async def _tick_forever(self) -> None:
         last_ms = self._clock.monotonic_ms()
         while True:
+            if not self.replica.leads:
+                await self.replica.elected.wait()
+                last_ms = self._clock.monotonic_ms()
             await self._clock.sleep_ms(limits.TICK_MS)
             now_ms = self._clock.monotonic_ms()
             if self.replica.leads:

@@ -62,6 +62,7 @@ class Replica:
         self._proposed: dict[bytes, Durable] = {}  # our own entries on their way
         self._takeover: asyncio.Task[None] | None = None
         self.leading_term: int | None = None
+        self.elected = asyncio.Event()  # set while it leads
 
     async def start(self) -> None:
         """Recover from the log and join the others."""
@@ -170,6 +171,7 @@ class Replica:
         _log.info("leadership", term=leadership.term, leader=leadership.leader)
         if self.leads and (leadership.leader, leadership.term) != (self.node, self.leading_term):
             self.leading_term = None
+            self.elected.clear()
             self.absorb(Deposed(self._clock.monotonic_ms()))
             self.deposed(leadership.leader)
         if self._takeover is not None:
@@ -190,5 +192,6 @@ class Replica:
                 break
         self._catch_up()
         self.leading_term = term
+        self.elected.set()
         self.absorb(Elected(self._clock.monotonic_ms(), term))
         _log.info("leading", term=term, runs=self._scheduler.ledger.active())

@@ -12,7 +12,6 @@ Elections are simulated: when nobody leads, a coordinator that lives and a major
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -41,6 +40,7 @@ from swarm.trust.policy import OPERATOR, Caller
 ELECTION_MS = (150, 600)
 RETRY_MS = 50
 PATIENCE_MS = 600_000
+LOOK_MS_MIN, LOOK_MS_MAX, LOOK_GROWTH = 5.0, 50.0, 1.1  # between two looks at what is waited for
 ANN = Caller("ann", OPERATOR)
 
 
@@ -231,11 +231,13 @@ class MemoryCluster:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let time pass until something is so. Raises `OutOfTime`, or what a driver died of."""
         deadline_ms = self.clock.monotonic_ms() + PATIENCE_MS
+        rest_ms = LOOK_MS_MIN
         while not condition():
             self.look_for_bugs()
             if self.clock.monotonic_ms() > deadline_ms:
                 raise OutOfTime(f"it was never so within {PATIENCE_MS} ms", place="MemoryCluster")
-            await asyncio.sleep(0.005)
+            await self.clock.sleep_ms(rest_ms)
+            rest_ms = min(rest_ms * LOOK_GROWTH, LOOK_MS_MAX)
 
     def look_for_bugs(self) -> None:
         """Raises what a background task died of."""

@@ -161,14 +161,17 @@ class MemoryLink:
 
     async def send(self, message: FromNode) -> None:
         if self._carries():
-            put = asyncio.ensure_future(self._up.put((self._due_ms(), _through_the_wire_up(message))))
-            await self._unless_over(put)
+            sent = (self._due_ms(), _through_the_wire_up(message))
+            if self._over.done() or self._up.full():
+                await self._unless_over(asyncio.ensure_future(self._up.put(sent)))
+            else:
+                self._up.put_nowait(sent)
         else:
             self.torn = True
 
     async def received(self) -> AsyncIterator[ToNode]:
         while True:
-            due_ms, message = await self._unless_over(asyncio.ensure_future(self._down.get()))
+            due_ms, message = await self._next(self._down)
             await self._travel(due_ms)
             yield message
 
@@ -191,7 +194,7 @@ class MemoryLink:
         assert self._served is not None
         try:
             while True:
-                due_ms, message = await self._unless_over(asyncio.ensure_future(self._up.get()))
+                due_ms, message = await self._next(self._up)
                 await self._travel(due_ms)
                 if not self.dropped:
                     self._driver.roster.receive(self._served, message)
@@ -212,15 +215,27 @@ class MemoryLink:
         """Arrive in time, unless the link ends before."""
         left_ms = due_ms - self._links.clock.monotonic_ms()
         if left_ms > 0:
-            await self._unless_over(asyncio.ensure_future(self._links.clock.sleep_ms(left_ms)))
+            await asyncio.wait({self._over}, timeout=left_ms / 1_000)
+            self._must_last()
+
+    async def _next(self, queue: asyncio.Queue[tuple[float, _ResultT]]) -> tuple[float, _ResultT]:
+        self._must_last()
+        return (
+            await self._unless_over(asyncio.ensure_future(queue.get()))
+            if queue.empty()
+            else queue.get_nowait()
+        )
+
+    def _must_last(self) -> None:
+        if self._over.done():
+            raise Unreachable(self._over.result(), place=self.coordinator)
 
     async def _unless_over(self, wanted: asyncio.Future[_ResultT]) -> _ResultT:
         """Raises `Unreachable` when the link is over."""
         either: set[asyncio.Future[Any]] = {wanted, self._over}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if self._over.done():
-                raise Unreachable(self._over.result(), place=self.coordinator)
+            self._must_last()
             return wanted.result()
         finally:
             wanted.cancel()
