@@ -225,11 +225,14 @@ class MemoryCluster:
             ]
             return any(one.settled for one in found)
 
-        await self.until(settled)
+        await self.until(settled, LOOK_MS_MAX)
         return found[0]
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Let time pass until something is so. Raises `OutOfTime`, or what a driver died of."""
+    async def until(self, condition: Callable[[], bool], look_ms_max: float = LOOK_MS_MIN) -> None:
+        """Let time pass until something is so, and look rarely at what stays so.
+
+        Raises `OutOfTime`, or what a driver died of.
+        """
         deadline_ms = self.clock.monotonic_ms() + PATIENCE_MS
         rest_ms = LOOK_MS_MIN
         while not condition():
@@ -237,7 +240,7 @@ class MemoryCluster:
             if self.clock.monotonic_ms() > deadline_ms:
                 raise OutOfTime(f"it was never so within {PATIENCE_MS} ms", place="MemoryCluster")
             await self.clock.sleep_ms(rest_ms)
-            rest_ms = min(rest_ms * LOOK_GROWTH, LOOK_MS_MAX)
+            rest_ms = min(rest_ms * LOOK_GROWTH, look_ms_max)
 
     def look_for_bugs(self) -> None:
         """Raises what a background task died of."""

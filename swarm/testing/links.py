@@ -220,11 +220,10 @@ class MemoryLink:
 
     async def _next(self, queue: asyncio.Queue[tuple[float, _ResultT]]) -> tuple[float, _ResultT]:
         self._must_last()
-        return (
-            await self._unless_over(asyncio.ensure_future(queue.get()))
-            if queue.empty()
-            else queue.get_nowait()
-        )
+        if queue.empty():
+            return await self._unless_over(asyncio.ensure_future(queue.get()))
+        await asyncio.sleep(0)  # others have their turn between two messages
+        return queue.get_nowait()
 
     def _must_last(self) -> None:
         if self._over.done():
