@@ -30,7 +30,7 @@ STOCK_SEED = 3
 def test_nothing_acknowledged_is_lost_and_no_two_replicas_differ(world, seed):
     stats = WORLDS[world](seed).run()
     assert stats["acknowledged"] > 500
-    assert stats["kills"]
+    assert stats["kills"] or stats["changes"]
 
 
 def test_a_disk_that_forgets_what_it_synced_is_noticed():
@@ -52,6 +52,10 @@ def test_a_removed_name_that_is_let_in_again_is_noticed(monkeypatch):
         return replace(removal(self, node), removed=frozenset())
 
     monkeypatch.setattr(Membership, "_without", forgetting)
-    with pytest.raises(Violation, match="was removed and takes part again"):
+
+    def look():
         for seed in LET_IN_AGAIN_SEEDS:
             WORLDS["changes"](seed).run()
+
+    with pytest.raises(Violation, match="was removed and takes part again"):
+        look()
