@@ -8,6 +8,8 @@ import ssl
 import subprocess
 import time
 import urllib.request
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from swarm.adapters.etcd import EtcdClient
 
 PATIENCE_S = 20
 START_S = 0.02
+STOPPED = ("T", "t", "X", "Z")
 MISSING = "etcd is not installed: its tests are skipped (apt-get install etcd-server, or `make extras`)"
 
 
@@ -77,7 +80,17 @@ class EtcdServer:
             return False
 
     def pause(self):
+        """Returns when it stands still: its threads stop one by one, each when it has its turn."""
         self._process.send_signal(signal.SIGSTOP)
+        until = time.monotonic() + PATIENCE_S
+        while any(state not in STOPPED for state in self._states()):
+            assert time.monotonic() < until, "etcd does not stand still"
+            time.sleep(START_S)
+
+    def _states(self):
+        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+            with suppress(OSError):  # it has ended meanwhile
+                yield (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
     def resume(self):
         self._process.send_signal(signal.SIGCONT)
