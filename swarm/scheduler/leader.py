@@ -68,7 +68,13 @@ class Leader:
             Rebalancer(self.desk, ledger, self.placer, self.ranks) if options.rebalance else None
         )
         for run in ledger.runs.values():
-            for step in run.ready():
+            if run.settled:
+                continue
+            steps = [*run.ready()]
+            if _simple(run, steps, self.ranks):
+                self.desk.open(run, _by_where(run, steps), now_ms)
+                continue
+            for step in steps:
                 self._welcome(run, step, [])
 
     def committed(self, event: Durable, touched: Sequence[tuple[Run, list[int]]]) -> list[Action]:
@@ -377,8 +383,10 @@ class Leader:
 
 
 def _simple(run: Run, steps: Sequence[int], ranks: Ranks) -> bool:
-    """Whether all these steps of a run that begins may be queued as they are: not waited for, nor ranked."""
-    return ranks.of(run) is None and not any(map(run.waits_softly, steps))
+    """Whether these steps, of a run nobody here has looked at yet, may be queued as they are: there are some,
+    none is waited for, ranked or in doubt.
+    """
+    return bool(steps) and not run.intents and ranks.of(run) is None and not any(map(run.waits_softly, steps))
 
 
 def _by_where(run: Run, steps: Sequence[int]) -> list[tuple[Where, list[int]]]:
