@@ -1,12 +1,16 @@
 """Proposals, long writes, and nothing unpickled: the stock class, then ours."""
 
 import os
+import struct
+import zlib
 
 import pytest
 from pysyncobj.journal import FileJournal
+from pysyncobj.tcp_connection import TcpConnection
 
 from swarm.adapters.raft.engine import ApplyRoom
 from swarm.adapters.raft.events import Applied, CaptureWanted, Failed
+from swarm.adapters.raft.logfile import LogFile
 from swarm.adapters.raft.messages import (
     Append,
     AppendReply,
@@ -132,6 +136,15 @@ def test_the_pieces_of_a_large_message_keep_the_follower_and_the_leader_calm(ben
 # -- nothing is unpickled, nothing unsupported pretends --
 
 
+def test_stock_calls_what_a_stranger_sends(tmp_path):
+    told = f"cos\nmkdir\n(V{tmp_path / 'made by a stranger'}\ntR."  # a pickle: call os.mkdir with that
+    body = zlib.compress(told.encode())
+    connection = TcpConnection(poller=None)
+    connection._TcpConnection__readBuffer = struct.pack("i", len(body)) + body
+    connection._TcpConnection__processParseMessage()
+    assert [path.name for path in tmp_path.iterdir()] == ["made by a stranger"]
+
+
 def test_what_would_need_a_pickle_is_refused(bench):
     for call in (
         bench.engine.addNodeToCluster,
@@ -174,6 +187,25 @@ def test_stock_accepts_a_flipped_byte_and_forgets_its_term_when_its_file_is_torn
     assert again[0][0] == b"\0qayload"
     assert (again.getCurrentTerm(), again.getVotedForNodeId()) == (0, None)
     again._destroy()
+
+
+@pytest.mark.filterwarnings("ignore")  # the library leaves a file open
+def test_stock_cannot_say_where_a_journal_of_four_gigabytes_ends(tmp_path, monkeypatch):
+    journal = FileJournal(str(tmp_path / "journal"))
+    monkeypatch.setattr(journal._FileJournal__journalFile, "write", lambda *_: None)
+    monkeypatch.setattr(journal, "_FileJournal__currentOffset", 1 << 32)
+    with pytest.raises(struct.error):
+        journal.add(b"\0payload", 2, 1)
+    assert len(journal) == 1  # and in memory the entry is there
+
+
+def test_our_log_file_goes_on_behind_four_gigabytes(tmp_path):
+    file = LogFile(tmp_path / "log", os.O_CREAT)
+    file.write(5 << 30, b"batch")  # of which nothing but these bytes takes room
+    file.close()
+    with (tmp_path / "log").open("rb") as found:
+        found.seek(5 << 30)
+        assert found.read() == b"batch"
 
 
 def test_stock_never_syncs(tmp_path, monkeypatch):
