@@ -174,7 +174,7 @@ class MemoryCluster:
             found[:] = [driver for driver in self.coordinators.values() if driver.replica.leads]
             return bool(found)
 
-        await self.until(leads)
+        await self.until(leads, LOOK_MS_MAX)
         return found[0]
 
     async def deploy(self, data: bytes) -> None:
