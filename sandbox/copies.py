@@ -19,6 +19,10 @@ import numpy as np
 
 from sandbox.tensors import Array
 
+ENVIRONMENT: Final = {"GLIBC_TUNABLES": "glibc.cpu.x86_non_temporal_threshold=4194304"}
+"""For daemons and cells, from their start on: the C library writes copies of more than 4 MiB past the caches,
+which spares it reading what they overwrite. By default it does so only for what is larger than all caches."""
+
 COPIES_KEPT_MAX: Final = 4  # by one daemon: a caller often holds the last answer while it asks for the next
 COPIES_KEPT_BYTES_MAX: Final = 256 << 20
 _HUGE_BYTES: Final = 2 << 20

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sandbox import linux
+from sandbox.copies import ENVIRONMENT
 from sandbox.errors import Broken, Refused
 from sandbox.filters import program
 from sandbox.lockdown import Order
@@ -51,6 +52,7 @@ _ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
+    **ENVIRONMENT,
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 

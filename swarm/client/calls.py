@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import grpc.aio
 
@@ -21,6 +21,8 @@ from swarm.graph import Items
 from swarm.ids import CapabilityName, NodeId
 from swarm.wire.calls import CallRow, calls_to_pb, replies_from_pb, take
 from swarm.wire.gen.call_pb2_grpc import CallsStub
+
+ROWS_MAX: Final = 32  # in one message: while its node is at them the next are made, and the last ones read
 
 
 class Caller:
@@ -119,7 +121,7 @@ class _Stream:
                 await self._kick.wait()
                 self._kick.clear()
                 while self._waiting:
-                    if rows := [row for row in take(self._waiting) if row.id in self._open]:
+                    if rows := [row for row in take(self._waiting, ROWS_MAX) if row.id in self._open]:
                         await self._call.write(calls_to_pb(rows))
 
     def _settle(self, number: int, result: Mapping[str, Items] | SwarmError) -> None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from sandbox.copies import ENVIRONMENT
 from swarm import limits
 from swarm.errors import Conflict, NotFound
 from swarm.ids import NodeId
@@ -50,7 +51,7 @@ class Keeper:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=config.parent,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                env={**ENVIRONMENT, **os.environ, "PYTHONPATH": os.pathsep.join(paths)},
                 pass_fds=(self._lifeline,),
                 start_new_session=True,
             )

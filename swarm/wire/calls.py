@@ -36,11 +36,11 @@ class ReplyRow(NamedTuple):
 RowT = TypeVar("RowT", bound=CallRow | ReplyRow)
 
 
-def take(rows: deque[RowT]) -> list[RowT]:
+def take(rows: deque[RowT], rows_max: int) -> list[RowT]:
     """The next rows that fit into one message; a row that is heavy goes alone."""
     taken: list[RowT] = []
     weight = 0
-    while rows and len(taken) < limits.CALLS_BATCH_MAX:
+    while rows and len(taken) < rows_max:
         row = rows[0]
         held = row.inputs if isinstance(row, CallRow) else row.result
         weight += 0 if isinstance(held, SwarmError) else payload_bytes(held.values())

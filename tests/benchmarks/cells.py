@@ -31,6 +31,7 @@ import numpy as np
 
 import af
 from sandbox import AgentImage, Cell, CellLimits, CellSpec, Pool, Warden, tensors
+from sandbox.copies import ENVIRONMENT
 from sandbox.pool import Phase
 
 ROOT: Final = Path(__file__).parents[2]
@@ -191,6 +192,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--case", action="append", choices=CASES, help="only this one; may be repeated")
     arguments = parser.parse_args()
+    if missing := ENVIRONMENT.items() - os.environ.items():  # which daemons have, from their start on
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, **dict(missing)})
 
     def emit(case: str, unit: str, samples: Samples) -> None:
         ordered = sorted(samples)

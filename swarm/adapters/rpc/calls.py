@@ -79,7 +79,7 @@ class _Desk:
             await self._kick.wait()
             self._kick.clear()
             while self._ready:
-                rows = take(self._ready)
+                rows = take(self._ready, limits.CALLS_BATCH_MAX)
                 await context.write(replies_to_pb(rows))
                 self._under_way -= len(rows)
                 self._room.set()

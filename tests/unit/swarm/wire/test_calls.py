@@ -63,12 +63,11 @@ def test_columns_that_do_not_fill_the_calls_are_refused():
 
 def test_a_message_has_no_more_rows_and_no_more_bytes_than_it_may(monkeypatch):
     monkeypatch.setattr(limits, "RECORDS_BATCH_BYTES_MAX", 100)
-    monkeypatch.setattr(limits, "CALLS_BATCH_MAX", 3)
 
     def rows(*sizes):
         return deque(ReplyRow(1, {"out": Payload("bytes", bytes(size))}) for size in sizes)
 
-    assert len(take(rows(1, 1, 1, 1))) == 3
-    assert len(take(rows(60, 60))) == 1
-    assert len(take(rows(500, 1))) == 1
-    assert len(take(deque([ReplyRow(1, AgentFailed("no"))]))) == 1
+    assert len(take(rows(1, 1, 1, 1), 3)) == 3
+    assert len(take(rows(60, 60), 3)) == 1
+    assert len(take(rows(500, 1), 3)) == 1
+    assert len(take(deque([ReplyRow(1, AgentFailed("no"))]), 3)) == 1
