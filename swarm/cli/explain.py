@@ -21,6 +21,14 @@ EXAMPLES: Final = """\
 """
 
 
+_HOW: Final = {
+    "": "",
+    "greedy": "",
+    "home": ", whatever the scores: the leader's own node idled while the run was written down",
+    "spare": ", as a second attempt beside one that is late",
+}
+
+
 def explain(
     subject: Annotated[
         str,
@@ -74,5 +82,5 @@ def _verdict(found: PlacingInfo) -> str:
         return f"{head}\nno node can take it" if found.candidates else head
     verb = "went to" if found.placed else "would go to"
     second = f"the runner-up is {found.runner_up}" if found.runner_up else "no other node could take it"
-    how = "" if found.how in {"", "greedy"} else f", chosen for several steps together ({found.how})"
+    how = _HOW.get(found.how, f", chosen for several steps together ({found.how})")
     return f"{head}\nit {verb} {found.node}{how}; {second}"

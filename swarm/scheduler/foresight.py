@@ -18,7 +18,7 @@ from swarm.scheduler.events import RunSubmitted
 from swarm.scheduler.ledger import Ledger
 from swarm.scheduler.needs import near
 from swarm.scheduler.placement import NodeView, choose
-from swarm.scheduler.placing import GREEDY, ONCE, Placer
+from swarm.scheduler.placing import GREEDY, HOME, ONCE, Placer
 from swarm.scheduler.run import Run
 
 
@@ -62,10 +62,11 @@ class Foresight:
             return None
         offer, views = found
         idle = (view for view in views if view.node == home and not view.busy and not run.refers)
-        view = next(idle, None) or choose(views, near(run, step))
+        here = next(idle, None)
+        view = here or choose(views, near(run, step))
         key = StepKey(run.submitted.run, step, self._term, 1)
+        look = self._placer.history.begin(self._desk.nodes.values(), HOME if here else GREEDY, now_ms)
         view.take(key, run.graph.nodes[step].resources)
-        look = self._placer.history.begin(self._desk.nodes.values(), GREEDY, now_ms)
         look.placed.append((key.run, step, view.node))
         self._placer.history.keep(look)
         return self._placer.told(run, offer, view, key)

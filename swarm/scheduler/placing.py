@@ -33,6 +33,7 @@ TURN_STEPS_MAX = 4_096  # placed from one queue before the others are looked at,
 ONCE = "once"  # the `effects` of a capability that must not run twice
 IMPATIENT_SCAN_MS = 1_000  # how often one queue is searched for steps that waited too long for a host
 GREEDY = "greedy"
+HOME = "home"  # by no score: its run is begun while it is written down, and the leader's own node idled
 SPARE = "spare"
 
 Hungry: TypeAlias = list[tuple[Where, FairQueue]]
