@@ -59,6 +59,7 @@ class Links(rpc.RaftServicer):
         self._cluster = cluster
         self._listed = dict(listed)  # where nodes are: the operator's word goes before the log's
         self._voters = founders
+        self._vouched = founders  # by others, and not yet by the log
         self._peers: dict[NodeId, str] = {}
         self._channels = channels
         self._inbox: Inbox | None = None
@@ -92,10 +93,11 @@ class Links(rpc.RaftServicer):
     def update(self, voters: Voters) -> None:
         """From now on these take part."""
         self._voters = voters
+        known = {**voters.voters, **voters.learners}
+        if self._vouched.index > voters.index:  # whoever vouched does so once: a stream has one hello
+            known = {**self._vouched.voters, **self._vouched.learners, **known}
         self._peers = {
-            peer: self._listed.get(peer, address)
-            for peer, address in {**voters.voters, **voters.learners}.items()
-            if peer != self._me
+            peer: self._listed.get(peer, address) for peer, address in known.items() if peer != self._me
         }
         for peer in self._streams.keys() - self._peers.keys():
             del self._streams[peer]  # what it still says is not heard
@@ -112,14 +114,15 @@ class Links(rpc.RaftServicer):
                 self._keep_dialing(inbox, peer), name=f"raft-dial-{peer}"
             )
 
-    def _vouched(self, peer: NodeId, hello: pb.RaftHello) -> None:
+    def _believe(self, peer: NodeId, hello: pb.RaftHello) -> None:
         """A voter knows of others that came while this one was away: they may be spoken with.
 
         It changes nothing about who counts: that is the log's to say, and it is they who have it.
         """
         said = voters_from_pb(hello.voters)
-        if said.index <= self._voters.index:
+        if said.index <= max(self._voters.index, self._vouched.index):
             return
+        self._vouched = said
         for node, address in {**said.voters, **said.learners}.items():
             if node != self._me and node not in self._peers and len(self._peers) < PEERS_MAX:
                 _log.info("%s vouches for %s at %s", peer, node, address)
@@ -162,7 +165,7 @@ class Links(rpc.RaftServicer):
             first = await anext(request_iterator, None)
             self._recognise(inbox, peer, first)
             if first is not None:
-                self._vouched(peer, first.hello)
+                self._believe(peer, first.hello)
         except NotTrusted as error:
             _log.warning("a stream is refused: %s", error)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, _told(error))
