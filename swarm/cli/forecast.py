@@ -18,7 +18,7 @@ from typing import Final
 from swarm.client import AgentInfo, NodeInfo
 from swarm.client.blocking import BlockingSwarm
 from swarm.decompose.analysis.complexity import STEP_MS_UNKNOWN
-from swarm.errors import Mistake, SwarmError
+from swarm.errors import Mistake, NotAllowed, NotFound
 from swarm.graph import Graph
 from swarm.scheduler.assignment.jobs import Job, shape_of
 from swarm.scheduler.assignment.listing import search
@@ -57,7 +57,7 @@ class Forecast:
 def measured_ms(swarm: BlockingSwarm) -> dict[str, float]:
     """What capabilities took in the latest runs that went well; nothing where they may not be read."""
     took: dict[str, list[float]] = defaultdict(list)
-    with suppress(SwarmError):
+    with suppress(NotAllowed, NotFound):  # a run may be forgotten while we look
         for run in swarm.runs("succeeded", RUNS_LOOKED_AT):
             if run.steps_total > STEPS_MAX:
                 continue
@@ -69,7 +69,7 @@ def measured_ms(swarm: BlockingSwarm) -> dict[str, float]:
 
 def nodes_of(swarm: BlockingSwarm) -> list[NodeInfo]:
     """The nodes that take work; none where they may not be read."""
-    with suppress(SwarmError):
+    with suppress(NotAllowed):
         return [each for each in swarm.nodes() if each.slots and each.state == "attached"]
     return []
 
