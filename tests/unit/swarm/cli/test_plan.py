@@ -30,7 +30,13 @@ SENTENCE = "Translate the text, then summarize it and book a table."
 
 @pytest.fixture
 def cluster(serving):
-    with serving(n1={"ListAgents": [AGENTS], "Submit": [pb.SubmitReply(run="run-7")]}) as fakes:
+    answers = {
+        "ListAgents": [AGENTS],
+        "ListNodes": [pb.ListNodesReply()],
+        "ListRuns": [pb.ListRunsReply()],
+        "Submit": [pb.SubmitReply(run="run-7")],
+    }
+    with serving(n1=answers) as fakes:
         yield fakes["n1"]
 
 
