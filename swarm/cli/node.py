@@ -19,6 +19,7 @@ from swarm.cli.options import Json
 from swarm.cli.output import Output, leave
 from swarm.daemons.config import NodeConfig
 from swarm.daemons.node import serve
+from swarm.idle import PatientLoop
 
 ORPHAN_S_MAX: Final = limits.DRAIN_MS_MAX / 1000 + 5.0  # then an orphaned daemon ends without draining
 
@@ -48,7 +49,8 @@ def node(
     _log_to_stderr(settings.log_level, as_json=as_json)
     if lifeline >= 0:
         _end_with(lifeline)
-    code = asyncio.run(serve(settings))
+    with asyncio.Runner(loop_factory=PatientLoop) as runner:
+        code = runner.run(serve(settings))
     if as_json:
         Output(as_json=True).give({"node": settings.node, "exit_code": code})
     leave(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from typing import assert_never
 
@@ -16,6 +15,7 @@ from swarm.coordinator.records import Records
 from swarm.coordinator.replica import Replica
 from swarm.coordinator.watchers import Watchers
 from swarm.errors import NotLeader, OutcomeUnknown, ProtocolBroken, RunFailed, SwarmError
+from swarm.idle import when_idle
 from swarm.ids import Digest, NodeId, RunId, StepKey
 from swarm.ports import Clock, Downlink
 from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw
@@ -289,7 +289,7 @@ class Roster:
         """Tell the nodes soon: what one turn of the loop collects travels together."""
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush_now)
+            when_idle(self._flush_now)
 
     def _flush_now(self) -> None:
         self._flushing = False

@@ -17,7 +17,6 @@ from swarm.scheduler.run import Run, context_of
 from swarm.trust.policy import Grant
 
 CLUSTER: Final = "cluster"  # where it is full, for whoever asks; clients then wait for a while
-COUNT_STEPS_MS: Final = 50  # a count of active steps is good for so long; it looks at every run
 BURST_S: Final = 2.0  # a tenant that was quiet may submit so many seconds' worth at once
 
 
@@ -29,7 +28,6 @@ class Tenancy:
         self._clock = clock
         self._coming: Counter[str] = Counter()  # accepted, and not in the ledger yet
         self._buckets: dict[str, tuple[float, int]] = {}  # submissions left, and as of when
-        self._active_steps, self._counted_ms = 0, -COUNT_STEPS_MS
 
     @contextmanager
     def room(self, name: str, new_bytes: int) -> Iterator[None]:
@@ -42,7 +40,7 @@ class Tenancy:
         remedy = "wait for one to end, or cancel one"
         if ledger.active() + self._coming.total() >= limits.RUNS_ACTIVE_MAX:
             raise QueueFull(f"{limits.RUNS_ACTIVE_MAX} runs are active", place=CLUSTER, remedy=remedy)
-        if self._steps(ledger) >= limits.STEPS_ACTIVE_MAX:
+        if ledger.steps_left >= limits.STEPS_ACTIVE_MAX:
             message = f"{limits.STEPS_ACTIVE_MAX} steps are under way or waiting"
             raise QueueFull(message, place=CLUSTER, remedy=remedy)
         if ledger.active_of(name) + self._coming[name] >= runs_max:
@@ -57,14 +55,6 @@ class Tenancy:
             yield
         finally:
             self._coming[name] -= 1
-
-    def _steps(self, ledger: Ledger) -> int:
-        """Steps of active runs that have no result, as of a moment ago."""
-        now_ms = self._clock.monotonic_ms()
-        if now_ms - self._counted_ms >= COUNT_STEPS_MS:
-            self._counted_ms = now_ms
-            self._active_steps = sum(run.left for run in ledger.runs.values())
-        return self._active_steps
 
     def _spend(self, name: str, rate: float, place: str) -> None:
         now_ms = self._clock.monotonic_ms()

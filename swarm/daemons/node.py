@@ -42,6 +42,7 @@ from swarm.adapters.rpc.channels import Channels
 from swarm.adapters.rpc.clients import About, ClientServicer
 from swarm.adapters.rpc.forward import Forwarder
 from swarm.adapters.rpc.proxy import ProxyServicer
+from swarm.adapters.rpc.server import make_server
 from swarm.adapters.rpc.work import GrpcDialer, WorkServicer
 from swarm.adapters.system import FileJournal, SystemClock, SystemMachine, keep_memory, new_id
 from swarm.coordinator import Coordinator, Deployments
@@ -141,7 +142,7 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
         stack.push_async_callback(standing.close)
         peers = GrpcBlobPeers(channels, blobs)
         data = Data(config.node, blobs, peers, clock, config.coordinators)
-        server = grpc.aio.server(interceptors=(standing.gate,), options=tls.SERVER_OPTIONS)
+        server = make_server((standing.gate,))
         calls = CallServicer()
         call_pb2_grpc.add_CallsServicer_to_server(calls, server)
         client_pb2_grpc.add_BlobsServicer_to_server(BlobsServicer(blobs), server)

@@ -82,6 +82,7 @@ class Ledger:
         self._runs_of: Counter[str] = Counter()  # runs that are remembered, by tenant
         self._bytes_of: Counter[str] = Counter()  # payload of those
         self._weight: dict[RunId, int] = {}
+        self.steps_left = 0  # of active runs: steps without a result
         self.needs = Needs()
 
     def apply(self, event: Durable) -> list[tuple[Run, list[int]]]:
@@ -148,6 +149,7 @@ class Ledger:
             return []
         run = self.runs[event.run] = Run(replace(event, records=()) if event.records else event)
         self._weight[event.run] = 0
+        self.steps_left += run.left
         self._runs_of[event.tenant] += 1
         self._weigh(event.run, payload_bytes(event.inputs.values()))
         self.needs.add(run, event.inputs.values())
@@ -162,14 +164,17 @@ class Ledger:
     def _record(self, event: StepsRecorded) -> list[tuple[Run, list[int]]]:
         touched: dict[RunId, tuple[Run, list[int]]] = {}
         weights: dict[RunId, int] = {}
+        ended = 0
         for record in event.records:
             name = record.run
             run = self.runs.get(name)
             if run is None or record.step >= len(run.state):
                 continue
+            left = run.left
             ready = run.record(record, event.at_ms)
             if ready is None:
                 continue
+            ended += left - run.left
             values = record.outputs.values()
             self.needs.add(run, values)
             if name not in touched:
@@ -178,6 +183,7 @@ class Ledger:
                 weights[name] += payload_bytes(values)
                 if ready:
                     touched[name][1].extend(ready)
+        self.steps_left -= ended
         for name, weight in weights.items():
             self._weigh(name, weight)
             self._retire(touched[name][0])
@@ -187,6 +193,7 @@ class Ledger:
         run = self.runs.get(event.run)
         if run is None or run.status is not Status.RUNNING:
             return []
+        self.steps_left -= run.left
         run.cancel(event.reason, event.at_ms)
         self._retire(run)
         return [(run, [])]

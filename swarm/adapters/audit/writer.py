@@ -37,6 +37,7 @@ WAITING_EVENTS_MAX: Final = 65_536
 RESERVED_EVENTS: Final = 16_384  # for calls that were let in and have not ended yet
 BATCH_EVENTS_MAX: Final = 4_096
 ROOM_BYTES_MIN: Final = 32 * limits.MIB  # on the log's disk, for those events
+GATHER_S: Final = 0.02  # events that follow each other so closely share a write, a signature and a sync
 KEY_LOOK_S: Final = 1.0  # so often a log that nothing is written to looks for a key that is to follow
 ROTATION_S: Final = 60.0  # within which the daemon has to take it
 DAY_MS: Final = 24 * 3600 * 1000
@@ -71,6 +72,7 @@ class AuditLog:
         self._room_bytes = ROOM_BYTES_MIN
         self._on_failure: Callable[[BaseException], None] = lambda _: None
         self._closing = threading.Event()
+        self._urged = threading.Event()  # somebody waits for what was recorded
         try:
             self._index = files.read_index()
         except NotFound:
@@ -166,6 +168,7 @@ class AuditLog:
         """Wait until all that was recorded before is durable. Raises what keeps it from being so."""
         done = threading.Event()
         self._queue.put(done, timeout=timeout_s)
+        self._urged.set()
         if not done.wait(timeout_s) or self._failed is not None:
             raise _broken(self._failed or TimeoutError(f"the disk did not answer for {timeout_s:g} s"))
 
@@ -174,6 +177,7 @@ class AuditLog:
         if not self._closing.is_set():
             self._closing.set()
             self._queue.put(threading.Event())
+            self._urged.set()
             self._thread.join()
             os.close(self._fd)
             os.close(self._head_fd)
@@ -200,13 +204,15 @@ class AuditLog:
                 return
 
     def _gather(self) -> tuple[list[Event], list[threading.Event]]:
-        """What waits; nothing where nothing came for a while."""
+        """What waits, and what follows it closely; nothing where nothing came for a while."""
         batch: list[Event] = []
         waiters: list[threading.Event] = []
         try:
             item = self._queue.get(timeout=KEY_LOOK_S)
         except queue.Empty:
             return batch, waiters
+        self._urged.wait(GATHER_S)
+        self._urged.clear()
         while True:
             if isinstance(item, threading.Event):
                 waiters.append(item)

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from swarm.adapters.raft.events import Proposal, VoterChange
 from swarm.adapters.raft.link import Link
 from swarm.adapters.raft.messages import Incoming
+from swarm.idle import when_idle
 from swarm.ids import NodeId
 
 
@@ -76,6 +77,7 @@ class Inbox:
         self._put_bytes = 0
         self._taken_bytes = 0
         self._bell = threading.Event()
+        self._gathering = False
         self.blocked = False  # somebody waits for room; set by the loop, cleared by the Raft thread
 
     @property
@@ -85,6 +87,18 @@ class Inbox:
     def put(self, item: Item, size_bytes: int = 0) -> None:
         self._put_bytes += size_bytes
         self._items.append((item, size_bytes))
+        self._bell.set()
+
+    def gather(self, item: Item, size_bytes: int = 0) -> None:
+        """On the loop: the same, and the thread is woken when the loop has no more for it."""
+        self._put_bytes += size_bytes
+        self._items.append((item, size_bytes))
+        if not self._gathering:
+            self._gathering = True
+            when_idle(self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = False
         self._bell.set()
 
     def ring(self) -> None:

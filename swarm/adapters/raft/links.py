@@ -220,7 +220,7 @@ class Links(rpc.RaftServicer):
     async def _take(self, inbox: Inbox, peer: NodeId, stream: Assembler, frame: pb.RaftFrame) -> None:
         for wire in frame.messages:
             message = stream.feed(wire)
-            inbox.put(Received(peer, message), size_bytes(message))
+            inbox.gather(Received(peer, message), size_bytes(message))
         while inbox.waiting_bytes > settings.INBOX_BYTES_MAX and self._inbox is inbox:
             self._room.clear()
             inbox.blocked = True

@@ -189,7 +189,7 @@ class PysyncobjLog:
         self._pending_count += 1
         self._pending_bytes += len(command)
         done.add_done_callback(lambda _done: self._settled(len(command)))
-        runner.inbox.put(Proposal(command, done))
+        runner.inbox.gather(Proposal(command, done))
         return await done
 
     async def _change(self, node: NodeId, address: str | None) -> int:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from swarm import limits
 from swarm.graph import Bond, Graph, Payload, Priority
@@ -21,6 +23,7 @@ from swarm.scheduler.run import Status
 from swarm.testing.graphs import CAPABILITIES, model_agent, small_graph
 
 FIRST, SECOND, THIRD = CAPABILITIES
+LINE = small_graph("a b c", ("a", "b"), ("b", "c"))
 
 
 def submit(ledger: Ledger, name: str, graph: Graph | None = None, key: str = "", by: str = "ann") -> RunId:
@@ -36,6 +39,33 @@ def record(run: RunId, step: int = 0, data: bytes = b"x", attempt: int = 1) -> S
 
 def end(ledger: Ledger, *records: StepRecord) -> list[RunId]:
     return [run.submitted.run for run, _ in ledger.apply(StepsRecorded(2_000, records))]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(
+                st.just("submit"),
+                st.integers(0, 4),
+                st.sampled_from([small_graph("a"), small_graph("a b c d"), LINE]),
+            ),
+            st.tuples(st.just("record"), st.integers(0, 4), st.integers(0, 3)),
+            st.tuples(st.just("cancel"), st.integers(0, 4), st.just(0)),
+        ),
+        max_size=40,
+    )
+)
+def test_the_steps_that_are_left_are_counted(moves):
+    ledger = Ledger()
+    for kind, number, what in moves:
+        run = RunId(f"run-{number}")
+        if kind == "submit":
+            submit(ledger, run, what)
+        elif kind == "record":
+            end(ledger, record(run, what), record(run, what))
+        else:
+            ledger.apply(RunCancelled(3_000, run, "enough", "ann"))
+        assert ledger.steps_left == sum(each.left for each in ledger.runs.values())
 
 
 # -- runs -----------------------------------------------------------------------------------------
