@@ -82,6 +82,8 @@ class NodeLink:
         if self._receipts:
             self._downlink.send(Receipts(tuple(self._receipts)))
             self._receipts.clear()
+        if not self._assignments:
+            return
         self._assignments.sort(key=_PRIORITY)  # stable; what is urgent must not wait for what is not
         for _, alike in groupby(self._assignments, _PRIORITY):
             for batch in _by_weight(alike):

@@ -11,7 +11,7 @@ import asyncio
 import enum
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 from swarm import limits
 from swarm.errors import AgentFailed, AgentRefused, CellLost, DataLost, OutOfTime, SwarmError
@@ -20,6 +20,7 @@ from swarm.graph.tensor import head_bytes
 from swarm.ids import AgentName, CapabilityName, Digest
 from swarm.ports import Blobs, Clock, Image, Reply
 from swarm.scheduler.events import AgentRecord
+from swarm.testing.clock import wake
 from swarm.wire.messages import Lack, Usage
 
 Behaviour: TypeAlias = Callable[[Mapping[str, Items]], Reply]
@@ -214,12 +215,19 @@ class MemoryCell:
         return reply
 
     async def _unless_ended(self, call: asyncio.Future[_ReplyT]) -> _ReplyT:
-        either: set[asyncio.Future[Any]] = {call, self._ended}
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def first(_done: object) -> None:
+            wake(waiter)
+
+        call.add_done_callback(first)
+        self._ended.add_done_callback(first)
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await waiter
             self._must_live()
             return call.result()
         finally:
+            self._ended.remove_done_callback(first)
             call.cancel()
 
     def _must_live(self) -> None:

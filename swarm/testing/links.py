@@ -9,18 +9,20 @@ A `mute` link carries nothing and tells nobody, not even that its other end is g
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from typing import Generic, TypeVar
 
 from swarm.coordinator import Coordinator, NodeLink
 from swarm.errors import Bug, SwarmError, Unreachable
 from swarm.ids import NodeId
 from swarm.ports import Clock
 from swarm.tasks import Tasks
+from swarm.testing.clock import wake
 from swarm.wire.links import from_node_from_pb, from_node_to_pb, to_node_from_pb, to_node_to_pb
 from swarm.wire.messages import FromNode, Hello, ToNode
 
-_ResultT = TypeVar("_ResultT")
+_MessageT = TypeVar("_MessageT", FromNode, ToNode)
 
 LINK_MESSAGES_MAX = 1_024  # on their way in one direction
 
@@ -36,6 +38,7 @@ class MemoryLinks:
         self._parted: set[frozenset[NodeId]] = set()
         self._muted: set[frozenset[NodeId]] = set()
         self._links: list[MemoryLink] = []
+        self._said: tuple[ToNode | None, ToNode | None] = None, None
 
     # -- who is there ----------------------------------------------------------------------
 
@@ -92,6 +95,14 @@ class MemoryLinks:
         for link in [link for link in self._links if which(link)]:
             link.end(reason)
 
+    def carried(self, message: ToNode) -> ToNode:
+        """The message as it arrives; one that is told to several nodes passes the codec once."""
+        said, heard = self._said
+        if said is not message or heard is None:
+            heard = to_node_from_pb(to_node_to_pb(message))
+            self._said = message, heard
+        return heard
+
     def opened(self, link: MemoryLink) -> None:
         self._links.append(link)
 
@@ -117,6 +128,37 @@ class MemoryDialer:
         return link
 
 
+class _Way(Generic[_MessageT]):
+    """One direction of a link: what is under way, when it is due, and who waits at either end."""
+
+    __slots__ = ("messages", "reader", "writers")
+
+    def __init__(self) -> None:
+        self.messages: deque[tuple[float, _MessageT]] = deque()
+        self.reader: asyncio.Future[None] | None = None
+        self.writers: list[asyncio.Future[None]] = []  # there was no room for what they have to say
+
+    @property
+    def full(self) -> bool:
+        return len(self.messages) >= LINK_MESSAGES_MAX
+
+    def put(self, due_ms: float, message: _MessageT) -> None:
+        self.messages.append((due_ms, message))
+        if self.reader is not None and len(self.messages) == 1:  # else it waits for the first to be due
+            wake(self.reader)
+
+    def take(self) -> _MessageT:
+        if self.writers:
+            wake(self.writers.pop(0))
+        return self.messages.popleft()[1]
+
+    def end(self) -> None:
+        """Nobody waits here for anything any more."""
+        for waiter in (self.reader, *self.writers):
+            if waiter is not None:
+                wake(waiter)
+
+
 class MemoryLink:
     """One open link; to the node it is the `Uplink`."""
 
@@ -128,12 +170,13 @@ class MemoryLink:
         self._links = links
         self._driver = driver
         self._served: NodeLink | None = None
-        self._up: asyncio.Queue[tuple[float, FromNode]] = asyncio.Queue(LINK_MESSAGES_MAX)
-        self._down: asyncio.Queue[tuple[float, ToNode]] = asyncio.Queue(LINK_MESSAGES_MAX)
-        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._up: _Way[FromNode] = _Way()
+        self._down: _Way[ToNode] = _Way()
+        self._over: str | None = None  # why
 
     def open(self, served: NodeLink) -> None:
-        if self._over.done():  # it read too slowly for the very first messages
+        if self._over is not None:  # it read too slowly for the very first messages
             self._driver.roster.detach(served)
             return
         self._served = served
@@ -150,9 +193,11 @@ class MemoryLink:
 
     def end(self, reason: str) -> None:
         """Both ends learn of it, once."""
-        if self._over.done():
+        if self._over is not None:
             return
-        self._over.set_result(reason)
+        self._over = reason
+        self._up.end()
+        self._down.end()
         if self._served is not None:
             self._links.ended(self)
             self._driver.roster.detach(self._served)
@@ -160,20 +205,21 @@ class MemoryLink:
     # -- the node's end ------------------------------------------------------------------------
 
     async def send(self, message: FromNode) -> None:
-        if self._carries():
-            sent = (self._due_ms(), _through_the_wire_up(message))
-            if self._over.done() or self._up.full():
-                await self._unless_over(asyncio.ensure_future(self._up.put(sent)))
-            else:
-                self._up.put_nowait(sent)
-        else:
+        if not self._carries():
             self.torn = True
+            return
+        due_ms, sent = self._due_ms(), _through_the_wire_up(message)
+        self._must_last()
+        while self._up.full:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._up.writers.append(waiter)
+            await waiter
+            self._must_last()
+        self._up.put(due_ms, sent)
 
     async def received(self) -> AsyncIterator[ToNode]:
         while True:
-            due_ms, message = await self._next(self._down)
-            await self._travel(due_ms)
-            yield message
+            yield await self._next(self._down)
 
     async def close(self) -> None:
         self.end("the node closed it")
@@ -183,19 +229,18 @@ class MemoryLink:
     def push(self, message: ToNode) -> None:
         if not self._carries():
             self.torn = True
-        if self._over.done() or self.torn:
+        if self._over is not None or self.torn:
             return
-        try:
-            self._down.put_nowait((self._due_ms(), _through_the_wire_down(message)))
-        except asyncio.QueueFull:
+        if self._down.full:
             self.end("the node does not read")
+        else:
+            self._down.put(self._due_ms(), self._links.carried(message))
 
     async def _carry_up(self) -> None:
         assert self._served is not None
         try:
             while True:
-                due_ms, message = await self._next(self._up)
-                await self._travel(due_ms)
+                message = await self._next(self._up)
                 if not self.dropped:
                     self._driver.roster.receive(self._served, message)
         except Bug:
@@ -211,33 +256,31 @@ class MemoryLink:
     def _due_ms(self) -> float:
         return self._links.clock.monotonic_ms() + self._links.delay_ms
 
-    async def _travel(self, due_ms: float) -> None:
-        """Arrive in time, unless the link ends before."""
-        left_ms = due_ms - self._links.clock.monotonic_ms()
-        if left_ms > 0:
-            await asyncio.wait({self._over}, timeout=left_ms / 1_000)
-            self._must_last()
-
-    async def _next(self, queue: asyncio.Queue[tuple[float, _ResultT]]) -> tuple[float, _ResultT]:
+    async def _next(self, way: _Way[_MessageT]) -> _MessageT:
+        """What arrives next, once it does. Raises `Unreachable` when the link is over before."""
         self._must_last()
-        if queue.empty():
-            return await self._unless_over(asyncio.ensure_future(queue.get()))
-        await asyncio.sleep(0)  # others have their turn between two messages
-        return queue.get_nowait()
+        if way.messages:
+            await asyncio.sleep(0)  # others have their turn between two messages
+        while True:
+            self._must_last()
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            timer = None
+            if way.messages:
+                left_ms = way.messages[0][0] - self._links.clock.monotonic_ms()
+                if left_ms <= 0:
+                    return way.take()
+                timer = self._loop.call_later(left_ms / 1_000, wake, waiter)
+            way.reader = waiter
+            try:
+                await waiter
+            finally:
+                way.reader = None
+                if timer is not None:
+                    timer.cancel()
 
     def _must_last(self) -> None:
-        if self._over.done():
-            raise Unreachable(self._over.result(), place=self.coordinator)
-
-    async def _unless_over(self, wanted: asyncio.Future[_ResultT]) -> _ResultT:
-        """Raises `Unreachable` when the link is over."""
-        either: set[asyncio.Future[Any]] = {wanted, self._over}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            self._must_last()
-            return wanted.result()
-        finally:
-            wanted.cancel()
+        if self._over is not None:
+            raise Unreachable(self._over, place=self.coordinator)
 
 
 class MemoryDownlink:
@@ -255,7 +298,3 @@ class MemoryDownlink:
 
 def _through_the_wire_up(message: FromNode) -> FromNode:
     return from_node_from_pb(from_node_to_pb(message))
-
-
-def _through_the_wire_down(message: ToNode) -> ToNode:
-    return to_node_from_pb(to_node_to_pb(message))
