@@ -9,6 +9,7 @@
       LimitReached   a bound said no
         TooLarge, QueueFull, OutOfTime, OverLimit, StoreFull
       LogDamaged     the files of a replica do not hold what was written: an operator decides
+      LogTooNew      a newer version wrote the log: an operator upgrades this daemon
       Bug            we broke our own rule; never caught, stops the process
 
 Every error has a stable `code`, says where (`place`) and what to do (`remedy`).
@@ -249,6 +250,28 @@ class LogDamaged(SwarmError):
 
     def __init__(
         self, message: str, *, place: str = "", remedy: str = _DAMAGE_REMEDY, problems: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(message, place=place, remedy=remedy, problems=problems)
+
+
+_UPGRADE_REMEDY = (
+    "upgrade this daemon first, to the version that wrote the log or a newer one, and start it again: "
+    "its data directory is as it was, and the others go on without it meanwhile"
+)
+
+
+class LogTooNew(SwarmError):
+    """A newer version of this program wrote what this one has to read: an operator has to upgrade it."""
+
+    code = "log_too_new"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        place: str = "",
+        remedy: str = _UPGRADE_REMEDY,
+        problems: Sequence[Problem] = (),
     ) -> None:
         super().__init__(message, place=place, remedy=remedy, problems=problems)
 

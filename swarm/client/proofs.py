@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 
 from swarm.client.connection import Connection, Streaming
-from swarm.errors import Bug, NotFound, ProtocolBroken
+from swarm.errors import Bug, LogTooNew, NotFound, ProtocolBroken
 from swarm.ids import RunId
 from swarm.scheduler.events import RunSubmitted, StepsRecorded
 from swarm.scheduler.proofs import Checked as CheckedStep
@@ -42,6 +42,12 @@ def read_export(replies: list[client_pb2.ExportRunReply]) -> list[CheckedStep]:
         for entry in reply.entries:
             try:
                 event = decode_event(entry)
+            except LogTooNew as error:
+                raise ProtocolBroken(
+                    f"a run that cannot be read: {error.message}",
+                    place="run",
+                    remedy="use a client as new as the cluster",
+                ) from error
             except Bug as error:
                 raise ProtocolBroken(f"a run that cannot be read: {error.message}", place="run") from error
             match event:

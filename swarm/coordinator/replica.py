@@ -32,7 +32,14 @@ from swarm.scheduler.machine import DEFAULTS, Scheduler
 from swarm.scheduler.together import Options
 from swarm.tasks import Tasks
 from swarm.trust.revocation import Revoked
-from swarm.wire.entries import decode_event, decode_history, encode_event, encode_history, revokes
+from swarm.wire.entries import (
+    decode_event,
+    decode_history,
+    demand_readable,
+    encode_event,
+    encode_history,
+    revokes,
+)
 
 _log = structlog.get_logger("swarm.coordinator")
 
@@ -89,6 +96,7 @@ class Replica:
         for entry in entries:
             self.arrivals.came(entry.index)
             if entry.data:
+                demand_readable(entry.data)
                 self._backlog.append(entry.data)
                 self._backlog_bytes += len(entry.data)
                 urgent = urgent or revokes(entry.data)

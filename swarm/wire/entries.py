@@ -1,7 +1,6 @@
 """Durable events as bytes of the replicated log, and the ledger as a snapshot.
 
-The schema has a version. A replica that meets an entry of a version it does not know stops, because
-skipping it would make it disagree with the others; new versions get an upgrade function here.
+Here the newest schema is read and written; what older ones said is brought to it by `schema`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import assert_never
 
 from google.protobuf.message import DecodeError
 
-from swarm.errors import Bug, SwarmError
+from swarm.errors import Bug, LogTooNew, SwarmError
 from swarm.graph import Priority, decode, encode
 from swarm.ids import AgentName, NodeId, RunId
 from swarm.scheduler.events import (
@@ -53,13 +52,19 @@ from swarm.wire.convert import (
     items_to_pb,
 )
 from swarm.wire.gen import entry_pb2 as pb
-
-VERSION = 1
-VERSION_WITH_RECORDS = 2  # of an entry that a version which knows no such submissions must not read
+from swarm.wire.schema import (
+    SNAPSHOT_VERSION,
+    VERSION,
+    VERSION_FIRST,
+    VERSION_WITH_RECORDS,
+    demand_known,
+    upgraded,
+)
 
 # Of protobuf's encoding: a field begins with its number and what follows; numbers have a bit for "more to
 # come".
 _WIRE_TYPE, _MORE = 0x07, 0x80
+_VERSION_KEY = bytes([pb.Entry.VERSION_FIELD_NUMBER << 3])
 _REVOKES = bytes([pb.Entry.IDENTITY_REVOKED_FIELD_NUMBER << 3 | 2])
 
 
@@ -69,9 +74,22 @@ def encode_event(event: Durable) -> bytes:
 
 
 def decode_event(data: bytes) -> Durable:
-    """The reverse of `encode_event`. Raises `Bug` on bytes no replica of this version wrote."""
+    """The reverse of `encode_event`, of every schema there was.
+
+    Raises `LogTooNew` on an entry of a newer version's, `Bug` on bytes no replica wrote.
+    """
     with _only_bugs("a log entry"):
         return _from_pb(pb.Entry.FromString(data))
+
+
+def demand_readable(data: bytes) -> None:
+    """Raises `LogTooNew` for an encoded event of a newer version's: told from its first bytes, as below.
+
+    Who decodes later would find out when others rely on what it has taken in.
+    """
+    if data[:1] == _VERSION_KEY and data[1] > VERSION:
+        with _only_bugs("a log entry"):
+            demand_known("log", pb.Entry.FromString(data).version, VERSION)
 
 
 def revokes(data: bytes) -> bool:
@@ -91,7 +109,7 @@ def encode_history(events: Sequence[Durable]) -> bytes:
     Piece by piece, which protobuf reads as one message: serialising the whole at once would hold up every
     other thread of the process for as long as it takes.
     """
-    pieces = [pb.Snapshot(version=VERSION).SerializeToString()]
+    pieces = [pb.Snapshot(version=SNAPSHOT_VERSION).SerializeToString()]
     pieces += (pb.Snapshot(entries=[_to_pb(event)]).SerializeToString() for event in events)
     return b"".join(pieces)
 
@@ -100,7 +118,7 @@ def decode_history(data: bytes) -> list[Durable]:
     """The reverse of `encode_history`."""
     with _only_bugs("a snapshot"):
         snapshot = pb.Snapshot.FromString(data)
-        _know(snapshot.version)
+        demand_known("snapshot", snapshot.version, SNAPSHOT_VERSION)
         return [_from_pb(entry) for entry in snapshot.entries]
 
 
@@ -109,22 +127,14 @@ def _only_bugs(what: str) -> Iterator[None]:
     """Whatever is wrong with our own log, it is a bug: no replica can go on without that entry."""
     try:
         yield
-    except Bug:
+    except (Bug, LogTooNew):
         raise
     except (DecodeError, SwarmError, ValueError) as error:
         raise Bug(f"{what} does not parse: {error}") from error
 
 
-def _know(version: int) -> None:
-    if version not in (VERSION, VERSION_WITH_RECORDS):
-        raise Bug(
-            f"the log speaks schema {version}, this version speaks {VERSION}",
-            remedy="run the version that wrote the log, or a newer one",
-        )
-
-
 def _to_pb(event: Durable) -> pb.Entry:
-    entry = pb.Entry(version=VERSION, at_ms=event.at_ms)
+    entry = pb.Entry(version=VERSION_FIRST, at_ms=event.at_ms)
     match event:
         case RunSubmitted():
             entry.run_submitted.CopyFrom(
@@ -242,7 +252,8 @@ def _membership_from_pb(entry: pb.Entry) -> Membership:
 
 
 def _from_pb(entry: pb.Entry) -> Durable:
-    _know(entry.version)
+    if entry.version != VERSION:
+        entry = upgraded(entry)
     at_ms = entry.at_ms
     match entry.WhichOneof("event"):
         case "run_submitted":

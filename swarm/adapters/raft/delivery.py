@@ -13,7 +13,7 @@ from typing import assert_never
 from swarm.adapters.raft.events import Applied, CaptureWanted, Event, Failed, Led, Reconfigured, Restored
 from swarm.adapters.raft.runner import Runner
 from swarm.adapters.raft.snapshot import Snapshot
-from swarm.errors import Bug
+from swarm.errors import Bug, LogTooNew
 from swarm.ports import Leadership, StateMachine
 
 
@@ -83,6 +83,9 @@ class Delivery:
 
     def _die(self, error: Exception) -> None:
         self._dead = True
+        if isinstance(error, LogTooNew):
+            self._runner.fail(error)  # nothing is wrong with the state machine, and the remedy is its own
+            return
         fault = Bug(
             f"the state machine failed after entry {self.applied_index}: {error!r}",
             place="log",

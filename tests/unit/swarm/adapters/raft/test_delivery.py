@@ -8,7 +8,7 @@ import pytest
 from swarm.adapters.raft.delivery import Delivery
 from swarm.adapters.raft.events import Applied, CaptureWanted, Failed, Led, Proposal, Restored
 from swarm.adapters.raft.snapshot import Snapshot
-from swarm.errors import Bug, OutcomeUnknown
+from swarm.errors import Bug, LogTooNew, OutcomeUnknown
 from swarm.ports import Committed, Leadership, Voters
 
 NOBODY = Voters(0, {}, {})
@@ -112,6 +112,17 @@ def test_after_the_state_machine_failed_nothing_more_is_applied_but_callers_are_
                 await proposal.done
 
     asyncio.run(scenario())
+
+
+def test_a_log_that_is_too_new_stops_the_replica_with_its_own_remedy(world):
+    def refuse(_entries):
+        raise LogTooNew("the log speaks schema 9")
+
+    world.machine.apply = refuse
+    world.delivery.take([applied(2)])
+    (fault,) = world.runner.faults
+    assert isinstance(fault, LogTooNew)
+    assert "upgrade this daemon first" in str(fault)
 
 
 def test_a_life_begins_with_the_snapshot_of_the_last_one(world):
