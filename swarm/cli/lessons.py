@@ -2,7 +2,8 @@
 
 `strategies.model` is what the selector knows: which engine does best on which request. `agreed.jsonl` has
 the requests with their graphs, the latest of them, in the form that `swarm decompose train --examples` takes.
-Both only help to understand better next time: where they cannot be written, or are damaged, work goes on.
+Both only help to understand better next time: where they are damaged, work goes on, and where they cannot be
+written it does as well, once that was said.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +31,10 @@ FOLDER: Final = "lessons"
 class Lessons:
     """See the head of this module."""
 
-    def __init__(self, profile: Path) -> None:
-        """`profile`: the cluster's; the lessons lie beside it."""
+    def __init__(self, profile: Path, warn: Callable[[str], None] = lambda _: None) -> None:
+        """`profile`: the cluster's; the lessons lie beside it. `warn` hears once what could not be kept."""
+        self._warn = warn
+        self._warned = False
         self.folder = profile.parent / FOLDER
         self._strategies = self.folder / "strategies.model"
         self.agreed_path = self.folder / "agreed.jsonl"
@@ -48,7 +52,7 @@ class Lessons:
             "nodes": [step.capability for step in found.subtasks],
             "links": sorted(found.links),
         }
-        with contextlib.suppress(OSError):
+        with self._kept():
             known = _read(self.agreed_path, AGREED_BYTES_MAX) if self.agreed_path.exists() else b""
             lines = known.decode(errors="replace").splitlines()
             kept = [line for line in lines if line][-(AGREED_MAX - 1) :]
@@ -63,8 +67,22 @@ class Lessons:
         self._keep(engine)
 
     def _keep(self, engine: AdaptiveEngine) -> None:
-        with contextlib.suppress(OSError, SwarmError):
+        with self._kept():
             self._write(self._strategies, encode_selector(engine.selector))
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """What fails in here is said once and stops nothing: the run that was agreed to matters more."""
+        try:
+            yield
+        except (OSError, SwarmError) as error:
+            if not self._warned:
+                self._warned = True
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                self._warn(
+                    f"nothing is learnt from this answer: {self.folder} cannot be written ({reason}); make it"
+                    " a folder that you may write to"
+                )
 
     def _write(self, path: Path, data: bytes) -> None:
         """Whole or not at all, and for nobody else to read: requests may be private."""

@@ -86,7 +86,7 @@ def submit(  # noqa: PLR0913, PLR0917 - an argument per option of the command
             understand(task, catalogue_of(swarm.agents()), wanted),
             values,
             yes=yes,
-            lessons=Lessons(profile),
+            lessons=Lessons(profile, lambda text: out.say(text, "yellow")),
         )
         run = swarm.submit(document, values, priority=Priority[priority.name], key=key, sign=sign)
         if not wait:

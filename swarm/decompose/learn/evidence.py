@@ -84,36 +84,47 @@ class Base:
 
 
 def fit_base(
-    capabilities: Sequence[Capability], examples: Sequence[Example], encoder: TextEncoder | None = None
+    capabilities: Sequence[Capability],
+    examples: Sequence[Example],
+    encoder: TextEncoder | None = None,
+    reworded: Sequence[Example] = (),
 ) -> Base:
-    """The first stage from examples; rephrasings share the weight of the request they rephrase."""
+    """The first stage from examples.
+
+    The linear models are taught by `reworded` too, as by requests of their own; what is usual, and which
+    known request is near, is learnt from the examples alone.
+    """
     index = {each.name: at for at, each in enumerate(capabilities)}
     matcher = Matcher(capabilities)
     described = [f"{each.name.replace('_', ' ')}. {each.description}" for each in capabilities]
-    vocabulary = fit_vocabulary([each.text for each in examples] + described)
+    taught = [*examples, *reworded]
+    texts = [each.text for each in taught]
+    vocabulary = fit_vocabulary(texts + described)
     size = len(vocabulary.index)
-    targets = np.zeros((len(examples), len(index)), np.float32)
-    for row, example in enumerate(examples):
+    targets = np.zeros((len(taught), len(index)), np.float32)
+    for row, example in enumerate(taught):
         targets[row, [index[name] for name in example.nodes]] = 1.0
-    vectors = [vocabulary.encode(each.text) for each in examples]
+    vectors = [vocabulary.encode(text) for text in texts]
     request = fit_linear(vectors, targets, size, REQUEST_PENALTY)
-    pieces = _steps(examples, index, matcher, request, vocabulary)
+    pieces = _steps(taught, index, matcher, request, vocabulary)
     pieces += [(text, (at,)) for at, text in enumerate(described)]
     marks = np.zeros((len(pieces), len(index)), np.float32)
     for row, (_, columns) in enumerate(pieces):
         marks[row, list(columns)] = 1.0
     clause = fit_linear([vocabulary.encode(text) for text, _ in pieces], marks, size, CLAUSE_PENALTY)
     links = [[(index[source], index[target]) for source, target in each.links] for each in examples]
-    neighbours = fit_neighbours(vectors, targets, links)
+    known = len(examples)
+    neighbours = fit_neighbours(vectors[:known], targets[:known], links)
     sense = None
     if encoder is not None:
         sense = fit_sense(
             encoder,
             capabilities,
-            [each.text for each in examples],
+            texts,
             targets,
             [text for text, _ in pieces],
             marks,
+            known,
         )
     return Base(matcher, vocabulary, request, clause, fit_habits(examples, index), neighbours, sense)
 

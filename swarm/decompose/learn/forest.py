@@ -6,6 +6,7 @@ trees cost a few milliseconds and no library beyond numpy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,6 +71,26 @@ def fit_forest(
     # OpenMP's threads spin while they wait: where others share the processors, two are far slower than one.
     with threadpool_limits(limits=1, user_api="openmp"):
         return _flattened(model.fit(rows, labels, sample_weight=weights))
+
+
+def mean_of(forests: Sequence[Forest]) -> Forest:
+    """One forest whose log-odds are the mean of those of all."""
+    starts = np.cumsum([0, *(len(each.value) for each in forests)]).astype(np.int32)
+
+    def moved(name: str) -> NDArray[np.int32]:
+        parts = [getattr(each, name) + at for each, at in zip(forests, starts[:-1], strict=True)]
+        return np.concatenate(parts).astype(np.int32)
+
+    return Forest(
+        roots=moved("roots"),
+        feature=np.concatenate([each.feature for each in forests]),
+        threshold=np.concatenate([each.threshold for each in forests]),
+        left=moved("left"),
+        right=moved("right"),
+        value=np.concatenate([each.value for each in forests]) / len(forests),
+        baseline=float(np.mean([each.baseline for each in forests])),
+        depth=max(each.depth for each in forests),
+    )
 
 
 def constant(chance: float) -> Forest:

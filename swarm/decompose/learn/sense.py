@@ -62,8 +62,9 @@ def fit_sense(
     targets: Floats,
     pieces: Sequence[str],
     marks: Floats,
+    neighbours: int,
 ) -> Sense:
-    """What the vectors of requests and of clauses say of capabilities."""
+    """What the vectors of texts and pieces say of capabilities; the first `neighbours` texts are kept."""
     described = encoder.vectors(
         [f"{each.name.replace('_', ' ')}. {each.description}" for each in capabilities]
     )
@@ -73,7 +74,7 @@ def fit_sense(
         described,
         _ridge(known, targets, PENALTY),
         _ridge(encoder.vectors(pieces), marks, CLAUSE_PENALTY),
-        known.astype(np.float16),
+        known[:neighbours].astype(np.float16),
     )
 
 

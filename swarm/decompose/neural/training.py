@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from swarm.decompose.encoder.port import TextEncoder
 from swarm.decompose.learn.decode import choose_links
 from swarm.decompose.learn.habits import fit_habits
+from swarm.decompose.learn.rewording import group_of, in_other_words
 from swarm.decompose.neural.config import NeuralConfig
 from swarm.decompose.neural.model import NeuralModel, description_vectors, padded
 from swarm.decompose.neural.network import fresh, pairs, read, torch
@@ -29,6 +30,7 @@ WARM_UP: Final = 0.1  # of all steps
 DECAY: Final = 0.02
 LINK_WEIGHT: Final = 0.5
 MISSES: Final = 2  # capabilities taken for right that are not, whose pairs are trained too
+HEARD_AGAIN: Final = 0.5  # of the times a request is shown, it is in other words
 HELD_BACK: Final = 8  # one request in so many
 LEASTS: Final = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
 CLIP: Final = 1.0
@@ -71,7 +73,16 @@ def train_neural(
     usable = [each for each in examples if each.nodes and index.keys() >= set(each.nodes)]
     lessons = _lessons(usable, index, config, encoder)
     back = [held_back(each) for each in usable]
-    shown = [each for each, held in zip(lessons, back, strict=True) if not held]
+    taught = [each for each, held in zip(usable, back, strict=True) if not held]
+    heard = in_other_words(taught)
+    again = dict(
+        zip([group_of(each) for each in heard], _lessons(heard, index, config, encoder), strict=True)
+    )
+    shown = [
+        (each, again.get(group_of(example), each))
+        for each, held, example in zip(lessons, back, usable, strict=True)
+        if not held
+    ]
     vectors = description_vectors(capabilities, config, encoder)
     own = {
         name: library.from_numpy(array).to(device).requires_grad_()
@@ -135,7 +146,7 @@ def _batches(lessons: Sequence[_Lesson], dice: np.random.Generator) -> Iterator[
 
 def _learn(
     own: dict[str, Any],
-    lessons: Sequence[_Lesson],
+    shown: Sequence[tuple[_Lesson, _Lesson]],
     config: NeuralConfig,
     course: Course,
     described: Any,
@@ -143,13 +154,14 @@ def _learn(
 ) -> None:
     library = torch()
     dice = np.random.default_rng(course.seed)
-    total = max(1, course.epochs * -(-len(lessons) // BATCH))
+    total = max(1, course.epochs * -(-len(shown) // BATCH))
     optimizer = library.optim.AdamW(list(own.values()), lr=course.rate, weight_decay=DECAY)
     plan = library.optim.lr_scheduler.OneCycleLR(
         optimizer, course.rate, total_steps=total + 1, pct_start=WARM_UP
     )
     for epoch in range(course.epochs):
         lost = 0.0
+        lessons = [each[int(dice.random() < HEARD_AGAIN)] for each in shown]
         for lessons_here in _batches(lessons, dice):
             loss = _loss(own, lessons_here, config, described)
             optimizer.zero_grad()

@@ -9,7 +9,7 @@ worse is taken now and then, less and less often (simulated annealing): the way 
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, log
@@ -20,12 +20,14 @@ import numpy as np
 from swarm.scheduler.assignment.jobs import Schedule, Shape
 
 HEAT: Final = 0.003  # of the length: how much worse a step may be at the beginning, about
-PLACEMENTS_MAX: Final = 4_000_000  # tasks put on a machine, in all: ten to twenty seconds of one core
+PLACEMENTS_MAX: Final = 8_000_000  # tasks put on a machine, in all: ten to twenty seconds of one core
 ELSEWHERE: Final = 0.65  # of all moves go to another machine; the others stay and change the order
 TOGETHER: Final = 0.25  # of all moves take the whole line along that the task is in
 NEAR: Final = 0.15  # of the order: how far a task is moved in it at most
 ROUNDING: Final = 1e-12  # of the length: sums of floats in another order differ by so much
 PATIENCE: Final = 0.25  # of all rounds without a better plan; then the search goes back to the best
+
+_Slot = tuple[float, float, int]  # start, end, task
 
 
 @dataclass(slots=True)
@@ -34,9 +36,11 @@ class _Plan:
 
     machine: list[int]
     order: list[int]
+    place: list[int]  # of each task in the order
     start: list[float]
     end: list[float]
     cause: list[int]
+    busy: list[list[_Slot]]  # of each machine, in time
     length: float
 
 
@@ -47,6 +51,7 @@ def improve(
     stop: Callable[[], bool] = lambda: False,
     bound: float = 0.0,
     placements_max: int = PLACEMENTS_MAX,
+    hottest: float = HEAT,
 ) -> Schedule:
     """A schedule that is no longer than this one, and mostly shorter."""
     count = len(shape.order)
@@ -55,7 +60,7 @@ def improve(
     chance = np.random.default_rng(seed)
     place = sorted(range(count), key=lambda task: (schedule.start[task], schedule.end[task]))
     reader = _Reader(shape)
-    now = reader.read(list(schedule.machine), _sound(shape, place), inf)
+    now = reader.read(list(schedule.machine), _sound(shape, place), inf, None, 0)
     assert now is not None
     best = now
     quiet = number = 0
@@ -64,7 +69,7 @@ def improve(
             break
         number += 1
         reader.placements += 1  # a move that changes nothing costs something too
-        heat = HEAT * best.length * (1.0 - reader.placements / placements_max)
+        heat = hottest * best.length * (1.0 - reader.placements / placements_max)
         # The dice say first how much worse it may be, so that what is too long is not read to its end.
         limit = now.length * (1.0 + ROUNDING) - heat * log(1.0 - chance.random())
         spent = reader.placements
@@ -92,13 +97,17 @@ class _Reader:
             ways = (self._left[target] + min(shape.job.durations[target]) for target, _ in shape.after[task])
             self._left[task] = max(ways, default=0.0)
 
-    def read(self, machine: list[int], order: list[int], limit: float) -> _Plan | None:
-        """The schedule a plan stands for; None if it is longer than `limit`."""
+    def read(
+        self, machine: list[int], order: list[int], limit: float, beside: _Plan | None, same: int
+    ) -> _Plan | None:
+        """The schedule a plan stands for; None if it is longer than `limit`.
+
+        `beside` is a plan that has the first `same` tasks in the same order on the same machines: those stand
+        where they stood.
+        """
         durations, before, left = self.shape.job.durations, self.shape.before, self._left
-        start, end = [0.0] * len(order), [0.0] * len(order)
-        cause = [-1] * len(order)
-        slots: list[list[tuple[float, float, int]]] = [[] for _ in range(self.shape.job.machines)]
-        for number, task in enumerate(order):
+        start, end, cause, slots = self._begun(beside, same)
+        for number, task in enumerate(order[same:]):
             where = machine[task]
             begin, why = 0.0, -1
             for source, move in before[task]:
@@ -109,8 +118,8 @@ class _Reader:
             if begin + duration + left[task] > limit:
                 self.placements += number
                 return None
-            busy = slots[where]
             if duration > 0:
+                busy = slots[where]
                 at = bisect_right(busy, (begin, inf, 0))
                 if at and busy[at - 1][1] > begin:
                     begin, why = busy[at - 1][1], busy[at - 1][2]
@@ -121,10 +130,30 @@ class _Reader:
                 if begin + duration + left[task] > limit:
                     self.placements += number
                     return None
-                insort(busy, (begin, begin + duration, task))
+                # What lies before a gap ends by then: the new slot belongs at `at`, in order of time.
+                busy.insert(at, (begin, begin + duration, task))
             start[task], end[task], cause[task] = begin, begin + duration, why
-        self.placements += len(order)
-        return _Plan(machine, order, start, end, cause, max(end))
+        self.placements += len(order) - same
+        place = beside.place if beside and order is beside.order else _places(order)
+        return _Plan(machine, order, place, start, end, cause, slots, max(end))
+
+    def _begun(
+        self, beside: _Plan | None, same: int
+    ) -> tuple[list[float], list[float], list[int], list[list[_Slot]]]:
+        """Starts, ends, causes and what every machine does, as far as the first `same` tasks of a plan go."""
+        count = len(self.shape.order)
+        if beside is None:
+            return [0.0] * count, [0.0] * count, [-1] * count, [[] for _ in range(self.shape.job.machines)]
+        place = beside.place
+        slots = [[slot for slot in line if place[slot[2]] < same] for line in beside.busy]
+        return list(beside.start), list(beside.end), list(beside.cause), slots
+
+
+def _places(order: Sequence[int]) -> list[int]:
+    places = [0] * len(order)
+    for at, task in enumerate(order):
+        places[task] = at
+    return places
 
 
 def _sound(shape: Shape, place: Sequence[int]) -> list[int]:
@@ -166,9 +195,9 @@ def _moved(reader: _Reader, plan: _Plan, chance: np.random.Generator, limit: flo
             if shape.job.durations[one][there] == float("inf"):
                 return None
             machine[one] = there
-        return reader.read(machine, plan.order, limit)
-    order = _shifted(shape, plan, task, chance)
-    return None if order is plan.order else reader.read(plan.machine, order, limit)
+        return reader.read(machine, plan.order, limit, plan, min(plan.place[one] for one in moving))
+    order, same = _shifted(shape, plan, task, chance)
+    return None if order is plan.order else reader.read(plan.machine, order, limit, plan, same)
 
 
 def _line(shape: Shape, task: int) -> list[int]:
@@ -196,10 +225,13 @@ def _critical(plan: _Plan, chance: np.random.Generator) -> int:
     return path[int(chance.integers(0, len(path)))]
 
 
-def _shifted(shape: Shape, plan: _Plan, task: int, chance: np.random.Generator) -> list[int]:
-    """The order with this task earlier or later in it, as far as its neighbours in the graph allow."""
+def _shifted(shape: Shape, plan: _Plan, task: int, chance: np.random.Generator) -> tuple[list[int], int]:
+    """The order with this task earlier or later in it, as far as its neighbours in the graph allow.
+
+    And how many tasks before that stay where they are.
+    """
     order = plan.order
-    at = order.index(task)
+    at = plan.place[task]
     reach = max(2, int(len(order) * NEAR))
     aim = at + int(chance.integers(-reach, reach + 1))
     first = {source for source, _ in shape.before[task]}
@@ -212,8 +244,8 @@ def _shifted(shape: Shape, plan: _Plan, task: int, chance: np.random.Generator) 
             break
         to += step
     if to == at:
-        return order
+        return order, at
     changed = list(order)
     changed.pop(at)
     changed.insert(to, task)
-    return changed
+    return changed, min(at, to)

@@ -78,13 +78,13 @@ def lower_bound(shape: Shape) -> float:
         begin = max((finish[source] for source, _ in shape.before[task]), default=0.0)
         finish[task] = begin + min(durations[task])
     path = max(finish, default=0.0)
-    speeds = _speeds(durations)
+    speeds = speeds_of(durations)
     if speeds is None:
         return path
     return max(path, sum(row[0] for row in durations) / sum(speeds))
 
 
-def _speeds(durations: Sequence[Sequence[float]]) -> list[float] | None:
+def speeds_of(durations: Sequence[Sequence[float]]) -> list[float] | None:
     """How much faster than the first each machine is, if that is the same for every task."""
     speeds: list[float] | None = None
     for row in durations:

@@ -15,15 +15,17 @@ from typing import Final
 
 import numpy as np
 
-from swarm.scheduler.assignment.improving import PLACEMENTS_MAX, improve
-from swarm.scheduler.assignment.jobs import Schedule, Shape, lower_bound
+from swarm.scheduler.assignment.bounds import tight_bound
+from swarm.scheduler.assignment.improving import HEAT, PLACEMENTS_MAX, improve
+from swarm.scheduler.assignment.jobs import Schedule, Shape
 
 TRIES: Final = 60  # of `search`, beyond its starting points
 NOISE: Final = (0.02, 0.08, 0.25)  # how far urgencies are disturbed, in turn
 AHEAD_TASKS_MAX: Final = 300  # lookahead costs the square of the machines for every flow
-PLACEMENTS_PER_TASK: Final = 40_000
-SMALL_TASKS: Final = 60  # up to so many it pays to improve several times from the same start
-STARTS: Final = 4
+PLACEMENTS_PER_TASK: Final = 120_000
+HEATS: Final = (0.03, 0.01, HEAT)  # of one improvement after the other, each from the best so far
+SMALL_TASKS: Final = 60  # up to so many the hottest pays as well
+HEATS_TASK_MIN: Final = 4_000  # placements per task; with fewer there is only the last
 CLOSE: Final = 1.0005  # times the lower bound is good enough
 
 Slots = list[tuple[float, float]]
@@ -121,7 +123,7 @@ def search(shape: Shape, seed: int = 0, tries: int = TRIES, placements_max: int 
     Small graphs need fewer: PLACEMENTS_PER_TASK. A task put on a machine takes some microseconds.
     """
     placements_max = min(placements_max, PLACEMENTS_PER_TASK * len(shape.order))
-    bound = lower_bound(shape) * CLOSE
+    bound = tight_bound(shape) * CLOSE
     ranks = [
         urgency(shape, mean),
         urgency(shape, min),
@@ -147,11 +149,14 @@ def search(shape: Shape, seed: int = 0, tries: int = TRIES, placements_max: int 
         schedule = place(shape, rank)
         if schedule.makespan < best.makespan:
             best, best_rank = schedule, rank
-    starts = STARTS if len(best_rank) <= SMALL_TASKS else 1
-    return min(
-        (
-            improve(shape, best, seed + start, bound=bound, placements_max=placements_max // starts)
-            for start in range(starts)
-        ),
-        key=lambda schedule: schedule.makespan,
-    )
+    for heat in (heats := _heats(len(best_rank), placements_max)):
+        best = improve(
+            shape, best, seed, bound=bound, placements_max=placements_max // len(heats), hottest=heat
+        )
+    return best
+
+
+def _heats(tasks: int, placements_max: int) -> tuple[float, ...]:
+    if placements_max < HEATS_TASK_MIN * tasks:
+        return HEATS[-1:]
+    return HEATS if tasks <= SMALL_TASKS else HEATS[1:]

@@ -66,6 +66,23 @@ def test_damaged_lessons_are_begun_anew(answering, tmp_path):
     assert engine_for(CATALOGUE, Wanted(lessons=tmp_path / "client.yaml")).selector.decisions == 1
 
 
+def test_lessons_that_cannot_be_kept_are_told_once_and_stop_nothing(tmp_path):
+    (tmp_path / "lessons").write_text("a file where the folder would be")
+    profile, told = tmp_path / "client.yaml", []
+    engine = engine_for(CATALOGUE, Wanted(EngineName.ADAPTIVE))
+    lessons = Lessons(profile, told.append)
+    lessons.agreed(engine, engine.decompose(SENTENCE))
+    lessons.refused(engine, engine.decompose(SENTENCE))
+    assert len(told) == 1
+    assert str(tmp_path / "lessons") in told[0]
+    assert "File exists" in told[0]
+
+
+def test_a_run_goes_on_where_its_lesson_cannot_be_kept(answering, tmp_path):
+    (tmp_path / "lessons").write_text("")
+    assert answering("y\n") == 0
+
+
 def test_the_rules_serve_until_others_were_better_on_what_was_agreed_to(tmp_path, monkeypatch):
     profile = tmp_path / "client.yaml"
     wanted = Wanted(EngineName.ADAPTIVE, lessons=profile)

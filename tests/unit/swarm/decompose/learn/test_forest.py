@@ -31,3 +31,17 @@ def test_where_all_rows_are_alike_no_tree_is_needed(label):
     found = forest.fit_forest(np.ones((30, 2)), np.full(30, label)).probabilities(np.ones((3, 2)))
     assert found.shape == (3,)
     assert np.allclose(found, label, atol=1e-3)
+
+
+def test_the_mean_of_forests_has_the_mean_of_their_log_odds():
+    chance = np.random.default_rng(2)
+    rows = chance.normal(size=(300, 4))
+    labels = (rows[:, 0] > 0).astype(float)
+    one, two = (forest.fit_forest(rows[part], labels[part]) for part in (slice(0, 200), slice(100, 300)))
+    both = forest.mean_of([one, two, forest.constant(0.5)])
+    expected = (log_odds(one.probabilities(rows)) + log_odds(two.probabilities(rows))) / 3
+    np.testing.assert_allclose(log_odds(both.probabilities(rows)), expected, atol=1e-9)
+
+
+def log_odds(chances):
+    return np.log(chances / (1 - chances))

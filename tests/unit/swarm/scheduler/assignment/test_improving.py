@@ -1,9 +1,11 @@
 """Improved schedules are sound, never longer, and better where there is something to gain."""
 
+from math import inf
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm.scheduler.assignment.improving import improve
+from swarm.scheduler.assignment.improving import _Reader, improve
 from swarm.scheduler.assignment.jobs import Job, faults, lower_bound, shape_of
 from swarm.scheduler.assignment.listing import heft
 from tests.benchmarks.placement import TOPCUOGLU, round_robin
@@ -41,3 +43,19 @@ def test_one_seed_gives_one_schedule():
     shape = shape_of(TOPCUOGLU)
     one, two = (improve(shape, heft(shape), 7, placements_max=5_000) for _ in range(2))
     assert one == two
+
+
+@given(jobs(), st.integers(0, 3), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_a_plan_read_from_where_it_differs_is_the_plan_read_whole(job, seed, dice):
+    shape = shape_of(job)
+    reader = _Reader(shape)
+    now = reader.read(list(heft(shape).machine), list(shape.order), inf, None, 0)
+    for _ in range(5):
+        before, place = list(now.machine), dice.randrange(len(now.order))
+        task = now.order[place]
+        allowed = [at for at, each in enumerate(job.durations[task]) if each < inf]
+        before[task] = dice.choice(allowed)
+        whole = reader.read(before, list(now.order), inf, None, 0)
+        now = reader.read(before, now.order, inf, now, place)
+        assert now == whole
