@@ -219,9 +219,13 @@ class Connection:
         peer = self._who()
         if any(key == TRAILER for key, _ in error.trailing_metadata() or ()):
             failure = from_rpc(error, peer)
-            return failure, isinstance(failure, _TRANSIENT_ERRORS) or _full(failure)
+            return failure, self.may_pass(failure)
         failure = explain_failure(error, peer) or from_rpc(error, peer)
         return failure, error.code() in _TRANSIENT_STATUS or error.details() == _ANSWER_LOST
+
+    def may_pass(self, failure: SwarmError) -> bool:
+        """Whether another node may do better, or the same one later."""
+        return isinstance(failure, _TRANSIENT_ERRORS) or _full(failure)
 
     def broken_off(self) -> SwarmError:
         """A stream that ended without a reason."""
@@ -248,8 +252,11 @@ class Patience:
         self._distrusted = 0
         self._last: dict[NodeId, SwarmError] = {}
 
-    async def suffer(self, failure: SwarmError, transient: bool) -> None:
-        """Return when it is time to try again, perhaps elsewhere; raise the failure when it is not."""
+    async def suffer(self, failure: SwarmError, transient: bool, *, asked: NodeId | None = None) -> None:
+        """Return when it is time to try again, perhaps elsewhere; raise the failure when it is not.
+
+        Of many whose question to one node (`asked`) failed at once, the first moves on for all of them.
+        """
         connection, now = self._connection, self._clock()
         if not (transient or (isinstance(failure, NotFound) and now < self._believe_from)):
             raise failure from None
@@ -259,7 +266,8 @@ class Patience:
         until = self._until + (FULL_PATIENCE_S if _full(failure) else 0.0)
         if now >= until or self._distrusted >= connection.peers * DISTRUST_ROUNDS_MAX:
             raise self._verdict(failure) from None
-        connection.move_on(failure.hint if isinstance(failure, NotLeader) else None)
+        if asked is None or asked == connection.peer:
+            connection.move_on(failure.hint if isinstance(failure, NotLeader) else None)
         if self._failures % connection.peers == 0:
             await asyncio.sleep(min(self._rest_s, max(0.0, until - now)))
             self._rest_s = min(self._rest_s * 2, REST_S_MAX)

@@ -19,6 +19,7 @@ from swarm.client.data import uploaded
 from swarm.client.policies import PolicyQuestions
 from swarm.client.records import AgentInfo, ClusterStatus, NodeInfo, RunInfo
 from swarm.client.run import Run
+from swarm.client.submissions import Submitter
 from swarm.client.tokens import TokenInfo, new_token
 from swarm.client.values import encode_inputs
 from swarm.errors import AgentRefused, ConfigRefused, NotFound, OutcomeUnknown, Problem, SwarmError, TooLarge
@@ -29,7 +30,7 @@ from swarm.wire.gen import client_pb2
 
 DEPLOY_S: Final = 60.0  # one attempt: copy the file to a majority, log it, start cells for it everywhere
 CANCEL_S: Final = 5.0  # what a cancelled `run` spends on cancelling its run
-LINGER_MS: Final = 100  # a run that ends within it is submitted, and its results are told, by one call
+LINGER_MS: Final = 500  # a run that ends within it is submitted, and its results are told, by one call
 LAG_S: Final = 3.0  # how far behind the leader another replica may be
 
 
@@ -39,9 +40,11 @@ class Session(PolicyQuestions, CoordinatorCalls):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._caller = Caller(connection)
+        self._submitter = Submitter(connection)
 
     async def close(self) -> None:
         """Hang up. Runs go on; calls do not."""
+        await self._submitter.close()
         await self._caller.close()
         await self._connection.close()
 
@@ -88,9 +91,7 @@ class Session(PolicyQuestions, CoordinatorCalls):
 
     async def _submit(self, request: client_pb2.SubmitRequest) -> Run:
         try:
-            reply = await self._connection.ask(
-                lambda stub, timeout_s: stub.Submit(request, timeout=timeout_s)
-            )
+            reply = await self._submitter.submit(request)
         except OutcomeUnknown as error:
             error.remedy = f"submit it again with key={request.key!r}: it will not run twice"
             raise

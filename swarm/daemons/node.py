@@ -40,9 +40,11 @@ from swarm.adapters.rpc.blobs import BlobsServicer, GrpcBlobPeers
 from swarm.adapters.rpc.calls import CallServicer
 from swarm.adapters.rpc.channels import Channels
 from swarm.adapters.rpc.clients import About, ClientServicer
+from swarm.adapters.rpc.data import DataCalls
 from swarm.adapters.rpc.forward import Forwarder
 from swarm.adapters.rpc.proxy import ProxyServicer
 from swarm.adapters.rpc.server import make_server
+from swarm.adapters.rpc.submissions import SubmissionStreams
 from swarm.adapters.rpc.work import GrpcDialer, WorkServicer
 from swarm.adapters.system import FileJournal, SystemClock, SystemMachine, keep_memory, new_id
 from swarm.coordinator import Coordinator, Deployments
@@ -157,7 +159,9 @@ async def running(config: NodeConfig) -> AsyncIterator[Daemon]:
                 standing.certificates.exchanged.append(joining.refresh)
         else:
             forwarder = Forwarder(config.node, None, coordinators, channels, clock)
-            client_pb2_grpc.add_SwarmServicer_to_server(ProxyServicer(forwarder, blobs, data), server)
+            submissions = SubmissionStreams(standing.gate.letting_in)
+            proxy = ProxyServicer(forwarder, DataCalls(blobs, data), submissions)
+            client_pb2_grpc.add_SwarmServicer_to_server(proxy, server)
             following = asyncio.create_task(coordinators.follow(channels))
             stack.callback(following.cancel)
             await _listen(server, config, standing.identity, stack)
@@ -244,8 +248,8 @@ async def _coordinate(
         Forwarder(config.node, coordinator, coordinators, standing.channels, clock),
         clock,
         standing.access,
-        stores.blobs,
-        stores.data,
+        DataCalls(stores.blobs, stores.data),
+        SubmissionStreams(standing.gate.letting_in),
     )
     client_pb2_grpc.add_SwarmServicer_to_server(desk, server)
     work_pb2_grpc.add_WorkServicer_to_server(WorkServicer(coordinator), server)

@@ -20,6 +20,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
     "/swarm.v1.Blobs/Put": _NODES,
     "/swarm.v1.Blobs/Get": _NODES,
     "/swarm.v1.Swarm/Submit": _SUBMITTERS,
+    "/swarm.v1.Swarm/SubmitMany": _SUBMITTERS,
     "/swarm.v1.Swarm/CancelRun": _SUBMITTERS,
     "/swarm.v1.Swarm/Deploy": _DEPLOYERS,
     "/swarm.v1.Swarm/RemoveAgent": _DEPLOYERS,
@@ -54,6 +55,7 @@ PERMISSIONS: Mapping[str, frozenset[Role]] = {
 NEEDS: Mapping[str, Capability] = {
     "/swarm.v1.Calls/Open": Capability.SUBMIT,
     "/swarm.v1.Swarm/Submit": Capability.SUBMIT,
+    "/swarm.v1.Swarm/SubmitMany": Capability.SUBMIT,
     "/swarm.v1.Swarm/CancelRun": Capability.CANCEL,
     "/swarm.v1.Swarm/Deploy": Capability.DEPLOY,
     "/swarm.v1.Swarm/RemoveAgent": Capability.DEPLOY,

@@ -18,6 +18,7 @@ from swarm.adapters.rpc.exports import ExportCalls
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.adapters.rpc.notes import concerns
 from swarm.adapters.rpc.policies import PolicyCalls
+from swarm.adapters.rpc.submissions import SubmissionStreams
 from swarm.adapters.rpc.tokens import TokenCalls
 from swarm.adapters.rpc.voters import VoterCalls
 from swarm.coordinator import Admissions, Coordinator, Deployments, Identities
@@ -25,8 +26,7 @@ from swarm.coordinator.tenancy import unreadable
 from swarm.errors import NotAllowed, ProtocolBroken
 from swarm.graph import Priority, refs
 from swarm.ids import AgentName, NodeId, RunId
-from swarm.node import Data
-from swarm.ports import Blobs, Clock
+from swarm.ports import Clock
 from swarm.scheduler.run import Run, Status
 from swarm.trust.policy import Caller, Grant
 from swarm.wire.convert import agent_to_pb, inputs_from_pb
@@ -60,8 +60,8 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
         forwarder: Forwarder,
         clock: Clock,
         access: Access,
-        blobs: Blobs,
-        data: Data,
+        data: DataCalls,
+        submissions: SubmissionStreams,
     ) -> None:
         TokenCalls.__init__(self, Admissions(coordinator.replica, clock, about.voters), forwarder, access)
         PolicyCalls.__init__(self, coordinator, access, forwarder)
@@ -73,7 +73,8 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
         self._deployments = deployments
         self._forwarder = forwarder
         self._clock = clock
-        self._data = DataCalls(blobs, data)
+        self._data = data
+        self._submissions = submissions
         self.draining = False
 
     # -- writes -----------------------------------------------------------------------------
@@ -105,6 +106,10 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
         if (run := self._coordinator.replica.scheduler.ledger.runs.get(RunId(reply.run))) is not None:
             concerns(run)
         return reply
+
+    async def SubmitMany(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: ARG002, N802
+        """Reads and writes through the context, which gRPC allows beside the generator its stubs describe."""
+        await self._submissions.serve(context, self.Submit)
 
     async def _linger(self, reply: pb.SubmitReply, duration_ms: int, grant: Grant) -> None:
         """Keep an acknowledgement for a moment: if its run ends meanwhile they travel together."""

@@ -60,6 +60,15 @@ class Gate(grpc.aio.ServerInterceptor):
         self._check(peer, method)
         return peer.identity
 
+    @contextmanager
+    def letting_in(self, context: Context, method: str) -> Iterator[Note]:
+        """For a call that came on a stream with others: let in or not, and written down as one by itself."""
+        with Note(self._recorder, method, context) as note:
+            peer = self._peers.recognise(context)
+            self._check(peer, method)
+            note.admitted(self._access.policy().grant(peer.identity).tenant)
+            yield note
+
     def cut(self) -> None:
         """End the streams of those who were revoked."""
         for task, peer in list(self._open.items()):

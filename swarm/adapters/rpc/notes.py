@@ -22,7 +22,9 @@ from swarm.scheduler.run import Run
 from swarm.trust import Identity
 from swarm.trust.audit import Event
 
-LONG: Final = frozenset({"/swarm.v1.Work/Attach", "/swarm.v1.Raft/Pipe"})
+LONG: Final = frozenset(  # streams that stay open: their beginning has a line of its own
+    {"/swarm.v1.Work/Attach", "/swarm.v1.Raft/Pipe", "/swarm.v1.Swarm/SubmitMany"}
+)
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 Bodies = Mapping[str, list[bytes]]

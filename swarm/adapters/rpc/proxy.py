@@ -10,9 +10,8 @@ from swarm.adapters.rpc.clients import receive_file, send_file
 from swarm.adapters.rpc.data import DataCalls
 from swarm.adapters.rpc.forward import CALL_S, Forwarder
 from swarm.adapters.rpc.passing import MembersPassedOn
+from swarm.adapters.rpc.submissions import SubmissionStreams
 from swarm.graph import refs
-from swarm.node import Data
-from swarm.ports import Blobs
 from swarm.wire.convert import items_from_pb
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
@@ -23,13 +22,18 @@ ReplyT = TypeVar("ReplyT")
 class ProxyServicer(MembersPassedOn, rpc.SwarmServicer):
     """See the head of this module."""
 
-    def __init__(self, forwarder: Forwarder, blobs: Blobs, data: Data) -> None:
+    def __init__(self, forwarder: Forwarder, data: DataCalls, submissions: SubmissionStreams) -> None:
         super().__init__(forwarder)
-        self._data = DataCalls(blobs, data)
+        self._data = data
+        self._submissions = submissions
 
     async def Submit(self, request: pb.SubmitRequest, context: Any) -> pb.SubmitReply:  # noqa: N802
         request.on_behalf_of = behalf(context, request.on_behalf_of)
         return await self._pass(lambda stub: stub.Submit(request, timeout=CALL_S), twice=bool(request.key))
+
+    async def SubmitMany(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: ARG002, N802
+        """Reads and writes through the context, which gRPC allows beside the generator its stubs describe."""
+        await self._submissions.serve(context, self.Submit)
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: Any) -> pb.CancelRunReply:  # noqa: N802
         request.on_behalf_of = behalf(context, request.on_behalf_of)

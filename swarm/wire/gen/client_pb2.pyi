@@ -51,6 +51,36 @@ class SubmitReply(_message.Message):
     end: WatchReply
     def __init__(self, run: _Optional[str] = ..., index: _Optional[int] = ..., existed: _Optional[bool] = ..., leader: _Optional[str] = ..., end: _Optional[_Union[WatchReply, _Mapping]] = ...) -> None: ...
 
+class Submissions(_message.Message):
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[Submission]
+    def __init__(self, parts: _Optional[_Iterable[_Union[Submission, _Mapping]]] = ...) -> None: ...
+
+class Submission(_message.Message):
+    __slots__ = ("id", "request")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    request: SubmitRequest
+    def __init__(self, id: _Optional[int] = ..., request: _Optional[_Union[SubmitRequest, _Mapping]] = ...) -> None: ...
+
+class SubmissionAnswers(_message.Message):
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[SubmissionAnswer]
+    def __init__(self, parts: _Optional[_Iterable[_Union[SubmissionAnswer, _Mapping]]] = ...) -> None: ...
+
+class SubmissionAnswer(_message.Message):
+    __slots__ = ("id", "reply", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    reply: SubmitReply
+    error: _common_pb2.Error
+    def __init__(self, id: _Optional[int] = ..., reply: _Optional[_Union[SubmitReply, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
+
 class WatchRequest(_message.Message):
     __slots__ = ("run", "offset", "follow", "on_behalf_of", "outputs")
     RUN_FIELD_NUMBER: _ClassVar[int]

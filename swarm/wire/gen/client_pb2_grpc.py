@@ -39,6 +39,11 @@ class SwarmStub:
                 request_serializer=swarm_dot_v1_dot_client__pb2.SubmitRequest.SerializeToString,
                 response_deserializer=swarm_dot_v1_dot_client__pb2.SubmitReply.FromString,
                 _registered_method=True)
+        self.SubmitMany = channel.stream_stream(
+                '/swarm.v1.Swarm/SubmitMany',
+                request_serializer=swarm_dot_v1_dot_client__pb2.Submissions.SerializeToString,
+                response_deserializer=swarm_dot_v1_dot_client__pb2.SubmissionAnswers.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/swarm.v1.Swarm/Watch',
                 request_serializer=swarm_dot_v1_dot_client__pb2.WatchRequest.SerializeToString,
@@ -180,6 +185,12 @@ class SwarmServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Submit(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitMany(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -355,6 +366,11 @@ def add_SwarmServicer_to_server(servicer, server):
                     request_deserializer=swarm_dot_v1_dot_client__pb2.SubmitRequest.FromString,
                     response_serializer=swarm_dot_v1_dot_client__pb2.SubmitReply.SerializeToString,
             ),
+            'SubmitMany': grpc.stream_stream_rpc_method_handler(
+                    servicer.SubmitMany,
+                    request_deserializer=swarm_dot_v1_dot_client__pb2.Submissions.FromString,
+                    response_serializer=swarm_dot_v1_dot_client__pb2.SubmissionAnswers.SerializeToString,
+            ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
                     request_deserializer=swarm_dot_v1_dot_client__pb2.WatchRequest.FromString,
@@ -518,6 +534,33 @@ class Swarm:
             '/swarm.v1.Swarm/Submit',
             swarm_dot_v1_dot_client__pb2.SubmitRequest.SerializeToString,
             swarm_dot_v1_dot_client__pb2.SubmitReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitMany(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/swarm.v1.Swarm/SubmitMany',
+            swarm_dot_v1_dot_client__pb2.Submissions.SerializeToString,
+            swarm_dot_v1_dot_client__pb2.SubmissionAnswers.FromString,
             options,
             channel_credentials,
             insecure,

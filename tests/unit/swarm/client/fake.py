@@ -18,6 +18,7 @@ from swarm.client.blocking import Loop
 from swarm.daemons.layout import free_ports
 from swarm.errors import SwarmError
 from swarm.trust import Role
+from swarm.wire.convert import error_to_pb
 from swarm.wire.gen import client_pb2 as pb
 from swarm.wire.gen import client_pb2_grpc as rpc
 
@@ -54,6 +55,19 @@ class FakeNode(rpc.SwarmServicer):
                 await answer
             else:
                 yield answer
+
+    async def SubmitMany(self, request_iterator, context):  # noqa: N802 - gRPC's name
+        async for message in request_iterator:
+            for part in message.parts:
+                answer = self._next("Submit", part.request)
+                if asyncio.iscoroutine(answer):
+                    answer = await answer
+                if isinstance(answer, SwarmError):
+                    parts = [pb.SubmissionAnswer(id=part.id, error=error_to_pb(answer))]
+                else:
+                    await _refuse(answer, context)
+                    parts = [pb.SubmissionAnswer(id=part.id, reply=answer)]
+                yield pb.SubmissionAnswers(parts=parts)
 
     async def Deploy(self, request_iterator, context):  # noqa: N802 - gRPC's name
         parts = [part async for part in request_iterator]
