@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from swarm.client.connection import Connection, Patience
-from swarm.client.streams import Stream
+from swarm.client.streams import Stream, Streams
 from swarm.client.values import decode_items, inline_value
 from swarm.errors import NotHosted, QueueFull, SwarmError, Unreachable
 from swarm.graph import Items
-from swarm.ids import CapabilityName, NodeId
+from swarm.ids import CapabilityName
 from swarm.wire.calls import CallRow, calls_to_pb, replies_from_pb, take
 from swarm.wire.gen.call_pb2_grpc import CallsStub
 
@@ -27,7 +27,7 @@ class Caller:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._streams: dict[NodeId, _Calls] = {}
+        self._streams = Streams(connection, _Calls)
 
     async def call(self, capability: str, inputs: Mapping[str, object], timeout_ms: int) -> dict[str, object]:
         """The agent's outputs; raises its error, or why nobody could answer."""
@@ -35,7 +35,7 @@ class Caller:
         call = CallRow(0, CapabilityName(capability), timeout_ms, row)
         patience, refused = Patience(self._connection, 0.0), 0
         while True:
-            stream = self._stream()
+            stream = self._streams.current()
             try:
                 outputs = await stream.ask(call)
             except (NotHosted, QueueFull) as error:
@@ -48,16 +48,7 @@ class Caller:
 
     async def close(self) -> None:
         """Hang up; who still waits is told."""
-        for stream in self._streams.values():
-            await stream.close()
-        self._streams.clear()
-
-    def _stream(self) -> _Calls:
-        peer = self._connection.peer
-        stream = self._streams.get(peer)
-        if stream is None or stream.ended:
-            stream = self._streams[peer] = _Calls(self._connection)
-        return stream
+        await self._streams.close()
 
 
 class _Calls(Stream[CallRow, Mapping[str, Items]]):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import grpc.aio
 
 from swarm.client.connection import Connection
 from swarm.errors import SwarmError, Unreachable
+from swarm.ids import NodeId
 
 RowT = TypeVar("RowT")
 AnswerT = TypeVar("AnswerT")
+StreamT = TypeVar("StreamT", bound="Stream[Any, Any]")
 
 
 class Stream(ABC, Generic[RowT, AnswerT]):
@@ -119,3 +121,30 @@ class Stream(ABC, Generic[RowT, AnswerT]):
             waiting.set_exception(answer)
         else:
             waiting.set_result(answer)
+
+
+class Streams(Generic[StreamT]):
+    """One stream to each node that was asked: they stay open, and one that has ended is replaced."""
+
+    def __init__(self, connection: Connection, kind: Callable[[Connection], StreamT]) -> None:
+        self._connection = connection
+        self._kind = kind
+        self._streams: dict[NodeId, StreamT] = {}
+        self._closed = False
+
+    def current(self) -> StreamT:
+        """To the node that is asked next. Raises `Unreachable` once this was closed."""
+        if self._closed:
+            raise Unreachable("the connection was closed", place="client", remedy="connect again")
+        peer = self._connection.peer
+        stream = self._streams.get(peer)
+        if stream is None or stream.ended:
+            stream = self._streams[peer] = self._kind(self._connection)
+        return stream
+
+    async def close(self) -> None:
+        """Hang up; who still waits is told."""
+        self._closed = True
+        for stream in self._streams.values():
+            await stream.close()
+        self._streams.clear()

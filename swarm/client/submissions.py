@@ -9,9 +9,8 @@ from typing import Any
 
 from swarm import limits
 from swarm.client.connection import ATTEMPT_S, Connection, Patience
-from swarm.client.streams import Stream
+from swarm.client.streams import Stream, Streams
 from swarm.errors import OutOfTime, SwarmError
-from swarm.ids import NodeId
 from swarm.wire.convert import error_from_pb
 from swarm.wire.gen import client_pb2 as pb
 
@@ -21,7 +20,7 @@ class Submitter:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._streams: dict[NodeId, _Submissions] = {}
+        self._streams = Streams(connection, _Submissions)
 
     async def submit(self, request: pb.SubmitRequest) -> pb.SubmitReply:
         """The acknowledgement; raises its error, or why nobody could answer. The request has a key."""
@@ -29,7 +28,7 @@ class Submitter:
             return await self._connection.ask(lambda stub, timeout_s: stub.Submit(request, timeout=timeout_s))
         patience = Patience(self._connection, 0.0)
         while True:
-            stream = self._stream()
+            stream = self._streams.current()
             try:
                 async with asyncio.timeout(ATTEMPT_S):
                     return await stream.ask(pb.Submission(request=request))
@@ -41,16 +40,7 @@ class Submitter:
 
     async def close(self) -> None:
         """Hang up; who still waits is told."""
-        for stream in self._streams.values():
-            await stream.close()
-        self._streams.clear()
-
-    def _stream(self) -> _Submissions:
-        peer = self._connection.peer
-        stream = self._streams.get(peer)
-        if stream is None or stream.ended:
-            stream = self._streams[peer] = _Submissions(self._connection)
-        return stream
+        await self._streams.close()
 
 
 class _Submissions(Stream[pb.Submission, pb.SubmitReply]):

@@ -77,6 +77,15 @@ class Private(Generic[T]):
         instance.__dict__[self._key] = value
 
 
+class _NoSockets:
+    """What the library would wait on at the end of each turn. It has none: asking the kernel lets go of the
+    interpreter, and to get it back takes longer than the turn.
+    """
+
+    def poll(self, timeout_s: float) -> None:
+        pass
+
+
 class Core(library.SyncObj):  # type: ignore[misc]  # the library has no types
     """`SyncObj` on our journal and transport."""
 
@@ -117,6 +126,7 @@ class Core(library.SyncObj):  # type: ignore[misc]  # the library has no types
             )
         finally:
             library.createJournal = create_journal
+        self._poller = _NoSockets()
 
     @property
     def majority(self) -> int:

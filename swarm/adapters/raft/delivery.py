@@ -78,8 +78,8 @@ class Delivery:
         for proposal, index in event.answers:
             if not proposal.done.done():
                 proposal.done.set_result(index)
-        if event.places:
-            self._runner.inbox.ring()  # there may be entries that waited for room
+        if event.places and self._runner.wants_room:
+            self._runner.inbox.ring()
 
     def _die(self, error: Exception) -> None:
         self._dead = True

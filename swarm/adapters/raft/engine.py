@@ -95,11 +95,13 @@ class Engine(Membership):
     def needs_turn(self) -> bool:
         """Whether time alone would change something: more to take, to apply, or, alone, to commit."""
         alone = self.votes and not self.others and self.commit_index < self.last().index
-        appliable = (
-            self.last_applied < self.commit_index and self.room.entries > 0 and self.room.size_bytes > 0
-        )
+        appliable = self.behind() and self.room.entries > 0 and self.room.size_bytes > 0
         changes = bool(self.changes) and not self.settling
         return bool(self.proposals) or changes or alone or appliable
+
+    def behind(self) -> bool:
+        """Whether committed entries were not handed over yet."""
+        return self.last_applied < self.commit_index
 
     def signs_of_life(self) -> list[tuple[Node, Message]]:
         """What keeps a long write from looking like death, and says nothing that was not durable before."""

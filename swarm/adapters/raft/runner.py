@@ -98,6 +98,7 @@ class Runner:
         self.inbox = Inbox()
         self.delivered = Delivered()
         self.awaited: Callable[[], bool] = lambda: False  # whether somebody waits for what is committed
+        self.wants_room = False  # entries wait until the loop has applied others; moved by the thread only
         self._on_fatal = on_fatal
         self._deliver: Callable[[Batch], None] | None = None
         self._handed = Delivered()
@@ -198,9 +199,7 @@ class Runner:
         self.inbox.wait(self._patience_s())
         for item in self.inbox.take():
             self._absorb(item)
-        ahead_entries = self._handed.entries - self.delivered.entries
-        ahead_bytes = self._handed.size_bytes - self.delivered.size_bytes
-        self._engine.room = ApplyRoom(APPLY_AHEAD_ENTRIES - ahead_entries, APPLY_AHEAD_BYTES - ahead_bytes)
+        self._engine.room = self._room()
         self._engine.awaited = self.awaited()
         self._engine.turn()
         if self._forgetful and not self._engine.abstains():
@@ -269,7 +268,17 @@ class Runner:
             case SnapshotWritten():
                 self._engine.snapshot_written(item.index, item.term)
 
+    def _room(self) -> ApplyRoom:
+        ahead_entries = self._handed.entries - self.delivered.entries
+        ahead_bytes = self._handed.size_bytes - self.delivered.size_bytes
+        return ApplyRoom(APPLY_AHEAD_ENTRIES - ahead_entries, APPLY_AHEAD_BYTES - ahead_bytes)
+
     def _patience_s(self) -> float:
+        if self._engine.behind():
+            self.wants_room = True  # first, then look: who makes room meanwhile sees it
+            self._engine.room = self._room()
+        else:
+            self.wants_room = False
         if self._engine.needs_turn():
             return 0
         wanted_ms = (self._engine.next_deadline() - self._engine.now()) * 1000

@@ -31,6 +31,7 @@ class FakeNode(rpc.SwarmServicer):
     def __init__(self, script):
         self.script = {method: list(says) for method, says in script.items()}
         self.asked = []
+        self.submitted_together = []  # how many came in each message
 
     def calls(self, method):
         return [request for name, request in self.asked if name == method]
@@ -58,6 +59,7 @@ class FakeNode(rpc.SwarmServicer):
 
     async def SubmitMany(self, request_iterator, context):  # noqa: N802 - gRPC's name
         async for message in request_iterator:
+            self.submitted_together.append(len(message.parts))
             for part in message.parts:
                 answer = self._next("Submit", part.request)
                 if asyncio.iscoroutine(answer):

@@ -31,9 +31,12 @@ class Machine:
 
 @pytest.fixture
 def world():
+    rings = []
     runner = SimpleNamespace(
         delivered=SimpleNamespace(entries=0, size_bytes=0),
-        inbox=SimpleNamespace(ring=lambda: None),
+        inbox=SimpleNamespace(ring=lambda: rings.append(True)),
+        wants_room=False,
+        rings=rings,
         snapshots=[],
         faults=[],
     )
@@ -131,3 +134,11 @@ def test_a_life_begins_with_the_snapshot_of_the_last_one(world):
     world.delivery.recover(Snapshot(8, 2, b"state"))
     assert world.machine.calls == [("restore", b"state", 8)]
     assert world.delivery.applied_index == 8
+
+
+def test_the_raft_thread_is_woken_only_where_entries_wait_for_room(world):
+    world.delivery.take([applied(1)])
+    assert world.runner.rings == []
+    world.runner.wants_room = True
+    world.delivery.take([applied(2)])
+    assert world.runner.rings == [True]
