@@ -16,14 +16,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from af import effects
 from swarm.errors import AgentFailed, NeedsDecision, NotDone, SwarmError
 from swarm.graph import Items, Payload, PortName, Signature
 from swarm.ids import CapabilityName
 from swarm.ports import Reply
 from swarm.wire.messages import Assignment
 
-INTENT: Final = PortName("intent")
-OUTCOME: Final = PortName("outcome")
+INTENT: Final = PortName(effects.INTENT)
+OUTCOME: Final = PortName(effects.OUTCOME)
 SAID_CHARS_MAX: Final = 40
 
 

@@ -128,7 +128,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: *ArgsT,
         context: Context | None = None,
     ) -> _Timer:
-        return self.call_at(self.now_s + delay, callback, *args, context=context)
+        at_s = self.now_s + delay
+        timer = _Timer(self, at_s, callback, args, context)
+        heappush(self._timers, (at_s, timer))
+        return timer
 
     def call_at(
         self, when: float, callback: Callable[[*ArgsT], object], *args: *ArgsT, context: Context | None = None
@@ -151,7 +154,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """What `run_forever` does again and again: let time pass if all wait, and call what is due."""
-        soon, timers = self._soon, self._sweep()
+        soon, timers = self._soon, self._timers
+        if self.cancelled_timers:
+            self._sweep()
         if not soon:
             if not timers:
                 raise Bug("every task waits and no timer is set: nothing would ever happen again")
@@ -175,8 +180,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
                     said = {"message": f"Exception in {callback!r}", "exception": error, "handle": handle}
                     self.call_exception_handler(said)
 
-    def _sweep(self) -> list[tuple[float, _Timer]]:
-        """The timers, without those that were cancelled: the next ones, or all if there are too many."""
+    def _sweep(self) -> None:
+        """Throw out timers that were cancelled: those that are next, or all if there are too many."""
         timers = self._timers
         if len(timers) > _TIMERS_SWEPT_MIN and self.cancelled_timers > len(timers) / 2:
             timers[:] = [entry for entry in timers if entry[1].callback is not None]
@@ -186,7 +191,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
             while timers and timers[0][1].callback is None:
                 heappop(timers)[1].waits = False
                 self.cancelled_timers -= 1
-        return timers
 
 
 def run_virtually(main: Coroutine[Any, Any, ResultT]) -> ResultT:

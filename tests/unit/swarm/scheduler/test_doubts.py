@@ -11,8 +11,8 @@ from swarm.errors import AgentFailed, CellLost, NeedsDecision, NotDone
 from swarm.scheduler.events import AttemptFailed
 from swarm.scheduler.machine import Place
 from swarm.scheduler.run import Status
-from swarm.testing.graphs import CAPABILITIES, model_agent, small_graph
-from swarm.testing.scheduling import ModelCluster
+from swarm.testing.graphs import CAPABILITIES, model_agent
+from tests.unit.swarm.scheduler.paying import begun
 
 PURE = model_agent(CAPABILITIES[0])
 TELLS = replace(
@@ -21,20 +21,9 @@ TELLS = replace(
 )
 
 
-def begun(nodes=2):
-    """A cluster with one step under way; its node, and the run."""
-    cluster = ModelCluster(TELLS)
-    for number in range(nodes):
-        cluster.join(f"n{number}", 1)
-    run = cluster.submit(small_graph("pay", outlets="pay"))
-    cluster.commit()
-    ((node, _),) = cluster.running()
-    return cluster, node, run
-
-
 def asked():
     """The same, whose node was killed: the question that another one was given in the end."""
-    cluster, node, run = begun()
+    cluster, node, run = begun(TELLS)
     cluster.lose(node, killed=True)
     cluster.advance(limits.INTENT_WAIT_MS)
     ((other, question),) = cluster.running()
@@ -123,7 +112,7 @@ def test_a_question_whose_node_is_lost_is_put_to_another():
 
 
 def test_a_question_waits_for_somebody_who_can_be_asked():
-    cluster, node, run = begun(nodes=1)
+    cluster, node, run = begun(TELLS, nodes=1)
     cluster.lose(node, killed=True)
     cluster.advance(limits.INTENT_WAIT_MS)
     assert cluster.leader.scheduler.place(run, 0)[0] is Place.UNSURE
@@ -133,7 +122,7 @@ def test_a_question_waits_for_somebody_who_can_be_asked():
 
 
 def test_an_attempt_that_ended_without_saying_what_it_did_is_asked_about_at_once():
-    cluster, node, run = begun()
+    cluster, node, run = begun(TELLS)
     ((_, key),) = cluster.running()
     say(cluster, node, key, CellLost("its process ended"))
     ((_, question),) = cluster.running()
@@ -142,7 +131,7 @@ def test_an_attempt_that_ended_without_saying_what_it_did_is_asked_about_at_once
 
 
 def test_the_attempt_itself_comes_back_and_nobody_is_asked_any_more():
-    cluster, node, run = begun()
+    cluster, node, run = begun(TELLS)
     cluster.lose(node)
     cluster.advance(limits.INTENT_WAIT_MS)
     other = next(one for one in cluster.nodes.values() if one is not node)
@@ -156,7 +145,7 @@ def test_the_attempt_itself_comes_back_and_nobody_is_asked_any_more():
 
 
 def test_the_agents_own_word_about_the_attempt_ends_the_question():
-    cluster, node, run = begun()
+    cluster, node, run = begun(TELLS)
     ((_, key),) = cluster.running()
     cluster.lose(node)
     cluster.fail(node, key)
@@ -167,7 +156,7 @@ def test_the_agents_own_word_about_the_attempt_ends_the_question():
 
 
 def test_a_node_that_comes_back_with_empty_hands_is_not_waited_for():
-    cluster, node, run = begun()
+    cluster, node, run = begun(TELLS)
     cluster.lose(node, killed=True)
     cluster.attach(node)
     cluster.advance(limits.RECONCILE_REST_MS)

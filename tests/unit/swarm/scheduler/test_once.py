@@ -16,20 +16,10 @@ from swarm.scheduler.machine import Place
 from swarm.scheduler.run import Status
 from swarm.testing.graphs import CAPABILITIES, model_agent, small_graph
 from swarm.testing.scheduling import ModelCluster
+from tests.unit.swarm.scheduler.paying import begun
 
 PURE = model_agent(CAPABILITIES[0])
 ONCE = replace(PURE, capabilities=tuple(replace(one, effects="once") for one in PURE.capabilities))
-
-
-def begun(nodes=2):
-    """A cluster with one step under way; its node, and the run."""
-    cluster = ModelCluster(ONCE)
-    for number in range(nodes):
-        cluster.join(f"n{number}", 1)
-    run = cluster.submit(small_graph("pay", outlets="pay"))
-    cluster.commit()
-    ((node, _),) = cluster.running()
-    return cluster, node, run
 
 
 def error_of(cluster, run):
@@ -54,7 +44,7 @@ def test_nothing_runs_before_its_intent_is_in_the_log():
 
 
 def test_an_attempt_that_ends_well_is_recorded_like_any_other_and_its_intent_forgotten():
-    cluster, node, run = begun()
+    cluster, node, run = begun(ONCE)
     cluster.finish(node, *node.running)
     cluster.commit()
     found = cluster.leader.scheduler.ledger.runs[run]
@@ -62,7 +52,7 @@ def test_an_attempt_that_ends_well_is_recorded_like_any_other_and_its_intent_for
 
 
 def test_a_lost_node_asks_for_a_decision_instead_of_running_it_elsewhere():
-    cluster, node, run = begun()
+    cluster, node, run = begun(ONCE)
     cluster.lose(node, killed=True)
     assert cluster.leader.scheduler.place(run, 0)[0] is Place.UNSURE
     cluster.advance(limits.INTENT_WAIT_MS)
@@ -73,7 +63,7 @@ def test_a_lost_node_asks_for_a_decision_instead_of_running_it_elsewhere():
 
 
 def test_a_node_that_comes_back_in_time_goes_on_and_no_decision_is_asked_for():
-    cluster, node, run = begun()
+    cluster, node, run = begun(ONCE)
     cluster.lose(node)
     cluster.advance(limits.INTENT_WAIT_MS - 1)
     cluster.attach(node)
@@ -85,7 +75,7 @@ def test_a_node_that_comes_back_in_time_goes_on_and_no_decision_is_asked_for():
 
 
 def test_a_result_that_was_waiting_in_the_outbox_is_taken_when_the_node_comes_back():
-    cluster, node, run = begun()
+    cluster, node, run = begun(ONCE)
     cluster.lose(node)
     cluster.finish(node, *node.running)
     cluster.attach(node)
@@ -94,7 +84,7 @@ def test_a_result_that_was_waiting_in_the_outbox_is_taken_when_the_node_comes_ba
 
 
 def test_a_new_leader_waits_for_the_node_that_was_named_and_then_asks():
-    cluster, node, run = begun()
+    cluster, node, run = begun(ONCE)
     cluster.elect(cluster.replicas[1])
     cluster.lose(node, killed=True)
     other = next(one for one in cluster.nodes.values() if one is not node)
@@ -107,7 +97,7 @@ def test_a_new_leader_waits_for_the_node_that_was_named_and_then_asks():
 
 
 def test_a_new_leader_lets_the_named_node_claim_it():
-    cluster, node, run = begun()
+    cluster, node, run = begun(ONCE)
     cluster.elect(cluster.replicas[1])
     cluster.attach(node)
     cluster.finish(node, *node.running)
@@ -117,7 +107,7 @@ def test_a_new_leader_lets_the_named_node_claim_it():
 
 
 def test_the_agents_own_failure_is_final_and_told_as_it_is():
-    cluster, node, run = begun()
+    cluster, node, run = begun(ONCE)
     cluster.fail(node, *node.running)
     assert str(error_of(cluster, run)).endswith("it raised")
     cluster.advance(limits.BACKOFF_MS_MAX)
@@ -126,14 +116,14 @@ def test_the_agents_own_failure_is_final_and_told_as_it_is():
 
 @pytest.mark.parametrize("error", [CellLost("its process ended"), OutOfTime("no reply")])
 def test_an_end_that_leaves_open_what_was_done_asks_for_a_decision(error):
-    cluster, node, run = begun()
+    cluster, node, run = begun(ONCE)
     (key,) = node.running
     cluster.tell(AttemptFailed(cluster.now_ms, node.name, key, error, True, 1, 1.0))
     assert isinstance(error_of(cluster, run), NeedsDecision)
 
 
 def test_a_deadline_that_passes_asks_for_a_decision():
-    cluster, _, run = begun()
+    cluster, _, run = begun(ONCE)
     cluster.advance(limits.STEP_TIMEOUT_MS_DEFAULT + 1)
     assert isinstance(error_of(cluster, run), NeedsDecision)
 
@@ -152,7 +142,7 @@ def test_a_node_lost_before_the_intent_is_committed_costs_nothing():
 
 
 def test_a_snapshot_keeps_what_was_intended():
-    cluster, _, run = begun()
+    cluster, _, run = begun(ONCE)
     again = Ledger()
     for event in cluster.leader.scheduler.ledger.history():
         again.apply(event)
@@ -160,7 +150,7 @@ def test_a_snapshot_keeps_what_was_intended():
 
 
 def test_a_node_that_does_not_host_the_agent_has_begun_nothing_so_another_attempt_is_intended():
-    cluster, node, run = begun()
+    cluster, node, run = begun(ONCE)
     (key,) = node.running
     node.running.pop(key)
     error = NotHosted(f"node {node.name} does not host it")

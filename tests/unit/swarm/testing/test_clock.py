@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextvars import Context, ContextVar
 
 import pytest
 
@@ -92,3 +93,60 @@ def test_what_fails_in_place_of_a_thread_fails_its_caller():
 
     with pytest.raises(ValueError, match="no number"):
         run_virtually(main())
+
+
+def test_what_was_cancelled_is_not_called_and_the_others_are_in_time():
+    async def main() -> list[object]:
+        loop, called = asyncio.get_running_loop(), list[object]()
+        soon = loop.call_soon(called.append, "soon")
+        timers = [loop.call_later(number / 1_000, called.append, number) for number in range(400)]
+        soon.cancel()
+        for timer in timers[::2] + timers[1:300:2]:  # most of them
+            timer.cancel()
+        assert soon.cancelled()
+        assert timers[0].cancelled()
+        assert not timers[399].cancelled()
+        assert timers[399].when() == 0.399
+        await asyncio.sleep(1)
+        return called
+
+    assert run_virtually(main()) == list(range(301, 400, 2))
+
+
+def test_timers_of_one_moment_ring_in_one_turn():
+    async def main() -> list[float]:
+        loop, rung = asyncio.get_running_loop(), list[float]()
+        for _ in range(3):
+            loop.call_at(0.1 + 0.2, lambda: rung.append(loop.time()))
+            loop.call_at(0.3, lambda: rung.append(loop.time()))
+        await asyncio.sleep(1)
+        return rung
+
+    assert run_virtually(main()) == [0.3] * 6
+
+
+def test_a_callback_that_raises_is_told_of_and_the_loop_goes_on():
+    async def main() -> list[str]:
+        loop, told = asyncio.get_running_loop(), list[str]()
+        loop.set_exception_handler(lambda _loop, context: told.append(repr(context["exception"])))
+        loop.call_later(0.1, lambda: 1 / 0)
+        await asyncio.sleep(1)
+        return told
+
+    assert run_virtually(main()) == ["ZeroDivisionError('division by zero')"]
+
+
+def test_context_variables_are_those_of_who_called():
+    name: ContextVar[str] = ContextVar("name", default="nobody")
+
+    async def main() -> list[str]:
+        loop, said = asyncio.get_running_loop(), list[str]()
+        name.set("ann")
+        loop.call_soon(lambda: said.append(name.get()))
+        loop.call_later(1, lambda: said.append(name.get()))
+        loop.call_later(1, lambda: said.append(name.get()), context=Context())
+        name.set("bob")
+        await asyncio.sleep(2)
+        return said
+
+    assert run_virtually(main()) == ["ann", "ann", "nobody"]

@@ -168,3 +168,31 @@ def test_a_node_that_writes_faster_than_it_is_read_has_to_wait():
         assert links.clock.monotonic_ms() - began == 10
 
     with_link(act)
+
+
+def test_a_node_waits_where_its_coordinator_has_not_read_what_it_sent():
+    async def act(links, coordinator, link):
+        for _ in range(LINK_MESSAGES_MAX):
+            await link.send(BEAT)
+        gives_up, waits = (asyncio.create_task(link.send(BEAT)) for _ in range(2))
+        await links.clock.sleep_ms(5)
+        assert not waits.done()
+        gives_up.cancel()
+        await links.clock.sleep_ms(20)
+        await waits
+        assert gives_up.cancelled()
+
+    with_link(act)
+
+
+def test_a_node_that_waits_to_be_read_learns_that_the_link_ended():
+    async def act(links, coordinator, link):
+        for _ in range(LINK_MESSAGES_MAX):
+            await link.send(BEAT)
+        waits = asyncio.create_task(link.send(BEAT))
+        await links.clock.sleep_ms(5)
+        links.cut(N)
+        with pytest.raises(Unreachable, match="cut"):
+            await waits
+
+    with_link(act)
