@@ -45,6 +45,13 @@ BLOB_SWEEP_MS = 60_000  # how often a node asks what it may drop
 BLOB_SWEEP_ITEMS_MAX = 10_000  # asked about at once
 FETCH_MS_MAX = 20_000  # how long a node looks for somebody who holds what a step needs
 COPY_MS_MAX = 5_000  # how long it looks for somebody who takes a second copy of what a step made
+HELD_BLOBS_MAX = BLOBS_BYTES_MAX // PAYLOAD_INLINE_BYTES_MAX  # of one node, that the leader knows of
+RECOPY_WAIT_MS = 5_000  # how long a copy may be away, with its node, before another one is made
+RECOPY_REST_MS = 5_000  # after a copy that failed, before that node is asked to take it again
+RECOPIES_IN_FLIGHT_MAX = 16  # copies a leader has ordered and not heard of, of all nodes
+REMAKES_MAX = 1_024  # steps being run again for what they had made, of all runs
+REMAKE_TRIES_MAX = 3  # of one step; then what it had made is lost
+REMAKE_SETTLE_MS = 5_000  # how long what was made again may take to be heard of
 
 # -- the wire -----------------------------------------------------------------
 MESSAGE_BYTES_MAX = 48 * MIB
@@ -114,6 +121,7 @@ assert PAYLOAD_INLINE_BYTES_MAX <= LITERAL_BYTES_MAX <= STEP_BYTES_MAX <= RECORD
 assert PAYLOAD_INLINE_BYTES_MAX < VALUE_BYTES_MAX < 1 << 31  # rows of a cell count bytes in 32 bits
 assert GRAPH_BYTES_MAX + RUN_INPUT_BYTES_MAX < ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX
 assert RECORDS_BATCH_BYTES_MAX + STEP_BYTES_MAX < ENTRY_BYTES_MAX
+assert TAKEOVER_GRACE_MS < RECOPY_WAIT_MS < FETCH_MS_MAX  # who waits for a payload outlives its move
 assert HEARTBEAT_MS * 3 < NODE_SILENCE_MS_MAX
 assert CHUNK_BYTES < MESSAGE_BYTES_MAX
 assert NODE_SLOTS_DEFAULT <= NODE_SLOTS_MAX <= OUTBOX_ITEMS_MAX

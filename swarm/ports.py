@@ -6,7 +6,7 @@ lets the simulator run the very same drivers on a fake clock, network and disk.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -280,6 +280,9 @@ class Incoming(Protocol):
 class Blobs(Protocol):
     """Files by their sha256, on this node's disk: agent files, and large payloads. Bounded in bytes."""
 
+    changed: Callable[[Digest], None]
+    """Set before the start: called when a file came, went, or was to stay from then on."""
+
     async def put(self, data: bytes) -> Digest:
         """Store durably, to stay; a no-op if it is there. Raises `StoreFull`."""
 
@@ -305,6 +308,12 @@ class Blobs(Protocol):
 
     def idle(self, duration_ms: int) -> Sequence[Digest]:
         """What nobody has asked for in that time."""
+
+    def held(self, digests: Iterable[Digest] | None = None) -> Mapping[Digest, bool]:
+        """Which of these files are here, or all that are, and whether they are to stay.
+
+        What is here may still prove to be damaged.
+        """
 
 
 class BlobPeers(Protocol):

@@ -19,7 +19,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -56,6 +56,7 @@ class FileBlobs:
     """See the head of this module."""
 
     def __init__(self, directory: Path, bytes_max: int = limits.BLOBS_BYTES_MAX) -> None:
+        self.changed: Callable[[Digest], None] = lambda _: None
         self._directory = directory
         self._bytes_max = bytes_max
         self._blobs: dict[Digest, _Blob] = {}
@@ -91,7 +92,7 @@ class FileBlobs:
                 await asyncio.to_thread(write_synced, part, data)
                 await self._settle(part, digest, len(data), kept=True)
             except OSError as error:
-                raise self._full(part, error) from error
+                raise _full(part, error) from error
             finally:
                 self._give_room_back(part)
         return digest
@@ -147,6 +148,10 @@ class FileBlobs:
         until_s = time.monotonic() - duration_ms / 1000
         return [digest for digest, blob in self._blobs.items() if blob.used_s <= until_s]
 
+    def held(self, digests: Iterable[Digest] | None = None) -> Mapping[Digest, bool]:
+        names = self._blobs if digests is None else [digest for digest in digests if digest in self._blobs]
+        return {digest: self._blobs[digest].kept for digest in names}
+
     @property
     def used_bytes(self) -> int:
         """What whole files and broken ones take, and what was promised to those on their way in."""
@@ -178,7 +183,7 @@ class FileBlobs:
             await incoming.open()
         except OSError as error:
             self._coming.pop(name, None)
-            raise self._full(part, error) from error
+            raise _full(part, error) from error
         return incoming
 
     def _let_go(self, name: str, part: Path) -> None:
@@ -195,7 +200,7 @@ class FileBlobs:
             if not self._keep(digest):
                 await self._settle(part, digest, size_bytes, kept=True)
         except OSError as error:
-            raise self._full(part, error) from error
+            raise _full(part, error) from error
         finally:
             self._give_room_back(part)
         return digest, front
@@ -226,14 +231,6 @@ class FileBlobs:
         part.unlink(missing_ok=True)
         self._coming.pop(part.name.removesuffix(PART), None)
 
-    def _full(self, part: Path, error: OSError) -> OverLimit:
-        part.unlink(missing_ok=True)
-        return OverLimit(
-            f"the blob store takes nothing: {error.strerror or error}",
-            place=str(self._directory),
-            remedy="make room on the disk of this node",
-        )
-
     async def _settle(self, part: Path, digest: Digest, size_bytes: int, *, kept: bool) -> None:
         """A part is whole, verified and synced: give it its name."""
         known = self._blobs.get(digest)
@@ -244,6 +241,7 @@ class FileBlobs:
                 rename_synced, part, self._directory / (digest if kept else digest + COPY)
             )
             self._blobs[digest] = _Blob(size_bytes, kept, time.monotonic())
+            self.changed(digest)
         else:
             await asyncio.to_thread(part.unlink, missing_ok=True)
 
@@ -256,16 +254,27 @@ class FileBlobs:
         if not blob.kept:
             rename_synced(self._path(digest), self._directory / digest)
             blob.kept = True
+            self.changed(digest)
         return True
 
     def _lose(self, digest: Digest) -> None:
         path = self._path(digest)
         self._blobs.pop(digest, None)
         path.unlink(missing_ok=True)
+        self.changed(digest)
 
     def _path(self, digest: Digest) -> Path:
         blob = self._blobs.get(digest)
         return self._directory / (digest if blob is None or blob.kept else digest + COPY)
+
+
+def _full(part: Path, error: OSError) -> OverLimit:
+    part.unlink(missing_ok=True)
+    return OverLimit(
+        f"the blob store takes nothing: {error.strerror or error}",
+        place=str(part.parent),
+        remedy="make room on the disk of this node",
+    )
 
 
 class Opened:

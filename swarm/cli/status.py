@@ -5,6 +5,7 @@ from __future__ import annotations
 from swarm.cli.options import Cluster, Json
 from swarm.cli.output import EXIT_NOT_READY, Output, leave
 from swarm.client import Swarm
+from swarm.client.records import ClusterStatus
 
 
 def status(cluster: Cluster = None, as_json: Json = False) -> None:
@@ -20,7 +21,18 @@ def status(cluster: Cluster = None, as_json: Json = False) -> None:
         f"{found.steps_ready} steps ready, {found.steps_in_flight} in flight\n"
         f"  answered by {found.node} (version {found.version}, up {found.uptime_ms / 1000:.0f} s, "
         f"log at {found.applied_index}{', draining' if found.draining else ''})"
+        + _payloads(found)
         + ("\n  relaxed: acknowledged before the disk has synced" if found.relaxed else ""),
     )
     if not found.leader:
         leave(EXIT_NOT_READY)
+
+
+def _payloads(found: ClusterStatus) -> str:
+    """Large payloads with which something is wrong, if there are any."""
+    if not found.payloads_short + found.payloads_lost + found.copies_in_flight:
+        return ""
+    return (
+        f"\n  large payloads: {found.payloads_short} short of a copy, {found.copies_in_flight} being copied, "
+        f"{found.payloads_lost} on no attached node"
+    )

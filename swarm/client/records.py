@@ -342,6 +342,9 @@ class ClusterStatus:
     voters: tuple[NodeId, ...]
     pid: int
     relaxed: bool
+    payloads_short: int
+    payloads_lost: int
+    copies_in_flight: int
 
     @classmethod
     def from_pb(cls, status: client_pb2.StatusReply) -> ClusterStatus:
@@ -362,6 +365,9 @@ class ClusterStatus:
             voters=tuple(NodeId(voter) for voter in status.voters),
             pid=status.pid,
             relaxed=status.relaxed,
+            payloads_short=status.payloads_short,
+            payloads_lost=status.payloads_lost,
+            copies_in_flight=status.copies_in_flight,
         )
 
 

@@ -15,13 +15,17 @@ from swarm.coordinator.records import Records
 from swarm.coordinator.replica import Replica
 from swarm.coordinator.watchers import Watchers
 from swarm.errors import NotLeader, OutcomeUnknown, ProtocolBroken, RunFailed, SwarmError
+from swarm.graph import refs
 from swarm.idle import when_idle
 from swarm.ids import Digest, NodeId, RunId, StepKey
 from swarm.ports import Clock, Downlink
-from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw
+from swarm.scheduler.actions import Action, Changed, Copy, Dispatch, Intend, Record, Recorded, Withdraw
 from swarm.scheduler.events import (
     AttemptFailed,
+    BlobsHeld,
+    CopyEnded,
     KeyRegistered,
+    MadeAgain,
     NodeChanged,
     NodeJoined,
     NodeLost,
@@ -31,8 +35,11 @@ from swarm.scheduler.ledger import payload_bytes
 from swarm.scheduler.machine import Place
 from swarm.tasks import Tasks
 from swarm.wire.messages import (
+    BlobCopied,
+    CopyBlob,
     FromNode,
     Heartbeat,
+    HeldBlobs,
     Hello,
     Hosting,
     IdleBlobs,
@@ -198,6 +205,13 @@ class Roster:
                 self.hosting.changed(HOSTING)
             case IdleBlobs():
                 self._tasks.start(self._answer_idle(link, message))
+            case HeldBlobs():
+                held = BlobsHeld(now_ms, node, message.kept, message.passing, message.gone)
+                self._replica.absorb(held)
+            case BlobCopied():
+                _log_copy(node, message)
+                ended = CopyEnded(now_ms, node, message.digest, message.target, message.error)
+                self._replica.absorb(ended)
             case _:
                 assert_never(message)
         self.flush()
@@ -224,6 +238,10 @@ class Roster:
                 link.receipt(key)
                 continue
             if self.ahead.take(link, outcome):
+                continue
+            if scheduler.makes_again(key):
+                self._replica.absorb(_made_again(now_ms, node, outcome))
+                link.receipt(key)
                 continue
             if outcome.after is not None and arrived:  # the step before it may have come just now
                 self._replica.absorb(OutcomesArrived(now_ms, node, tuple(arrived)))
@@ -270,12 +288,9 @@ class Roster:
                     for follower in action.followers:
                         self._given.note(follower.key, action.node)
                     link.assign(action)
-            case Recorded():
+            case Recorded() | Withdraw() | Copy():
                 if link := self.links.get(action.node):
-                    link.receipts(action.keys)
-            case Withdraw():
-                if link := self.links.get(action.node):
-                    link.withdraw(action.key)
+                    _tell(link, action)
             case Record():
                 self._records.add(action.record)
             case Intend():
@@ -300,3 +315,31 @@ class Roster:
                 link.send(peers)
         for link in list(self.links.values()):
             link.flush()
+
+
+def _tell(link: NodeLink, action: Recorded | Withdraw | Copy) -> None:
+    match action:
+        case Recorded():
+            link.receipts(action.keys)
+        case Withdraw():
+            link.withdraw(action.key)
+        case Copy():
+            link.send(CopyBlob(action.digest, action.target))
+        case _:
+            assert_never(action)
+
+
+def _made_again(now_ms: int, node: NodeId, outcome: Outcome) -> MadeAgain:
+    """An attempt at a step that has its result: what it gave counts by digest alone, and is not recorded."""
+    digests = frozenset(ref.digest for ref in refs(outcome.outputs.values()))
+    error = None if outcome.ok else outcome.error or RunFailed("the node gave no reason")
+    _log.info("a step was run again for what it gave", run=outcome.key.run, step=outcome.key.step, node=node)
+    return MadeAgain(now_ms, node, outcome.key, digests, error, outcome.retryable)
+
+
+def _log_copy(node: NodeId, copied: BlobCopied) -> None:
+    what = {"digest": copied.digest[:12], "source": node, "target": copied.target}
+    if copied.error is None:
+        _log.info("a large payload has a second copy again", **what)
+    else:
+        _log.warning("a large payload could not be copied", **what, error=str(copied.error))

@@ -37,5 +37,6 @@ from swarm.graph.model import Signature as Signature
 from swarm.graph.reference import REF as REF
 from swarm.graph.reference import Ref as Ref
 from swarm.graph.reference import has_refs as has_refs
+from swarm.graph.reference import in_order as in_order
 from swarm.graph.reference import read_ref as read_ref
 from swarm.graph.reference import refs as refs

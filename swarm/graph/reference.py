@@ -12,6 +12,7 @@ Where it lies is a hint and no part of what it is: the digest alone decides what
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -113,3 +114,12 @@ def has_refs(values: Iterable[Items]) -> bool:
         elif any(item.kind == REF for item in items):
             return True
     return False
+
+
+def in_order(digest: Digest, nodes: Iterable[NodeId]) -> list[NodeId]:
+    """Nodes in an order of the digest's own, so that copies are spread evenly."""
+
+    def rank(node: NodeId) -> bytes:
+        return hashlib.sha256(f"{digest} {node}".encode()).digest()
+
+    return sorted(nodes, key=rank)

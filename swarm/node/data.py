@@ -9,7 +9,6 @@ digest and verified at its end: nobody has to be trusted to hold what he says.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
@@ -18,7 +17,7 @@ import structlog
 
 from swarm import limits
 from swarm.errors import DataLost, NotFound, StoreFull, SwarmError, TooLarge
-from swarm.graph import REF, UNBOUNDED, Context, Payload, Ref, read_ref
+from swarm.graph import REF, UNBOUNDED, Context, Payload, Ref, in_order, read_ref
 from swarm.ids import Digest, NodeId
 from swarm.ports import BlobPeers, Blobs, Clock
 from swarm.wire.messages import Peer
@@ -150,21 +149,27 @@ class Data:
         and it goes to those who would see it in the log if it were small, or are cleared for everything.
         Where nobody takes it in time it lies here alone, and that is what the answer says.
         """
-        if all(len(self._holders.get(digest, ())) >= limits.BLOB_COPIES for digest in digests):
-            held = [set(self._holders[digest]) for digest in digests]
-            if len(common := set.intersection(*held)) >= limits.BLOB_COPIES:
-                return tuple(sorted(common))  # an agent gave back what it was given
+        there = {self._node, *self._others}
+        common = there.intersection(*(self._holders.get(digest, ()) for digest in digests))
+        if len(common) >= limits.BLOB_COPIES:
+            return tuple(sorted(common))  # an agent gave back what it was given
         async with self._outward:
             nodes = await self._copy(digests, context)
         for digest in digests:
             self._know(digest, nodes)
         return nodes
 
+    async def give(self, digest: Digest, node: NodeId) -> None:
+        """Have another node keep what lies here, because the leader said so."""
+        async with self._outward:
+            await self._peers.push(node, [digest])
+
     async def _copy(self, digests: Sequence[Digest], context: Context | None) -> tuple[NodeId, ...]:
         nodes = [self._node]
         deadline_ms = self._clock.monotonic_ms() + limits.COPY_MS_MAX
         while cleared := [node for node in self._others if self._may_keep(node, context)]:
-            for other in _in_order(digests[0], cleared, nodes):
+            others = in_order(digests[0], [node for node in cleared if node not in nodes])
+            for other in others[:ASKED_MAX]:
                 try:
                     await self._peers.push(other, digests)
                     nodes.append(other)
@@ -190,12 +195,3 @@ class Data:
         self._holders.move_to_end(digest)
         if len(self._holders) > KNOWN_MAX:
             self._holders.popitem(last=False)
-
-
-def _in_order(digest: Digest, nodes: Iterable[NodeId], taken: Sequence[NodeId]) -> list[NodeId]:
-    """Nodes in an order of the digest's own, so that copies are spread evenly."""
-
-    def rank(node: NodeId) -> bytes:
-        return hashlib.sha256(f"{digest} {node}".encode()).digest()
-
-    return sorted((node for node in nodes if node not in taken), key=rank)[:ASKED_MAX]

@@ -24,6 +24,7 @@ from swarm.node.calls import Call
 from swarm.node.cargo import Cargo
 from swarm.node.chains import Chains
 from swarm.node.data import Data
+from swarm.node.holding import Holding
 from swarm.node.host import AgentHost, not_cleared, not_hosted
 from swarm.node.outbox import Outbox
 from swarm.node.results import ResultCache
@@ -47,6 +48,7 @@ from swarm.wire.messages import (
     AgentSet,
     Assignment,
     Assignments,
+    CopyBlob,
     Heartbeat,
     Hello,
     Hosting,
@@ -121,6 +123,7 @@ class Worker:
         self._silent_beats = 0  # heartbeats since the leader was heard
         self._tasks = Tasks()
         self._cargo = Cargo(ports.data, ports.clock, self._tasks, self._accept, self._finish)
+        self._holding = Holding(ports.blobs, ports.data, ports.clock, self._tasks)
         self._sweeper = Sweeper(
             ports.blobs,
             ports.data,
@@ -221,6 +224,7 @@ class Worker:
             asyncio.create_task(self._send_outcomes(uplink)),
             asyncio.create_task(self._send_heartbeats(uplink)),
             asyncio.create_task(self._sweeper.ask_forever(uplink)),
+            asyncio.create_task(self._holding.tell_forever(uplink)),
         ]
         try:
             await self._until_silent(listener)
@@ -286,12 +290,12 @@ class Worker:
             case AgentSet():
                 self._wanted = message.digests
                 self._wanted_kick.set()
-            case RevokedSet():
-                self._ports.membership.revoke(message.entries)
-            case Renew():
-                self._ports.membership.renew()
+            case RevokedSet() | Renew():
+                _belong(self._ports.membership, message)
             case Peers() | UnneededBlobs():
                 await self._sweeper.hear(message)
+            case CopyBlob():
+                self._holding.copy(message)
             case Pulse():
                 pass  # that it was heard is all it says
             case Welcome():
@@ -374,6 +378,14 @@ class Worker:
             host.failure.add_done_callback(self._tasks.pass_on)
             self._refused.pop(digest, None)
             _log.info("agent hosted", agent=image.name, digest=digest[:12])
+
+
+def _belong(membership: Membership, message: RevokedSet | Renew) -> None:
+    """The leader speaks of who belongs to the cluster."""
+    if isinstance(message, RevokedSet):
+        membership.revoke(message.entries)
+    else:
+        membership.renew()
 
 
 async def _fetch(digest: Digest, ports: WorkerPorts, leader: NodeId | None) -> bytes:

@@ -82,6 +82,15 @@ class Recorded(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Have that node give a large payload it holds to another one, to keep."""
+
+    node: NodeId
+    digest: Digest
+    target: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """Something a watcher of this run wants to see."""
 
@@ -105,4 +114,4 @@ def fed(follower: Follower, outputs: Mapping[str, Items]) -> dict[str, Items] | 
     return found
 
 
-Action: TypeAlias = Dispatch | Withdraw | Record | Intend | Recorded | Changed
+Action: TypeAlias = Dispatch | Withdraw | Record | Intend | Recorded | Copy | Changed

@@ -118,6 +118,7 @@ def question_ms(node: Node) -> int:
 _Alarm: TypeAlias = tuple[int, Place, RunId, int, int]
 """When, for a step in which place, and since when it is there."""
 
+CLAIMED_ATTEMPT_MAX = 1 << 20  # a higher one was never ordered of a step that has no result
 STALE_SLACK = 4_096  # stale alarms, or names in queues, tolerated beside twice the steps on the desk
 
 

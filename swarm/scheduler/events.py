@@ -312,6 +312,40 @@ class OutcomesArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobsHeld:
+    """What a node says of its store: what it keeps, what it has for now, and what is there no more."""
+
+    at_ms: int
+    node: NodeId
+    kept: tuple[Digest, ...]
+    passing: tuple[Digest, ...]
+    gone: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyEnded:
+    """A node has given a payload to another one, as it was told, or could not."""
+
+    at_ms: int
+    node: NodeId
+    digest: Digest
+    target: NodeId
+    error: SwarmError | None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeAgain:
+    """A step that has its result was run again for what it gave: large payloads, by digest, or an error."""
+
+    at_ms: int
+    node: NodeId
+    key: StepKey
+    digests: frozenset[Digest]
+    error: SwarmError | None
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time passed: deadlines, back-off and lateness are looked at."""
 
@@ -328,6 +362,9 @@ Volatile: TypeAlias = (
     | NodeLost
     | OutcomesArrived
     | AttemptFailed
+    | BlobsHeld
+    | CopyEnded
+    | MadeAgain
     | Tick
 )
 

@@ -7,17 +7,22 @@ leader saw it; deadlines are kept by this leader's clock that never jumps, and o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 from swarm import limits
-from swarm.errors import NeedsDecision, NotDone, NotHosted, OutOfTime, SwarmError, Unreachable
+from swarm.errors import DataLost, NeedsDecision, NotDone, NotHosted, OutOfTime, SwarmError, Unreachable
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Record, Recorded, Withdraw
-from swarm.scheduler.desk import Desk, Entry, Place, Where
+from swarm.scheduler.copies import Copies
+from swarm.scheduler.desk import CLAIMED_ATTEMPT_MAX, Desk, Entry, Place, Where
 from swarm.scheduler.doubts import TOLD, Doubts
 from swarm.scheduler.events import (
     AttemptFailed,
+    BlobsHeld,
+    CopyEnded,
     Durable,
+    MadeAgain,
     NodeChanged,
     NodeJoined,
     NodeLost,
@@ -38,14 +43,23 @@ from swarm.scheduler.placement import NodeView, sane_load
 from swarm.scheduler.placing import Placer
 from swarm.scheduler.ranking import Ranks
 from swarm.scheduler.rebalancing import Rebalancer
+from swarm.scheduler.remaking import REST_MS, Remakes
 from swarm.scheduler.retry import may_retry, rest_ms
 from swarm.scheduler.run import Run, Step
 from swarm.scheduler.together import Options
 
-CLAIMED_ATTEMPT_MAX = 1 << 20  # a higher one was never ordered by anybody
-
 Happening: TypeAlias = (
-    RunForeseen | RunForsaken | NodeJoined | NodeChanged | NodeLost | OutcomesArrived | AttemptFailed | Tick
+    RunForeseen
+    | RunForsaken
+    | NodeJoined
+    | NodeChanged
+    | NodeLost
+    | OutcomesArrived
+    | AttemptFailed
+    | BlobsHeld
+    | CopyEnded
+    | MadeAgain
+    | Tick
 )
 """The volatile events a leader hears of while it leads."""
 
@@ -64,6 +78,8 @@ class Leader:
         self.placer = Placer(self.desk, ledger, term, options)
         self._doubts = Doubts(self.desk, ledger, self.placer)
         self._foresight = Foresight(self.desk, ledger, self.placer, term)
+        self.copies = Copies(self.desk, ledger, now_ms)  # of large payloads
+        self.remakes = Remakes(self.desk, ledger, self.placer, self.copies.holders, term)
         self._rebalancer = (
             Rebalancer(self.desk, ledger, self.placer, self.ranks) if options.rebalance else None
         )
@@ -84,6 +100,8 @@ class Leader:
             self._settle(event.records, actions)
             if touched:
                 self.ranks.learn(self._ledger, event.records)
+        if isinstance(event, StepsRecorded | RunSubmitted) and any(run.refers for run, _ in touched):
+            self.copies.spoken_of(event, self._now_ms)
         if isinstance(event, StepsIntended):
             orders = (self.placer.intended(intent, self._now_ms) for intent in event.intents)
             actions += [order for order in orders if order is not None]
@@ -97,6 +115,7 @@ class Leader:
             if run.settled:
                 self.ranks.forget(run.submitted.run)
                 self.following.forget(run.submitted.run, actions)
+                self.remakes.forget(run.submitted.run, actions)
         if isinstance(event, RunSubmitted):
             actions += self._foresight.settle(event)
         self._place(actions)
@@ -119,9 +138,15 @@ class Leader:
             case NodeJoined():
                 self._join(event, actions)
             case NodeChanged():
-                self._change(event)
+                _change(self.desk.nodes.get(event.node), event)
+                self.copies.changed(event)
             case NodeLost():
                 self._lose(event.node, frozenset(), actions)
+                self.copies.gone(event.node, self._now_ms)
+            case BlobsHeld() | CopyEnded():
+                self.copies.hear(event)
+            case MadeAgain():
+                self.remakes.ended(event)
             case Tick():
                 self._tick(actions)
             case _:
@@ -131,10 +156,13 @@ class Leader:
 
     def explain(self, run: Run, step: int) -> Explanation:
         """Why a step is where it is, or where it would go."""
-        return explain(self._ledger, self.desk, self.placer.history, run, step, self._now_ms)
+        found = explain(self._ledger, self.desk, self.placer.history, run, step, self._now_ms)
+        note = self.remakes.note(run, step)
+        return replace(found, note=note) if note else found
 
     def _place(self, actions: list[Action]) -> None:
         if self._now_ms >= self._hold_until_ms:
+            actions += self.remakes.place(self._now_ms)
             actions += self.placer.place(self._now_ms)
 
     # -- steps come and go -----------------------------------------------------------------------
@@ -210,15 +238,13 @@ class Leader:
         entry = self.desk.find(event.key.run, event.key.step)
         if entry is None:
             self.following.fail_early(event)
-        if entry is not None and entry.spare is not None and (event.node, event.key) in entry.flying():
+        flies = entry is not None and (event.node, event.key) in entry.flying()
+        if entry is not None and entry.spare is not None and flies and not self.remakes.lacks(event):
             entry.failures += 1  # the other attempt goes on
             entry.drop(self.desk.nodes, event.key)
             if view := self.desk.nodes.get(event.node):
                 view.judge(failed=True)
-        elif entry is not None and (
-            (entry.key == event.key and entry.node == event.node)
-            or self._doubts.told(entry, event.key, event.error)
-        ):
+        elif entry is not None and (flies or self._doubts.told(entry, event.key, event.error)):
             self._attempt_over(event, entry, actions)
 
     def _attempt_over(self, event: AttemptFailed, entry: Entry, actions: list[Action]) -> None:
@@ -226,6 +252,8 @@ class Leader:
         key = event.key
         if entry.place is Place.ASKING and entry.key == key:
             self._answered(entry, key, event.error, actions)
+            return
+        if self._held_back(entry, key, self.remakes.lacks(event), actions):
             return
         if view := self.desk.nodes.get(event.node):
             view.judge(failed=True)
@@ -244,6 +272,16 @@ class Leader:
         else:
             record = _failure(key, event.node, event.error, event.started_ms, event.wall_ms)
             self._give_up(entry, record, actions)
+
+    def _held_back(self, entry: Entry, key: StepKey, waits: DataLost | bool, actions: list[Action]) -> bool:
+        """A step lacks some of its inputs: whether it `waits` for them, or was given up for want of them."""
+        if waits:
+            self.following.call_off(entry, actions, but=key)
+        if isinstance(waits, DataLost):
+            self._give_up(entry, _failure(key, NodeId(""), waits), actions)
+        elif waits:
+            self.desk.rest(entry, key.run, key.step, self._now_ms, REST_MS)
+        return bool(waits)
 
     def _ask(
         self, entry: Entry, run: RunId, step: int, actions: list[Action], cause: SwarmError | None = None
@@ -290,6 +328,7 @@ class Leader:
             clearance=event.clearance,
         )
         self.desk.nodes[event.node] = view
+        self.copies.joined(event.node, self._now_ms)
         for key in event.running:
             entry = self.desk.find(key.run, key.step)
             if key in kept:
@@ -316,20 +355,13 @@ class Leader:
             and 1 <= key.attempt <= attempts_max
         )
 
-    def _change(self, event: NodeChanged) -> None:
-        view = self.desk.nodes.get(event.node)
-        if view is None:
-            return
-        view.agents = view.agents if event.agents is None else event.agents
-        view.load = view.load if event.load is None else sane_load(event.load)
-        view.draining = view.draining if event.draining is None else event.draining
-
     def _lose(self, node: NodeId, kept: frozenset[StepKey], actions: list[Action]) -> None:
         """A node is gone; what it was running must run elsewhere, but for what is kept."""
         view = self.desk.nodes.pop(node, None)
         if view is None:
             return
         self.desk.promises.lose(node, kept)
+        self.remakes.gone(node, self._now_ms)
         for key in view.busy:
             entry = self.desk.find(key.run, key.step)
             if entry is None or key in kept:
@@ -362,8 +394,12 @@ class Leader:
                     entry.drop(self.desk.nodes, entry.spare[1])
                 self._time_out(entry, entry.node, entry.key, actions)
             else:
-                self._queue(self._ledger.runs[name], step, entry)
+                run, key = self._ledger.runs[name], StepKey(name, step, self._term, entry.attempts)
+                if not self._held_back(entry, key, self.remakes.awaited(run, step), actions):
+                    self._queue(run, step, entry)
         self.desk.sweep()
+        actions += self.copies.tick(self._now_ms)
+        self.remakes.tick(self._now_ms, actions)
         for name, step, error in self.placer.impatient(self._now_ms):
             if unhosted := self.desk.find(name, step):
                 key = StepKey(name, step, self._term, unhosted.attempts)
@@ -380,6 +416,13 @@ class Leader:
             self._now_ms, node, key, error, retryable=True, started_ms=0, wall_ms=float(timeout_ms)
         )
         self._attempt_over(failed, entry, actions)
+
+
+def _change(view: NodeView | None, event: NodeChanged) -> None:
+    if view is not None:
+        view.agents = view.agents if event.agents is None else event.agents
+        view.load = view.load if event.load is None else sane_load(event.load)
+        view.draining = view.draining if event.draining is None else event.draining
 
 
 def _simple(run: Run, steps: Sequence[int], ranks: Ranks) -> bool:

@@ -32,7 +32,7 @@ from swarm.scheduler.events import (
     TokenUsed,
 )
 from swarm.scheduler.members import Members
-from swarm.scheduler.needs import Needs
+from swarm.scheduler.needs import SUBMITTED, Needs
 from swarm.scheduler.run import Run, Status
 from swarm.trust.policy import OPEN, Policy
 from swarm.trust.policyfile import read_policy
@@ -152,7 +152,7 @@ class Ledger:
         self.steps_left += run.left
         self._runs_of[event.tenant] += 1
         self._weigh(event.run, payload_bytes(event.inputs.values()))
-        self.needs.add(run, event.inputs.values())
+        self.needs.add(run, SUBMITTED, event.inputs.values())
         if event.key:
             self._keys[(event.principal, event.key)] = event.run
         if event.records:
@@ -176,7 +176,7 @@ class Ledger:
                 continue
             ended += left - run.left
             values = record.outputs.values()
-            self.needs.add(run, values)
+            self.needs.add(run, record.step, values)
             if name not in touched:
                 touched[name], weights[name] = (run, ready), payload_bytes(values)
             else:

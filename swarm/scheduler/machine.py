@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Action, Changed
 from swarm.scheduler.chains import After, recorded_as
+from swarm.scheduler.copies import Standing as Standing
 from swarm.scheduler.desk import Place as Place
 from swarm.scheduler.events import (
     AgentDeployed,
@@ -40,6 +41,7 @@ from swarm.scheduler.run import Step
 from swarm.scheduler.together import Options
 
 DEFAULTS = Options()
+NOTHING = Standing(0, 0, 0)  # known to who does not lead
 
 
 class Scheduler:
@@ -125,6 +127,14 @@ class Scheduler:
     def explain(self, run: RunId, step: int) -> Explanation | None:
         """Why a step is where it is; only the leader knows."""
         return self._leader.explain(self.ledger.runs[run], step) if self._leader is not None else None
+
+    def makes_again(self, key: StepKey) -> bool:
+        """Whether this attempt is at a step that has its result and is run again for what it gave."""
+        return self._leader is not None and self._leader.remakes.knows(key)
+
+    def copies(self) -> Standing:
+        """How it stands with the copies of large payloads."""
+        return self._leader.copies.standing() if self._leader is not None else NOTHING
 
     def waiting(self) -> int:
         """Steps that are ready and wait for room."""

@@ -3,42 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from swarm.graph import Items, Ref, has_refs, refs
-from swarm.ids import Digest, NodeId
+from swarm.ids import Digest, NodeId, RunId
 from swarm.scheduler.placement import affinities
 from swarm.scheduler.run import Run
 
 NOWHERE: Final[Mapping[NodeId, float]] = {}
 
 
+SUBMITTED: Final = -1  # in place of a step: what came with the run
+
+
+class Mention(NamedTuple):
+    """Where a large payload is spoken of: what a step gave, or what was `SUBMITTED`."""
+
+    run: RunId
+    step: int
+
+
 class Needs:
-    """How often remembered runs speak of each large payload."""
+    """Where remembered runs speak of each large payload."""
 
     def __init__(self) -> None:
-        self._count: dict[Digest, int] = {}
+        self._mentions: dict[Digest, dict[Mention, None]] = {}
 
     def __contains__(self, digest: Digest) -> bool:
-        return digest in self._count
+        return digest in self._mentions
 
-    def add(self, run: Run, values: Iterable[Items]) -> None:
-        """A run has these values now."""
+    def __iter__(self) -> Iterator[Digest]:
+        return iter(self._mentions)
+
+    def add(self, run: Run, step: int, values: Iterable[Items]) -> None:
+        """A step of a run gave these values, or they were `SUBMITTED` with it."""
         if has_refs(values):
             run.refers = True
+            mention = Mention(run.submitted.run, step)
             for ref in refs(values):
-                self._count[ref.digest] = self._count.get(ref.digest, 0) + 1
+                self._mentions.setdefault(ref.digest, {})[mention] = None
 
     def forget(self, run: Run) -> None:
         """A run is remembered no longer."""
         if not run.refers:
             return
-        outputs = (record.outputs.values() for record in run.records.values())
-        for values in (run.submitted.inputs.values(), *outputs):
+        outputs = ((step, record.outputs.values()) for step, record in run.records.items())
+        for step, values in ((SUBMITTED, run.submitted.inputs.values()), *outputs):
             for ref in refs(values):
-                self._count[ref.digest] -= 1
-                if not self._count[ref.digest]:
-                    del self._count[ref.digest]
+                mentions = self._mentions.get(ref.digest, {})
+                mentions.pop(Mention(run.submitted.run, step), None)
+                if not mentions:
+                    self._mentions.pop(ref.digest, None)
+
+    def mentions(self, digest: Digest) -> Iterable[Mention]:
+        """Where this one is spoken of, in the order in which that came to be."""
+        return self._mentions.get(digest, {})
 
 
 def large_inputs(run: Run, step: int) -> Iterator[Ref]:

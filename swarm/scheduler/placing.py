@@ -310,14 +310,15 @@ class Placer:
         desk.unhosted = {where: look for where, look in desk.unhosted.items() if where in desk.queues}
         found: list[tuple[RunId, int, RunFailed]] = []
         for where, queue in desk.queues.items():
-            if self._hosted(where):
+            if self.hosted(where):
                 desk.unhosted.pop(where, None)
             elif now_ms > desk.unhosted.setdefault(where, now_ms + limits.UNHOSTED_MS_MAX):
                 desk.unhosted[where] = now_ms + IMPATIENT_SCAN_MS
                 found += self._leave(where, queue, now_ms)
         return found
 
-    def _hosted(self, where: Where) -> bool:
+    def hosted(self, where: Where) -> bool:
+        """Whether an attached node would do, if it were idle."""
         offer = self._ledger.offer(where.capability, where.context.tenant)
         return offer is not None and any(
             self._able(view, offer, where) and large_enough(view, where.needs)
@@ -325,7 +326,7 @@ class Placer:
         )
 
     def _leave(self, where: Where, queue: FairQueue, now_ms: int) -> list[tuple[RunId, int, RunFailed]]:
-        error = self._reason(where)
+        error = self.reason(where)
         gone: list[tuple[RunId, int, RunFailed]] = []
 
         def patient(run: RunId, step: int) -> bool:
@@ -340,7 +341,8 @@ class Placer:
         queue.keep(patient)
         return gone
 
-    def _reason(self, where: Where) -> RunFailed:
+    def reason(self, where: Where) -> RunFailed:
+        """Why none does."""
         capability, layers, needs, context = where
         offer = self._ledger.offer(capability, context.tenant)
         if offer is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from swarm import limits
 from swarm.errors import NotFound, ProtocolBroken, StoreFull, Unreachable
@@ -16,6 +16,7 @@ class MemoryBlobs:
     """Files by their sha256. `files` is open, so that a test can lose or damage one."""
 
     def __init__(self, bytes_max: int = limits.BLOBS_BYTES_MAX) -> None:
+        self.changed: Callable[[Digest], None] = lambda _: None
         self.files: dict[Digest, bytes] = {}
         self.parts: dict[tuple[Digest, str], bytes] = {}
         self.copies: set[Digest] = set()
@@ -56,6 +57,11 @@ class MemoryBlobs:
 
     async def drop(self, digest: Digest) -> None:
         self.files.pop(digest, None)
+        self.changed(digest)
+
+    def held(self, digests: Iterable[Digest] | None = None) -> Mapping[Digest, bool]:
+        names = self.files if digests is None else [digest for digest in digests if digest in self.files]
+        return {digest: digest not in self.copies for digest in names}
 
     def idle(self, duration_ms: int) -> Sequence[Digest]:
         until_ms = self.now_ms() - duration_ms
@@ -69,6 +75,7 @@ class MemoryBlobs:
             self.copies.add(digest)
         self.files[digest] = data
         self._used_ms[digest] = self.now_ms()
+        self.changed(digest)
 
     def _make_room(self, size_bytes: int) -> None:
         missing = sum(map(len, self.files.values())) + size_bytes - self.bytes_max
@@ -76,6 +83,7 @@ class MemoryBlobs:
             if missing > 0:
                 missing -= len(self.files.pop(digest, b""))
                 self.copies.discard(digest)
+                self.changed(digest)
         if missing > 0:
             raise StoreFull(f"{size_bytes} bytes do not fit", place="memory", remedy="give it more")
 

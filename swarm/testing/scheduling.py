@@ -19,7 +19,7 @@ from swarm import limits
 from swarm.errors import AgentFailed, SwarmError
 from swarm.graph import Graph, Priority
 from swarm.ids import Digest, NodeId, RunId, StepKey
-from swarm.scheduler.actions import Action, Changed, Dispatch, Intend, Record, Recorded, Withdraw, fed
+from swarm.scheduler.actions import Action, Changed, Copy, Dispatch, Intend, Record, Recorded, Withdraw, fed
 from swarm.scheduler.chains import After
 from swarm.scheduler.events import (
     AgentDeployed,
@@ -267,7 +267,7 @@ class ModelCluster:
                     self.proposed.append(action.record)
                 case Intend():
                     self.intended.append(action.intent)
-                case Changed():
+                case Copy() | Changed():
                     pass
                 case _:
                     assert_never(action)

@@ -38,8 +38,11 @@ from swarm.wire.messages import (
     AgentSet,
     Assignment,
     Assignments,
+    BlobCopied,
+    CopyBlob,
     FromNode,
     Heartbeat,
+    HeldBlobs,
     Hello,
     Hosting,
     IdleBlobs,
@@ -148,6 +151,8 @@ def from_node_to_pb(message: FromNode) -> pb.FromNode:
             return pb.FromNode(hosting=pb.Hosting(agents=message.agents, refused=refused))
         case IdleBlobs():
             return pb.FromNode(idle_blobs=pb.IdleBlobs(digests=map(bytes.fromhex, message.digests)))
+        case HeldBlobs() | BlobCopied():
+            return _of_blobs_to_pb(message)
         case _:
             assert_never(message)
 
@@ -171,8 +176,29 @@ def from_node_from_pb(message: pb.FromNode) -> FromNode:
             )
         case "idle_blobs":
             return IdleBlobs(_digests(message.idle_blobs.digests))
+        case "held_blobs":
+            held = message.held_blobs
+            return HeldBlobs(_digests(held.kept), _digests(held.passing), _digests(held.gone))
+        case "blob_copied":
+            copied = message.blob_copied
+            error = error_from_pb(copied.error) if copied.HasField("error") else None
+            return BlobCopied(_digests([copied.digest])[0], NodeId(copied.target), error)
         case unknown:
             raise ProtocolBroken(f"a node said {unknown}")
+
+
+def _of_blobs_to_pb(message: HeldBlobs | BlobCopied) -> pb.FromNode:
+    match message:
+        case HeldBlobs():
+            parts = (map(bytes.fromhex, part) for part in (message.kept, message.passing, message.gone))
+            kept, passing, gone = parts
+            return pb.FromNode(held_blobs=pb.HeldBlobs(kept=kept, passing=passing, gone=gone))
+        case BlobCopied():
+            error = error_to_pb(message.error) if message.error is not None else None
+            digest = bytes.fromhex(message.digest)
+            return pb.FromNode(blob_copied=pb.BlobCopied(digest=digest, target=message.target, error=error))
+        case _:
+            assert_never(message)
 
 
 def _outcomes_to_pb(outcomes: Outcomes) -> pb.Outcomes:
@@ -281,13 +307,13 @@ def to_node_to_pb(message: ToNode) -> pb.ToNode:
             return pb.ToNode(agents=pb.AgentSet(digests=message.digests))
         case Pulse():
             return pb.ToNode(pulse=pb.Pulse())
-        case RevokedSet() | Renew() | Peers() | UnneededBlobs():
+        case RevokedSet() | Renew() | Peers() | UnneededBlobs() | CopyBlob():
             return _rare_to_pb(message)
         case _:
             assert_never(message)
 
 
-def _rare_to_pb(message: RevokedSet | Renew | Peers | UnneededBlobs) -> pb.ToNode:
+def _rare_to_pb(message: RevokedSet | Renew | Peers | UnneededBlobs | CopyBlob) -> pb.ToNode:
     """What is said of the cluster, not of steps."""
     match message:
         case RevokedSet():
@@ -306,6 +332,9 @@ def _rare_to_pb(message: RevokedSet | Renew | Peers | UnneededBlobs) -> pb.ToNod
             return pb.ToNode(peers=pb.Peers(nodes=peers))
         case UnneededBlobs():
             return pb.ToNode(unneeded_blobs=pb.UnneededBlobs(digests=map(bytes.fromhex, message.digests)))
+        case CopyBlob():
+            digest = bytes.fromhex(message.digest)
+            return pb.ToNode(copy_blob=pb.CopyBlob(digest=digest, target=message.target))
         case _:
             assert_never(message)
 
@@ -330,7 +359,7 @@ def to_node_from_pb(message: pb.ToNode) -> ToNode:
             return _rare_from_pb(message)
 
 
-def _rare_from_pb(message: pb.ToNode) -> RevokedSet | Renew | Peers | UnneededBlobs:
+def _rare_from_pb(message: pb.ToNode) -> RevokedSet | Renew | Peers | UnneededBlobs | CopyBlob:
     match message.WhichOneof("message"):
         case "revoked":
             return RevokedSet(
@@ -347,6 +376,9 @@ def _rare_from_pb(message: pb.ToNode) -> RevokedSet | Renew | Peers | UnneededBl
             )
         case "unneeded_blobs":
             return UnneededBlobs(_digests(message.unneeded_blobs.digests))
+        case "copy_blob":
+            order = message.copy_blob
+            return CopyBlob(_digests([order.digest])[0], NodeId(order.target))
         case unknown:
             raise ProtocolBroken(f"the leader said {unknown}")
 

@@ -109,7 +109,28 @@ class IdleBlobs:
     digests: tuple[Digest, ...]
 
 
-FromNode: TypeAlias = Outcomes | Heartbeat | Hosting | IdleBlobs
+@dataclass(frozen=True, slots=True)
+class HeldBlobs:
+    """What is in this node's store: everything at the beginning of a link, in parts; then what changes.
+
+    What is `passing` was fetched for a step, and goes where room is short.
+    """
+
+    kept: tuple[Digest, ...]
+    passing: tuple[Digest, ...] = ()
+    gone: tuple[Digest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlobCopied:
+    """The target keeps this blob now, or there is an error."""
+
+    digest: Digest
+    target: NodeId
+    error: SwarmError | None = None
+
+
+FromNode: TypeAlias = Outcomes | Heartbeat | Hosting | IdleBlobs | HeldBlobs | BlobCopied
 
 
 class Assignment(NamedTuple):
@@ -208,6 +229,14 @@ class UnneededBlobs:
     digests: tuple[Digest, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CopyBlob:
+    """Give this blob to another node, to keep."""
+
+    digest: Digest
+    target: NodeId
+
+
 ToNode: TypeAlias = (
     Welcome
     | Assignments
@@ -219,4 +248,5 @@ ToNode: TypeAlias = (
     | Renew
     | Peers
     | UnneededBlobs
+    | CopyBlob
 )

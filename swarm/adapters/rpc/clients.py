@@ -268,6 +268,7 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
         grant = self._caller(context, request, "Status").grant
         replica, roster = self._coordinator.replica, self._coordinator.roster
         leadership, scheduler = replica.leadership(), replica.scheduler
+        copies = scheduler.copies()
         elected = replica.leads or leadership.leader != self._about.node
         reply = pb.StatusReply(
             cluster=self._about.cluster,
@@ -286,10 +287,15 @@ class ClientServicer(VoterCalls, TokenCalls, CertificateCalls, PolicyCalls, Expo
             voters=sorted(self._about.voters),
             pid=self._about.pid,
             relaxed=self._about.relaxed,
+            payloads_short=copies.short,
+            payloads_lost=copies.lost,
+            copies_in_flight=copies.under_way,
         )
         if leaders := await self._leaders("Status", request, context):
             reply.nodes_attached = leaders.nodes_attached
             reply.steps_ready, reply.steps_in_flight = leaders.steps_ready, leaders.steps_in_flight
+            reply.payloads_short, reply.payloads_lost = leaders.payloads_short, leaders.payloads_lost
+            reply.copies_in_flight = leaders.copies_in_flight
         return reply
 
     async def _leaders(self, method: str, request: Any, context: Any) -> Any:

@@ -446,7 +446,7 @@ class StatusRequest(_message.Message):
     def __init__(self, on_behalf_of: _Optional[str] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("cluster", "node", "leader", "term", "applied_index", "nodes_attached", "agents", "runs_active", "steps_ready", "steps_in_flight", "version", "uptime_ms", "draining", "voters", "pid", "relaxed")
+    __slots__ = ("cluster", "node", "leader", "term", "applied_index", "nodes_attached", "agents", "runs_active", "steps_ready", "steps_in_flight", "version", "uptime_ms", "draining", "voters", "pid", "relaxed", "payloads_short", "payloads_lost", "copies_in_flight")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
@@ -463,6 +463,9 @@ class StatusReply(_message.Message):
     VOTERS_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     RELAXED_FIELD_NUMBER: _ClassVar[int]
+    PAYLOADS_SHORT_FIELD_NUMBER: _ClassVar[int]
+    PAYLOADS_LOST_FIELD_NUMBER: _ClassVar[int]
+    COPIES_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     node: str
     leader: str
@@ -479,7 +482,10 @@ class StatusReply(_message.Message):
     voters: _containers.RepeatedScalarFieldContainer[str]
     pid: int
     relaxed: bool
-    def __init__(self, cluster: _Optional[str] = ..., node: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., nodes_attached: _Optional[int] = ..., agents: _Optional[int] = ..., runs_active: _Optional[int] = ..., steps_ready: _Optional[int] = ..., steps_in_flight: _Optional[int] = ..., version: _Optional[str] = ..., uptime_ms: _Optional[int] = ..., draining: _Optional[bool] = ..., voters: _Optional[_Iterable[str]] = ..., pid: _Optional[int] = ..., relaxed: _Optional[bool] = ...) -> None: ...
+    payloads_short: int
+    payloads_lost: int
+    copies_in_flight: int
+    def __init__(self, cluster: _Optional[str] = ..., node: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., applied_index: _Optional[int] = ..., nodes_attached: _Optional[int] = ..., agents: _Optional[int] = ..., runs_active: _Optional[int] = ..., steps_ready: _Optional[int] = ..., steps_in_flight: _Optional[int] = ..., version: _Optional[str] = ..., uptime_ms: _Optional[int] = ..., draining: _Optional[bool] = ..., voters: _Optional[_Iterable[str]] = ..., pid: _Optional[int] = ..., relaxed: _Optional[bool] = ..., payloads_short: _Optional[int] = ..., payloads_lost: _Optional[int] = ..., copies_in_flight: _Optional[int] = ...) -> None: ...
 
 class CreateTokenRequest(_message.Message):
     __slots__ = ("token", "secret_sha256", "role", "life_ms", "uses_max", "on_behalf_of")

@@ -14,21 +14,25 @@ class ToNodes(_message.Message):
     def __init__(self, parts: _Optional[_Iterable[_Union[ToNode, _Mapping]]] = ...) -> None: ...
 
 class FromNode(_message.Message):
-    __slots__ = ("hello", "outcomes", "heartbeat", "hosting", "idle_blobs")
+    __slots__ = ("hello", "outcomes", "heartbeat", "hosting", "idle_blobs", "held_blobs", "blob_copied")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     HOSTING_FIELD_NUMBER: _ClassVar[int]
     IDLE_BLOBS_FIELD_NUMBER: _ClassVar[int]
+    HELD_BLOBS_FIELD_NUMBER: _ClassVar[int]
+    BLOB_COPIED_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     outcomes: Outcomes
     heartbeat: Heartbeat
     hosting: Hosting
     idle_blobs: IdleBlobs
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., outcomes: _Optional[_Union[Outcomes, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., hosting: _Optional[_Union[Hosting, _Mapping]] = ..., idle_blobs: _Optional[_Union[IdleBlobs, _Mapping]] = ...) -> None: ...
+    held_blobs: HeldBlobs
+    blob_copied: BlobCopied
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., outcomes: _Optional[_Union[Outcomes, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., hosting: _Optional[_Union[Hosting, _Mapping]] = ..., idle_blobs: _Optional[_Union[IdleBlobs, _Mapping]] = ..., held_blobs: _Optional[_Union[HeldBlobs, _Mapping]] = ..., blob_copied: _Optional[_Union[BlobCopied, _Mapping]] = ...) -> None: ...
 
 class ToNode(_message.Message):
-    __slots__ = ("welcome", "assignments", "withdrawals", "receipts", "agents", "pulse", "revoked", "renew", "peers", "unneeded_blobs")
+    __slots__ = ("welcome", "assignments", "withdrawals", "receipts", "agents", "pulse", "revoked", "renew", "peers", "unneeded_blobs", "copy_blob")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     WITHDRAWALS_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +43,7 @@ class ToNode(_message.Message):
     RENEW_FIELD_NUMBER: _ClassVar[int]
     PEERS_FIELD_NUMBER: _ClassVar[int]
     UNNEEDED_BLOBS_FIELD_NUMBER: _ClassVar[int]
+    COPY_BLOB_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     assignments: Assignments
     withdrawals: Withdrawals
@@ -49,7 +54,8 @@ class ToNode(_message.Message):
     renew: Renew
     peers: Peers
     unneeded_blobs: UnneededBlobs
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignments: _Optional[_Union[Assignments, _Mapping]] = ..., withdrawals: _Optional[_Union[Withdrawals, _Mapping]] = ..., receipts: _Optional[_Union[Receipts, _Mapping]] = ..., agents: _Optional[_Union[AgentSet, _Mapping]] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ..., revoked: _Optional[_Union[RevokedSet, _Mapping]] = ..., renew: _Optional[_Union[Renew, _Mapping]] = ..., peers: _Optional[_Union[Peers, _Mapping]] = ..., unneeded_blobs: _Optional[_Union[UnneededBlobs, _Mapping]] = ...) -> None: ...
+    copy_blob: CopyBlob
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignments: _Optional[_Union[Assignments, _Mapping]] = ..., withdrawals: _Optional[_Union[Withdrawals, _Mapping]] = ..., receipts: _Optional[_Union[Receipts, _Mapping]] = ..., agents: _Optional[_Union[AgentSet, _Mapping]] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ..., revoked: _Optional[_Union[RevokedSet, _Mapping]] = ..., renew: _Optional[_Union[Renew, _Mapping]] = ..., peers: _Optional[_Union[Peers, _Mapping]] = ..., unneeded_blobs: _Optional[_Union[UnneededBlobs, _Mapping]] = ..., copy_blob: _Optional[_Union[CopyBlob, _Mapping]] = ...) -> None: ...
 
 class Peers(_message.Message):
     __slots__ = ("nodes",)
@@ -78,6 +84,34 @@ class UnneededBlobs(_message.Message):
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
     digests: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class HeldBlobs(_message.Message):
+    __slots__ = ("kept", "passing", "gone")
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    PASSING_FIELD_NUMBER: _ClassVar[int]
+    GONE_FIELD_NUMBER: _ClassVar[int]
+    kept: _containers.RepeatedScalarFieldContainer[bytes]
+    passing: _containers.RepeatedScalarFieldContainer[bytes]
+    gone: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, kept: _Optional[_Iterable[bytes]] = ..., passing: _Optional[_Iterable[bytes]] = ..., gone: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class CopyBlob(_message.Message):
+    __slots__ = ("digest", "target")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    target: str
+    def __init__(self, digest: _Optional[bytes] = ..., target: _Optional[str] = ...) -> None: ...
+
+class BlobCopied(_message.Message):
+    __slots__ = ("digest", "target", "error")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    target: str
+    error: _common_pb2.Error
+    def __init__(self, digest: _Optional[bytes] = ..., target: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.Error, _Mapping]] = ...) -> None: ...
 
 class StepKey(_message.Message):
     __slots__ = ("run", "step", "term", "attempt")

@@ -10,8 +10,8 @@ from swarm import limits
 from swarm.graph import Bond, Graph, Retry
 from swarm.ids import NodeId, RunId, StepKey
 from swarm.scheduler.actions import Withdraw
+from swarm.scheduler.desk import CLAIMED_ATTEMPT_MAX
 from swarm.scheduler.events import NodeChanged, NodeJoined, OutcomesArrived
-from swarm.scheduler.leader import CLAIMED_ATTEMPT_MAX
 from swarm.scheduler.machine import Place
 from swarm.scheduler.run import Status
 from swarm.testing.graphs import CAPABILITIES, model_agent, small_graph, wide_graph

@@ -27,8 +27,11 @@ from swarm.wire.messages import (
     AgentSet,
     Assignment,
     Assignments,
+    BlobCopied,
+    CopyBlob,
     FromNode,
     Heartbeat,
+    HeldBlobs,
     Hello,
     Hosting,
     IdleBlobs,
@@ -122,6 +125,7 @@ outcomes = st.one_of(
         afters,
     ),
 )
+some_names = st.lists(names, max_size=3).map(tuple)
 usages = st.builds(Usage, digests, small, st.none() | st.floats(0, 1e9), large, large, large)
 from_nodes = st.one_of(
     st.builds(Outcomes, st.lists(outcomes, max_size=6).map(tuple)),
@@ -131,7 +135,9 @@ from_nodes = st.one_of(
         st.lists(digests, max_size=3).map(tuple),
         st.lists(st.tuples(digests, faults), max_size=2).map(tuple),
     ),
-    st.builds(IdleBlobs, st.lists(names, max_size=3).map(tuple)),
+    st.builds(IdleBlobs, some_names),
+    st.builds(HeldBlobs, some_names, some_names, some_names),
+    st.builds(BlobCopied, names, texts.map(NodeId), st.none() | faults),
 )
 scatters = st.lists(st.tuples(texts, small), max_size=2).map(tuple)
 wires = st.lists(st.builds(Wire, texts, small, texts, st.booleans()), max_size=2).map(tuple)
@@ -161,7 +167,8 @@ to_nodes = st.one_of(
     st.builds(RevokedSet, st.lists(st.builds(Revoked, texts, texts, texts), max_size=3).map(tuple)),
     st.builds(Renew),
     st.builds(Peers, st.lists(st.builds(Peer, texts, texts, clearances), max_size=3).map(tuple)),
-    st.builds(UnneededBlobs, st.lists(names, max_size=3).map(tuple)),
+    st.builds(UnneededBlobs, some_names),
+    st.builds(CopyBlob, names, texts.map(NodeId)),
 )
 
 
@@ -172,6 +179,8 @@ def plain(message: FromNode) -> FromNode:
             return Outcomes(tuple(item._replace(error=repr(item.error)) for item in message.items))
         case Hosting():
             return replace(message, refused=tuple((d, repr(error)) for d, error in message.refused))
+        case BlobCopied():
+            return replace(message, error=repr(message.error))
         case _:
             return message
 
