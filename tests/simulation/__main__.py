@@ -2,6 +2,7 @@
 
     shower     the real drivers of coordinators and nodes, a little work and a little trouble
     storm      the same with more of both
+    disks      large payloads, and machines that are lost with their disks one at a time
     three      the Raft core on simulated disks and links: crashes, pauses, cut links
     five       the same with five voters
     power      the same with power cuts that take everybody at once
@@ -9,8 +10,9 @@
     stock      pysyncobj as it is shipped: it fails, which shows that the checks can
     forgetful  disks that lie about a sync: it fails too
 
-Without --world the seeds go through `shower`, and every twentieth of them through `storm`, `three`, `five`,
-`power` and `changes` as well. A failing seed prints the command that replays it; the exit code is then 1.
+Without --world the seeds go through `shower`, and every twentieth of them through `storm`, `disks`, `three`,
+`five`, `power` and `changes` as well. A failing seed prints the command that replays it, and the exit code
+is 1.
 """
 
 import argparse
@@ -20,13 +22,14 @@ import time
 from functools import partial
 
 from tests.simulation.cluster_world import SHOWER, STORM, run_seed
+from tests.simulation.disks_world import run_seed as lose_disks
 from tests.simulation.raft_replicas import Violation
 from tests.simulation.raft_world import WORLDS as RAFT_WORLDS
 
 FAILURES_SHOWN_MAX = 10
 HEAVY_EVERY = 20
 COLLECT_EVERY = 20  # seeds; looking for garbage in the middle of one costs a tenth of the time
-HEAVY = ("storm", "three", "five", "power", "changes")
+HEAVY = ("storm", "disks", "three", "five", "power", "changes")
 
 
 def _raft(world, seed):
@@ -36,6 +39,7 @@ def _raft(world, seed):
 WORLDS = {
     "shower": partial(run_seed, kind=SHOWER),
     "storm": partial(run_seed, kind=STORM),
+    "disks": lose_disks,
     **{name: partial(_raft, name) for name in RAFT_WORLDS},
 }
 

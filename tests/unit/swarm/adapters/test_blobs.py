@@ -244,3 +244,41 @@ def test_a_store_leaves_alone_what_is_none_of_its_files(tmp_path):
     FileBlobs(tmp_path)
     assert len(names(tmp_path)) == 3
     assert not is_digest("../" + "0" * 61)
+
+
+def test_whoever_listens_hears_what_comes_goes_and_is_to_stay(tmp_path):
+    async def main():
+        blobs = FileBlobs(tmp_path, bytes_max=12)
+        heard = []
+        blobs.changed = heard.append
+        kept = await blobs.put(b"kept")
+        await bring(blobs, b"passing", kept=False)
+        passing = sha256(b"passing")
+        assert blobs.held() == {kept: True, passing: False}
+        assert blobs.held([passing, ABSENT]) == {passing: False}
+        assert heard == [kept, passing]
+        assert FileBlobs(tmp_path).held() == {kept: True, passing: False}
+        other = await blobs.put(b"1234567")  # there is room for one of the two
+        assert blobs.held() == {kept: True, other: True}
+        assert heard[2:] == [passing, other]
+        await blobs.drop(kept)
+        assert heard[4:] == [kept]
+        await bring(blobs, b"pass", kept=False)
+        await blobs.put(b"pass")
+        assert blobs.held([sha256(b"pass")]) == {sha256(b"pass"): True}
+        assert heard[-1] == sha256(b"pass")
+
+    asyncio.run(main())
+
+
+def test_a_damaged_blob_is_said_to_be_gone_when_it_is_found_out(tmp_path):
+    async def main():
+        digest = await FileBlobs(tmp_path).put(b"agent")
+        (tmp_path / digest).write_bytes(b"agenT")
+        blobs, heard = FileBlobs(tmp_path), []
+        blobs.changed = heard.append
+        assert blobs.held() == {digest: True}
+        assert await blobs.size(digest) is None
+        assert (blobs.held(), heard) == ({}, [digest])
+
+    asyncio.run(main())

@@ -263,3 +263,17 @@ def test_what_is_of_no_known_context_goes_to_coordinators_or_who_may_keep_everyt
         assert await data.spread([ref.digest], None) == ("n1", "n2")
 
     run_virtually(main())
+
+
+def test_holders_that_are_gone_do_not_count_when_an_agent_gives_back_what_it_was_given() -> None:
+    async def main() -> None:
+        world = World()
+        ref = await world.put("n2", "n3")
+        data = world.data[NODES[0]]
+        await data.fetch(ref)
+        data.introduce([Peer(NODES[0], "n1:0"), Peer(NODES[1], "n2:0"), Peer(NODES[3], "n4:0")])
+        world.dead.add(NodeId("n3"))
+        first, second = await data.spread([ref.digest], PLAIN)
+        assert (first, second in ("n2", "n4")) == ("n1", True)
+
+    run_virtually(main())
