@@ -52,7 +52,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """Until when a node is not asked to take a payload, and how often it failed to."""
+    """Until when a node is not asked to take a payload again, and how often it has not come to have it."""
 
     until_ms: int = 0
     failures: int = 0
@@ -70,7 +70,7 @@ class Copies:
         self._queue: list[tuple[int, Digest]] = []  # the same as a heap; what differs from `_due` is stale
         self._parked: dict[Digest, None] = {}  # short of a copy, and nobody could take one
         self._flying: dict[Digest, tuple[NodeId, NodeId]] = {}  # from where to where
-        self._refused: dict[Digest, dict[NodeId, _Rest]] = {}  # who failed to take it
+        self._tried: dict[Digest, dict[NodeId, _Rest]] = {}  # to whom it was to go, and is not known to be
         self._lost: dict[Digest, None] = {}
         self._pile(tuple(ledger.needs), now_ms + limits.RECOPY_WAIT_MS)
 
@@ -132,14 +132,12 @@ class Copies:
         if self._flying.get(event.digest) != (event.node, event.target):
             return
         del self._flying[event.digest]
-        if event.error is not None:
-            resting = self._refused.setdefault(event.digest, {})
-            failures = resting.get(event.target, _Rest()).failures
-            rest_ms = limits.RECOPY_REST_MS << min(failures, REST_DOUBLINGS_MAX)
-            resting[event.target] = _Rest(event.at_ms + rest_ms, failures + 1)
-            self._look_at(event.digest, event.at_ms)
-        else:  # its new holder says so itself in a moment
-            self._look_at(event.digest, event.at_ms + limits.RECOPY_WAIT_MS)
+        resting = self._tried.setdefault(event.digest, {})
+        failures = resting.get(event.target, _Rest()).failures
+        rest_ms = limits.RECOPY_REST_MS << min(failures, REST_DOUBLINGS_MAX)
+        resting[event.target] = _Rest(event.at_ms + rest_ms, failures + 1)
+        # a new holder says so itself in a moment, and then all is well; what it does not say is no copy
+        self._look_at(event.digest, event.at_ms + (limits.RECOPY_WAIT_MS if event.error is None else 0))
 
     def tick(self, now_ms: int) -> list[Action]:
         """Look at what is due, at so much of it that nothing else has to wait."""
@@ -183,7 +181,7 @@ class Copies:
             self._look_at(digest, now_ms + LOOK_AGAIN_MS)
             return None
         targets = [node for node in self._cleared(digest) if node not in safe and [node] != holders]
-        resting = self._refused.get(digest, {})
+        resting = self._tried.get(digest, {})
         if fresh := [node for node in targets if resting.get(node, _Rest()).until_ms <= now_ms]:
             fewest = min(resting.get(node, _Rest()).failures for node in fresh)
             fresh = [node for node in fresh if resting.get(node, _Rest()).failures == fewest]
@@ -242,11 +240,11 @@ class Copies:
     def _forget(self, digest: Digest) -> None:
         """Nothing is wrong with it."""
         self._lost.pop(digest, None)
-        self._refused.pop(digest, None)
+        self._tried.pop(digest, None)
         self.holders.forget(digest)
 
     # -- reading -----------------------------------------------------------------------------------
 
     def standing(self) -> Standing:
         """How it stands now: also what may prove to be in order when it is looked at."""
-        return Standing(len(self._parked) + len(self._refused), len(self._flying), len(self._lost))
+        return Standing(len(self._parked.keys() | self._tried.keys()), len(self._flying), len(self._lost))

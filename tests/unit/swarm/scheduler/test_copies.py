@@ -241,6 +241,22 @@ def test_who_could_not_take_it_rests_longer_and_longer_while_others_are_tried():
     assert rests[2] >= 2 * rests[1] >= 2 * limits.RECOPY_REST_MS
 
 
+def test_a_node_that_is_given_a_copy_and_never_says_so_has_none():
+    desk = two_copies()
+    desk.lose("n1")
+    desk.lose("n4")
+    (copy,) = desk.tick()
+    rests = []
+    for _ in range(3):
+        began_ms = desk.now_ms
+        desk.scheduler.apply(CopyEnded(desk.now_ms, copy.node, copy.digest, copy.target, None))
+        while not (copies := desk.tick(500)):
+            assert desk.now_ms < began_ms + 600_000
+        (copy,) = copies
+        rests.append(desk.now_ms - began_ms)
+    assert rests[0] < rests[1] < rests[2]
+
+
 def test_where_nobody_can_take_a_copy_it_is_made_when_somebody_comes():
     desk = Desk(nodes=1)
     desk.says("n1", "x")
