@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import grpc.aio
 
 from swarm.client.connection import Connection
-from swarm.errors import SwarmError, Unreachable
+from swarm.errors import Bug, SwarmError, Unreachable
 from swarm.ids import NodeId
 
 RowT = TypeVar("RowT")
@@ -96,7 +96,10 @@ class Stream(ABC, Generic[RowT, AnswerT]):
         finally:
             self._writer.cancel()
             self._call.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+            (died,) = await asyncio.gather(self._writer, return_exceptions=True)
+            if isinstance(died, Exception):
+                failure = Bug(f"nothing more can be asked of {self.peer}: {died!r}", place="call")
+                failure.__cause__ = died
             for number in list(self._open):
                 self._settle(number, failure)
 
