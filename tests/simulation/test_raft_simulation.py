@@ -21,11 +21,7 @@ STOCK_SEED = 3
 
 @pytest.mark.parametrize(
     ("world", "seed"),
-    [
-        (world, seed)
-        for world, seeds in (("three", 3), ("five", 1), ("power", 3), ("changes", 2))
-        for seed in range(seeds)
-    ],
+    [(world, seed) for world, seeds in SEEDS.items() for seed in range(seeds)],
 )
 def test_nothing_acknowledged_is_lost_and_no_two_replicas_differ(world, seed):
     stats = WORLDS[world](seed).run()

@@ -151,6 +151,25 @@ def test_stock_acknowledges_a_snapshot_it_could_not_load(clock):
     assert stock.applied == []
 
 
+# -- S8: an entry that cannot be applied --
+
+
+def test_stock_stands_still_for_ever_where_applying_raises(alone, clock, monkeypatch):
+    """It tries again and again and goes on answering; ours stops, so that somebody hears of it."""
+    leader = alone()
+    fill(leader, clock, 3)
+    applied = leader.raftLastApplied
+    monkeypatch.setattr(leader, "_SyncObj__doApplyCommand", lambda _command: 1 / 0)
+    leader._applyCommand(b"x", None, 0)
+    leader._onTick(0)
+    for _ in range(10):
+        clock.s += 1
+        with pytest.raises(ZeroDivisionError):
+            leader._onTick(0)
+    assert leader.raftLastApplied == applied
+    assert leader._isLeader()
+
+
 # -- S9: a journal without a dump --
 
 
@@ -231,6 +250,22 @@ def test_who_waits_is_told_when_a_snapshot_brings_what_it_waits_for(bench):
     (failed,) = bench.took_place(Failed)
     assert isinstance(failed.error, OutcomeUnknown)
     assert [one.done for one in failed.proposals] == [b"x"]
+
+
+# -- S14: who believes to lead --
+
+
+def test_stock_answers_reads_as_a_leader_that_nobody_hears_any_more(clock):
+    """Ours reads through the log: `test_a_read_barrier_covers_everything_acknowledged_before_it`."""
+    stock = Whole(["b", "c"])
+    clock.s += 5
+    stock._onTick(0)
+    stock.hear(B, type="response_vote", term=1)
+    stock._SyncObj__onNodeDisconnected(B)
+    stock._SyncObj__onNodeDisconnected(C)
+    clock.s += 29
+    stock._onTick(0)
+    assert stock._isLeader()
 
 
 # -- S15: changes of voters --
