@@ -78,4 +78,5 @@ def __getattr__(name: str) -> Any:
     if home is None:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    found = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)  # asked once
+    return found

@@ -88,6 +88,7 @@ class AgentHost:
         self._calls = CallQueue(image.signatures)
         self._reconciling = Reconciling(image.signatures)
         self._spawning = asyncio.Lock()
+        self._telling = 0  # lanes that tell outcomes at this moment: who hears may assign what follows
         self._pace_ms = BATCH_MS  # until we know better, a batch is one item
 
     async def start(self) -> None:
@@ -139,9 +140,14 @@ class AgentHost:
         self._wake()
 
     def _wake(self) -> None:
+        """Wake as many lanes as can find something; one that is telling outcomes looks by itself next."""
+        wanted = len(self._queue) + len(self._calls) - self._telling
         for lane in self._idle:
+            if wanted <= 0:
+                break
             if not lane.done():
                 lane.set_result(None)
+            wanted -= 1
 
     async def withdraw(self, key: StepKey) -> None:
         """Nobody waits for this attempt any more. A Python cell is ended for it, if nothing else runs there.
@@ -192,7 +198,11 @@ class AgentHost:
                 self._withdrawn.discard(item.key)
                 del self._pending[item.key]
             if done:
-                self._emit(done)
+                self._telling += 1
+                try:
+                    self._emit(done)
+                finally:
+                    self._telling -= 1
 
     async def _answer(self, seat: _Seat) -> None:
         """Take the next calls to a cell. Steps have their turn afterwards."""

@@ -16,12 +16,14 @@ class Outbox:
     """Outcomes by attempt. `unsent` of them wait for the link; the others wait for their receipt.
 
     What is here is also in the store, which outlives this process: an outcome is stored before it is sent.
+    Those that may gather are stored together, when they are sent: if the process ends before, they run again.
     """
 
     def __init__(self, store: OutcomeStore) -> None:
         self._store = store
         self._kept: dict[StepKey, Outcome] = {outcome.key: outcome for outcome in store.open_outcomes()}
         self._unsent: dict[StepKey, None] = dict.fromkeys(self._kept)
+        self._unstored: list[Outcome] = []
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -31,16 +33,22 @@ class Outbox:
         """How many wait for the link."""
         return len(self._unsent)
 
-    def add(self, outcomes: Sequence[Outcome]) -> None:
+    def add(self, outcomes: Sequence[Outcome], *, gather: bool = False) -> None:
         if len(self._kept) + len(outcomes) > limits.OUTBOX_ITEMS_MAX:
             raise Bug(f"{len(self._kept)} outcomes without a receipt: the leader assigns beyond the slots")
-        self._store.keep(outcomes)
+        if gather:
+            self._unstored += outcomes
+        else:
+            self._store.keep(outcomes)
         for outcome in outcomes:
             self._kept[outcome.key] = outcome
             self._unsent[outcome.key] = None
 
     def take(self, items_max: int) -> tuple[Outcome, ...]:
         """The next outcomes to send."""
+        if self._unstored:
+            gathered, self._unstored = self._unstored, []
+            self._store.keep(gathered)
         keys = [key for key, _ in zip(self._unsent, range(items_max), strict=False)]
         for key in keys:
             del self._unsent[key]

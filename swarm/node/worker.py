@@ -69,6 +69,7 @@ _log = structlog.get_logger("swarm.node")
 
 GATHER_ITEMS = 128  # fewer outcomes wait a moment for others, while the node has work
 GATHER_MS = 2.0
+CHAIN_GATHER_MS = 50.0  # how long the outcome of a step whose follower has begun here may wait for others
 USAGE_BEATS = 4  # every so many heartbeats say what the agents have taken
 REHOST_MS = 2_000  # how often an agent that could not be hosted is tried again
 
@@ -115,6 +116,7 @@ class Worker:
         self._wanted: tuple[Digest, ...] = ()
         self._wanted_kick = asyncio.Event()
         self._out_kick = asyncio.Event()
+        self._later_kick = asyncio.Event()
         self._outbox = Outbox(ports.outcomes)
         self._leader: NodeId | None = None
         self._uplink: Uplink | None = None
@@ -222,6 +224,7 @@ class Worker:
         tasks = [
             listener,
             asyncio.create_task(self._send_outcomes(uplink)),
+            asyncio.create_task(self._kick_later()),
             asyncio.create_task(self._send_heartbeats(uplink)),
             asyncio.create_task(self._sweeper.ask_forever(uplink)),
             asyncio.create_task(self._holding.tell_forever(uplink)),
@@ -262,6 +265,14 @@ class Worker:
                 await self._ports.clock.sleep_ms(GATHER_MS)  # more are coming: they travel together
             while batch := self._outbox.take(limits.RECORDS_BATCH_MAX):
                 await uplink.send(Outcomes(batch))
+
+    async def _kick_later(self) -> None:
+        """For outcomes in the middle of a chain: what they cost is their messages and commits."""
+        while True:
+            await self._later_kick.wait()
+            self._later_kick.clear()
+            await self._ports.clock.sleep_ms(CHAIN_GATHER_MS)
+            self._out_kick.set()
 
     async def _send_heartbeats(self, uplink: Uplink) -> None:
         await self._send_hosting(uplink)
@@ -323,11 +334,16 @@ class Worker:
                 host.assign(batch)
 
     def _finish(self, outcomes: Sequence[Outcome]) -> None:
-        """Tell how attempts ended, whose outputs a second node holds."""
-        self._outbox.add(outcomes)
-        self._out_kick.set()
-        if self._chains:
-            self._cargo.bring(self._chains.begin(self._chains.go_on(outcomes)))
+        """Tell how attempts ended, whose outputs a second node holds.
+
+        Of those whose followers begin here nobody waits to hear: they may gather.
+        """
+        following = self._chains.go_on(outcomes) if self._chains else []
+        gather = len(following) == len(outcomes)
+        self._outbox.add(outcomes, gather=gather)
+        (self._later_kick if gather else self._out_kick).set()
+        if following:
+            self._cargo.bring(self._chains.begin(following))
 
     # -- agents ---------------------------------------------------------------------------------
 

@@ -68,7 +68,8 @@ class Rebalancer:
         takers = sorted(
             (view for view in views if view.free > 0), key=lambda view: (len(view.busy), view.node)
         )
-        for giver in sorted(views, key=self._wait_ms, reverse=True):
+        givers = [view for view in views if self._may_pay(view, now_ms)]
+        for giver in sorted(givers, key=self._wait_ms, reverse=True):
             for key, expected_ms in self._late(giver, now_ms):
                 if len(actions) >= SPARES_MAX:
                     return actions
@@ -100,6 +101,14 @@ class Rebalancer:
         """How long this node will take over what it has."""
         pace = self._paces[view.node].per_ms
         return len(view.busy) / pace if pace else float(len(view.busy)) * GAIN_MS_MIN
+
+    def _may_pay(self, view: NodeView, now_ms: int) -> bool:
+        """Whether a spare for anything here could be expected to gain enough: to look at each costs more."""
+        if self._wait_ms(view) > GAIN_MS_MIN:
+            return True
+        first = next(iter(view.busy), None)
+        entry = self._desk.find(first.run, first.step) if first is not None else None
+        return entry is not None and now_ms - entry.since_ms > LATE_MS_MIN  # nothing is there for longer
 
     def _late(self, view: NodeView, now_ms: int) -> Iterator[tuple[StepKey, float]]:
         """Attempts on a node, the one that ends last first, and in how many ms each is expected to end."""

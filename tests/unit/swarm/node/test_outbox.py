@@ -63,3 +63,18 @@ def test_what_has_no_receipt_is_offered_again_by_the_next_life_of_the_node():
     first.add([outcome(0), outcome(1)])
     first.receipt([first.take(1)[0].key])
     assert [o.key.step for o in Outbox(store).take(9)] == [1]
+
+
+def test_outcomes_that_may_gather_are_stored_together_before_they_are_sent():
+    store = MemoryOutcomes()
+    batches = []
+    keep = store.keep
+    store.keep = lambda outcomes: (batches.append(len(outcomes)), keep(outcomes))
+    outbox = Outbox(store)
+    for step in range(3):
+        outbox.add([outcome(step)], gather=True)
+    assert (len(outbox), outbox.unsent, batches) == (3, 3, [])
+    assert len(outbox.take(2)) == 2
+    assert (batches, len(store.open)) == ([3], 3)
+    outbox.receipt([outcome(0).key])
+    assert len(Outbox(store)) == 2
