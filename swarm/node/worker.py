@@ -116,7 +116,6 @@ class Worker:
         self._wanted: tuple[Digest, ...] = ()
         self._wanted_kick = asyncio.Event()
         self._out_kick = asyncio.Event()
-        self._later_kick = asyncio.Event()
         self._outbox = Outbox(ports.outcomes)
         self._leader: NodeId | None = None
         self._uplink: Uplink | None = None
@@ -224,7 +223,6 @@ class Worker:
         tasks = [
             listener,
             asyncio.create_task(self._send_outcomes(uplink)),
-            asyncio.create_task(self._kick_later()),
             asyncio.create_task(self._send_heartbeats(uplink)),
             asyncio.create_task(self._sweeper.ask_forever(uplink)),
             asyncio.create_task(self._holding.tell_forever(uplink)),
@@ -265,14 +263,6 @@ class Worker:
                 await self._ports.clock.sleep_ms(GATHER_MS)  # more are coming: they travel together
             while batch := self._outbox.take(limits.RECORDS_BATCH_MAX):
                 await uplink.send(Outcomes(batch))
-
-    async def _kick_later(self) -> None:
-        """For outcomes in the middle of a chain: what they cost is their messages and commits."""
-        while True:
-            await self._later_kick.wait()
-            self._later_kick.clear()
-            await self._ports.clock.sleep_ms(CHAIN_GATHER_MS)
-            self._out_kick.set()
 
     async def _send_heartbeats(self, uplink: Uplink) -> None:
         await self._send_hosting(uplink)
@@ -341,7 +331,10 @@ class Worker:
         following = self._chains.go_on(outcomes) if self._chains else []
         gather = len(following) == len(outcomes)
         self._outbox.add(outcomes, gather=gather)
-        (self._later_kick if gather else self._out_kick).set()
+        if not gather:
+            self._out_kick.set()
+        elif self._outbox.unsent == len(outcomes):  # the first of those that go together
+            asyncio.get_running_loop().call_later(CHAIN_GATHER_MS / 1000, self._out_kick.set)
         if following:
             self._cargo.bring(self._chains.begin(following))
 

@@ -66,7 +66,7 @@ def test_values_flow_from_feeds_through_edges_to_outlets():
 
 def test_the_death_of_the_leader_in_the_middle_of_a_run_costs_no_result():
     async def act(cluster):
-        run = await cluster.submit(chain_graph(30))
+        run = await cluster.submit(chain_graph(100))
         known = (await cluster.leader()).run(run)
         await cluster.until(lambda: len(known.order) >= 10)
         dead = await cluster.kill_leader()
