@@ -57,6 +57,18 @@ def test_status_says_who_leads(serving, swarm):
         assert (code, out["leader"], out["voters"]) == (0, "n2", ["n1"])
 
 
+def test_status_speaks_of_large_payloads_where_something_is_wrong_with_them(serving, swarm):
+    well = pb.StatusReply(cluster="demo", node="n1", leader="n1")
+    short = pb.StatusReply(cluster="demo", node="n1", leader="n1", payloads_short=3, copies_in_flight=2)
+    lost = pb.StatusReply(cluster="demo", node="n1", leader="n1", payloads_lost=4)
+    with serving(n1={"Status": [well, short, lost, lost]}):
+        assert "payloads" not in swarm("status")[1]
+        assert "3 short of a copy, 2 being copied" in swarm("status")[1]
+        assert "4 on no attached node" in swarm("status")[1]
+        code, out, _ = swarm("status", "--json")
+        assert (code, out["payloads_lost"], out["payloads_short"], out["copies_in_flight"]) == (0, 4, 0, 0)
+
+
 def test_status_without_a_leader_is_not_ready(serving, swarm):
     with serving(n1={"Status": [pb.StatusReply(cluster="demo", node="n1")]}):
         assert swarm("status")[0] == 3

@@ -9,7 +9,7 @@ from swarm import limits
 from swarm.errors import AgentFailed, DataLost, SwarmError
 from swarm.graph import Endpoint, Feed, Graph, NodeName, Payload, PortName, Priority, Ref
 from swarm.ids import Digest, NodeId, RunId, StepKey
-from swarm.scheduler.actions import Dispatch, Record, Withdraw
+from swarm.scheduler.actions import Dispatch, Intend, Record, Withdraw
 from swarm.scheduler.desk import CLAIMED_ATTEMPT_MAX
 from swarm.scheduler.events import (
     AgentDeployed,
@@ -22,6 +22,7 @@ from swarm.scheduler.events import (
     RunCancelled,
     RunSubmitted,
     StepRecord,
+    StepsIntended,
     StepsRecorded,
     Tick,
 )
@@ -68,6 +69,8 @@ class Desk:
                     self.recorded.append(action.record)
                 case Withdraw():
                     self.withdrawn.append(action.key)
+                case Intend():
+                    self.tell(StepsIntended(1, (action.intent,)))
 
     def join(self, *nodes: str) -> None:
         for node in nodes:
@@ -316,6 +319,25 @@ def test_what_needs_something_that_cannot_be_made_again_is_not_made_again_either
     assert desk.ordered == []
     for part in (name_of("x0"), "step s0", "must not run twice"):
         assert part in str(desk.recorded[0].error)
+
+
+def test_a_step_that_must_not_run_twice_waits_as_others_do_for_it_had_not_begun():
+    graph = chain_graph(3)
+    first, second, third = graph.nodes
+    graph = replace(graph, nodes=(first, replace(second, capability=CAPABILITIES[1]), third))
+    desk, waits = broken(graph, recorded=1)
+    assert waits.capability == CAPABILITIES[1]
+    desk.lacks(waits)
+    desk.wait()
+    again = desk.next()
+    assert again.key.step == 0
+    desk.made(again, "x0")
+    desk.holds(again.node, "x0")
+    desk.wait(REST_MS)
+    after = desk.next()
+    assert (after.key.step, after.key.attempt) == (1, waits.key.attempt + 1)
+    assert desk.scheduler.ledger.runs[RUN].intents[1].attempt == after.key.attempt
+    assert not desk.recorded
 
 
 def test_a_run_that_is_over_has_nothing_made_again():
