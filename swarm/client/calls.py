@@ -33,16 +33,18 @@ class Caller:
         """The agent's outputs; raises its error, or why nobody could answer."""
         row = {port: inline_value(f"input {port!r}", value) for port, value in inputs.items()}
         call = CallRow(0, CapabilityName(capability), timeout_ms, row)
-        patience, refused = Patience(self._connection, 0.0), 0
+        patience: Patience | None = None
+        refused = 0
         while True:
             stream = self._streams.current()
             try:
                 outputs = await stream.ask(call)
-            except (NotHosted, QueueFull) as error:
-                refused += 1
-                await patience.suffer(error, refused < self._connection.peers, asked=stream.peer)
-            except Unreachable as error:
-                await patience.suffer(error, transient=True, asked=stream.peer)
+            except (NotHosted, QueueFull, Unreachable) as error:
+                patience = patience or Patience(self._connection, 0.0)
+                refusal = isinstance(error, NotHosted | QueueFull)
+                refused += refusal
+                transient = not refusal or refused < self._connection.peers
+                await patience.suffer(error, transient, asked=stream.peer)
             else:
                 return {port: decode_items(f"output {port!r}", items) for port, items in outputs.items()}
 
@@ -56,7 +58,7 @@ class _Calls(Stream[CallRow, Mapping[str, Items]]):
         return CallsStub(connection.channel()).Open()
 
     def numbered(self, row: CallRow, number: int) -> CallRow:
-        return row._replace(id=number)
+        return CallRow(number, row.capability, row.timeout_ms, row.inputs)
 
     def number(self, row: CallRow) -> int:
         return row.id

@@ -38,6 +38,9 @@ class CallQueue:
 
     def __init__(self, signatures: Sequence[Signature]) -> None:
         self._signatures = {signature.name: signature for signature in signatures}
+        self._wanted = {
+            one.name: [port.name for port in one.inputs if not port.optional] for one in signatures
+        }
         self._waiting: deque[Call] = deque()
 
     def __len__(self) -> int:
@@ -57,7 +60,7 @@ class CallQueue:
                 place=str(call.capability),
                 remedy="submit it as a run",
             )
-        if missing := [p.name for p in signature.inputs if not p.optional and p.name not in call.inputs]:
+        if missing := [port for port in self._wanted[call.capability] if port not in call.inputs]:
             raise Mistake(
                 f"{call.capability} takes {', '.join(missing)}, which the call does not give",
                 place=str(call.capability),
@@ -65,8 +68,8 @@ class CallQueue:
             )
         if len(self._waiting) >= CALLS_WAITING_MAX:
             raise QueueFull(f"{CALLS_WAITING_MAX} calls wait for this agent", remedy="call it more slowly")
-        timeout_ms = call.timeout_ms or STEP_TIMEOUT_MS_DEFAULT
-        self._waiting.append(call._replace(timeout_ms=min(timeout_ms, STEP_TIMEOUT_MS_MAX)))
+        timeout_ms = min(call.timeout_ms or STEP_TIMEOUT_MS_DEFAULT, STEP_TIMEOUT_MS_MAX)
+        self._waiting.append(Call(call.capability, call.inputs, timeout_ms, call.answered))
 
     def take(self) -> list[Call]:
         """The next calls that can be one batch: of one capability, not too many, not too heavy."""

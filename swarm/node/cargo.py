@@ -113,7 +113,7 @@ class Cargo:
             else:
                 self._tasks.start(self._answer(call, result))
 
-        return call._replace(answered=answered)
+        return Call(call.capability, call.inputs, call.timeout_ms, answered)
 
     async def _answer(self, call: Call, result: Reply) -> None:
         try:

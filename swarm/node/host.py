@@ -137,15 +137,15 @@ class AgentHost:
     def call(self, call: Call) -> None:
         """Answer somebody at once, with nothing written down. Raises why it cannot be tried."""
         self._calls.add(call)
-        self._wake()
+        if self._idle:
+            self._wake()
 
     def _wake(self) -> None:
         """Wake as many lanes as can find something; one that is telling outcomes looks by itself next."""
         wanted = len(self._queue) + len(self._calls) - self._telling
-        for lane in self._idle:
-            if wanted <= 0:
-                break
-            if not lane.done():
+        while self._idle and wanted > 0:
+            lane = self._idle.popleft()
+            if not lane.done():  # it may have been cancelled
                 lane.set_result(None)
             wanted -= 1
 
@@ -180,10 +180,7 @@ class AgentHost:
             if not batch:
                 turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._idle.append(turn)
-                try:
-                    await turn
-                finally:
-                    self._idle.remove(turn)
+                await turn
                 continue
             for item in batch:
                 self._pending[item.key] = seat
