@@ -265,14 +265,11 @@ class MemoryLink:
             await asyncio.sleep(0)  # others have their turn between two messages
         while True:
             self._must_last()
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            timer = None
-            if way.messages:
-                left_ms = way.messages[0][0] - self._links.clock.monotonic_ms()
-                if left_ms <= 0:
-                    return way.take()
-                timer = self._loop.call_later(left_ms / 1_000, wake, waiter)
-            way.reader = waiter
+            left_ms = way.messages[0][0] - self._links.clock.monotonic_ms() if way.messages else None
+            if left_ms is not None and left_ms <= 0:
+                return way.take()
+            way.reader = waiter = self._loop.create_future()
+            timer = None if left_ms is None else self._loop.call_later(left_ms / 1_000, wake, waiter)
             try:
                 await waiter
             finally:
