@@ -71,7 +71,8 @@ def _whole(speeds: Sequence[float]) -> list[float]:
 
     As long do as many larger ones take at least.
     """
-    ends = sorted(turn / speed for speed in speeds for turn in range(1, WHOLE_MAX + 1))
+    able = [speed for speed in speeds if speed > 0.0]  # the others may not run these tasks at all
+    ends = sorted(turn / speed for speed in able for turn in range(1, WHOLE_MAX + 1))
     return ends[:WHOLE_MAX]
 
 

@@ -67,3 +67,7 @@ def test_few_tasks_cannot_use_many_machines():
 def test_where_tasks_prefer_different_machines_it_is_the_plain_bound():
     shape = shape_of(TOPCUOGLU)
     assert tight_bound(shape) == lower_bound(shape)
+
+
+def test_a_machine_that_may_run_nothing_helps_nobody():
+    assert tight_bound(shape_of(Job(((1.0, float("inf")), (2.0, float("inf"))), ()))) == 3.0
