@@ -19,12 +19,14 @@ from swarm.scheduler.assignment.bounds import tight_bound
 from swarm.scheduler.assignment.improving import HEAT, PLACEMENTS_MAX, improve
 from swarm.scheduler.assignment.jobs import Schedule, Shape
 
-TRIES: Final = 60  # of `search`, beyond its starting points
+TRIES: Final = 2_000  # of `search`, beyond its starting points
+TRIED_TASKS_MAX: Final = 250_000  # put on a machine in all tries: some seconds of one core
 NOISE: Final = (0.02, 0.08, 0.25)  # how far urgencies are disturbed, in turn
 AHEAD_TASKS_MAX: Final = 300  # lookahead costs the square of the machines for every flow
 PLACEMENTS_PER_TASK: Final = 120_000
-HEATS: Final = (0.03, 0.01, HEAT)  # of one improvement after the other, each from the best so far
-SMALL_TASKS: Final = 60  # up to so many the hottest pays as well
+HEATS: Final = (0.01, HEAT)  # of one improvement after the other, each from the best so far
+SMALL_TASKS: Final = 60  # up to so many tasks, hotter ones pay before them
+SMALL_HEATS: Final = (0.03, 0.03, *HEATS)
 HEATS_TASK_MIN: Final = 4_000  # placements per task; with fewer there is only the last
 CLOSE: Final = 1.0005  # times the lower bound is good enough
 
@@ -141,7 +143,7 @@ def search(shape: Shape, seed: int = 0, tries: int = TRIES, placements_max: int 
             if schedule.makespan < best.makespan:
                 best, best_rank = schedule, rank
     chance = np.random.default_rng(seed)
-    for attempt in range(tries):
+    for attempt in range(min(tries, TRIED_TASKS_MAX // max(len(best_rank), 1))):
         if best.makespan <= bound:
             break
         factors = np.exp(NOISE[attempt % len(NOISE)] * chance.normal(size=len(best_rank)))
@@ -149,14 +151,14 @@ def search(shape: Shape, seed: int = 0, tries: int = TRIES, placements_max: int 
         schedule = place(shape, rank)
         if schedule.makespan < best.makespan:
             best, best_rank = schedule, rank
-    for heat in (heats := _heats(len(best_rank), placements_max)):
-        best = improve(
-            shape, best, seed, bound=bound, placements_max=placements_max // len(heats), hottest=heat
-        )
+    heats = _heats(len(best_rank), placements_max)
+    share = placements_max // len(heats)
+    for number, heat in enumerate(heats):
+        best = improve(shape, best, seed + number, bound=bound, placements_max=share, hottest=heat)
     return best
 
 
 def _heats(tasks: int, placements_max: int) -> tuple[float, ...]:
     if placements_max < HEATS_TASK_MIN * tasks:
         return HEATS[-1:]
-    return HEATS if tasks <= SMALL_TASKS else HEATS[1:]
+    return SMALL_HEATS if tasks <= SMALL_TASKS else HEATS
