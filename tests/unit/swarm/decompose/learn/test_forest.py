@@ -45,3 +45,10 @@ def test_the_mean_of_forests_has_the_mean_of_their_log_odds():
 
 def log_odds(chances):
     return np.log(chances / (1 - chances))
+
+
+def test_rows_that_are_too_narrow_are_refused():
+    rows = np.random.default_rng(3).normal(size=(60, 3))
+    found = forest.fit_forest(rows, (rows[:, 2] > 0).astype(float))
+    with pytest.raises(IndexError, match="feature 2 of 2"):
+        found.probabilities(rows[:, :2])
