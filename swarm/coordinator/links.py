@@ -34,12 +34,18 @@ class NodeStatus:
 
 
 class NodeLink:
-    """One attached node: its open link, when it was last heard, and what waits to be sent."""
+    """One attached node: its open link, when it was last heard, and what waits to be sent.
 
-    def __init__(self, status: NodeStatus, downlink: Downlink, now_ms: int) -> None:
+    A link for which something is collected is among the `outgoing`, in the order in which it came there.
+    """
+
+    def __init__(
+        self, status: NodeStatus, downlink: Downlink, now_ms: int, outgoing: dict[NodeLink, None]
+    ) -> None:
         self.status = status
         self.heard_ms = now_ms
         self._downlink = downlink
+        self._outgoing = outgoing
         self._assignments: list[Assignment] = []
         self._withdrawals: list[StepKey] = []
         self._receipts: list[StepKey] = []
@@ -49,6 +55,7 @@ class NodeLink:
         self._downlink.send(message)
 
     def assign(self, action: Dispatch) -> None:
+        self._outgoing[self] = None
         self._assignments.append(
             Assignment(
                 action.key,
@@ -66,12 +73,15 @@ class NodeLink:
         )
 
     def withdraw(self, key: StepKey) -> None:
+        self._outgoing[self] = None
         self._withdrawals.append(key)
 
     def receipt(self, key: StepKey) -> None:
+        self._outgoing[self] = None
         self._receipts.append(key)
 
     def receipts(self, keys: Sequence[StepKey]) -> None:
+        self._outgoing[self] = None
         self._receipts += keys
 
     def flush(self) -> None:

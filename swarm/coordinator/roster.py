@@ -70,6 +70,7 @@ class Roster:
         self._records = records
         self._clock = clock
         self._flushing = False
+        self._outgoing: dict[NodeLink, None] = {}  # links for which something is collected
         self._given = Given()
         self.ahead = Ahead()
         self._sweep_ms = 0
@@ -89,7 +90,7 @@ class Roster:
             old.cut("the node opened a new link")
         agents = frozenset(hello.agents)
         self._nodes_changed = True
-        link = self.links[hello.node] = NodeLink(NodeStatus(hello, agents), downlink, now_ms)
+        link = self.links[hello.node] = NodeLink(NodeStatus(hello, agents), downlink, now_ms, self._outgoing)
         link.send(Welcome(term))
         link.send(RevokedSet(self._replica.revocations()))
         link.host(self._replica.scheduler.ledger.digests())
@@ -302,7 +303,7 @@ class Roster:
 
     def flush(self) -> None:
         """Tell the nodes soon: what one turn of the loop collects travels together."""
-        if not self._flushing:
+        if not self._flushing and (self._outgoing or self._nodes_changed):
             self._flushing = True
             when_idle(self._flush_now)
 
@@ -313,8 +314,11 @@ class Roster:
             self._peers = peers = self._nodes_there()
             for link in list(self.links.values()):
                 link.send(peers)
-        for link in list(self.links.values()):
-            link.flush()
+        outgoing = [*self._outgoing]
+        self._outgoing.clear()
+        for link in outgoing:
+            if self.links.get(link.status.hello.node) is link:  # it may be gone
+                link.flush()
 
 
 def _tell(link: NodeLink, action: Recorded | Withdraw | Copy) -> None:
