@@ -133,7 +133,7 @@ class EtcdLog:
     # -- snapshots -----------------------------------------------------------------------------------
 
     def _applied(self) -> None:
-        if self._writer is not None:
+        if self._writer is not None and self._tasks:  # it has not been stopped
             self._writer.applied(self.applied_index())
             self._compact(self._writer)
 
@@ -152,6 +152,8 @@ class EtcdLog:
         self._capture = asyncio.create_task(
             self._snapshots.write(now.index, now.term, now.number, self._machine.snapshot(), writer.fence)
         )
+        # entries that came meanwhile may be worth another one, and perhaps none come after them
+        self._capture.add_done_callback(lambda _: self._applied())
 
     # -- leadership --------------------------------------------------------------------------------
 
