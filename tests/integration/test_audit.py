@@ -55,15 +55,15 @@ def soon_flushed(cluster, **wanted):
 def test_what_was_asked_is_in_the_log_with_who_what_and_how_it_ended(cluster, swarm, observer):
     run = swarm.submit(slow_graph(1, 0))
     run.result()
-    found = soon_flushed(cluster, did="Swarm/Submit", on=run.id)
+    found = soon_flushed(cluster, did="Swarm/Submit", on=run.id, who="/client/administrator/local")
     assert {facts["result"] for facts in found} == {"ok"}
-    assert any(facts["who"].endswith("/client/administrator/local") for facts in found)
     assert all(len(facts["payloads"]["graph"]) == 64 for facts in found)
     with Swarm.open(observer) as eve, pytest.raises(NotAllowed):
         eve.submit(slow_graph(1, 0))
-    [refused] = soon_flushed(cluster, did="Swarm/Submit", who="/eve")
-    assert (refused["result"], refused["context"]["role"]) == ("not_allowed", "observer")
-    assert refused["from"].startswith("ipv4:127.0.0.1")
+    refused = soon_flushed(cluster, did="Swarm/Submit", who="/eve")
+    assert refused  # by one node, or by two: an answer that comes while she still speaks is lost to her
+    assert {(facts["result"], facts["context"]["role"]) for facts in refused} == {("not_allowed", "observer")}
+    assert all(facts["from"].startswith("ipv4:127.0.0.1") for facts in refused)
 
 
 def test_the_deployed_file_the_daemons_and_their_links_are_in_the_logs(cluster, swarm):
